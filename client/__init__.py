@@ -1,0 +1,1 @@
+"""What runs inside a hospital: its files, its training, its privacy ledger."""

@@ -1,0 +1,123 @@
+"""One cell of text to one value, for each kind of column.
+
+A parser takes the cell and returns the value, None where the cell is empty, or raises `CellError`
+with a sentence that names the kind of what it found, never the content. Columns apply the parsers
+with `Column.parse`, which adds file, line and column.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from client.frames import CellError
+from client.site import LabelColumn, SexColumn, SplitColumn, split_cells
+from irene_model.records import Sex, Split
+
+V = TypeVar("V")
+OLDEST_YEARS = 120.0
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_WITH_COMMA = re.compile(r"[<>≤≥=\s]*[+-]?[\d.]*,\d+", re.ASCII)
+_BEYOND_LIMIT = re.compile(r"(?P<side>[<>]=?|[≤≥])\s*(?P<limit>.*)")
+_INFINITE = {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
+
+
+def kind_of(cell: str) -> str:
+    """What a cell is, in words that give nothing away."""
+    if not cell:
+        return "empty"
+    if _NUMBER.fullmatch(cell):
+        return "a number"
+    if _WITH_COMMA.fullmatch(cell):
+        return "a number with a comma"
+    return "text"
+
+
+def read_number(cell: str) -> float:
+    """A finite decimal number with a point."""
+    if not _NUMBER.fullmatch(cell):
+        remedy = "; write a decimal point" if kind_of(cell) == "a number with a comma" else ""
+        raise CellError(f"is {kind_of(cell)}, expected a number{remedy}")
+    number = float(cell)
+    if math.isinf(number):
+        raise CellError("is a number too large to store; write inf if it is above detection")
+    return number
+
+
+def read_lab(cell: str) -> float | None:
+    """A laboratory value as written, in the hospital's unit.
+
+    `inf` or `>500` is +inf, above the assay's range; `-inf` or `<5` is -inf, below it. A finite
+    number is accepted below zero: a base excess is.
+    """
+    if not cell:
+        return None
+    if cell.lower() in _INFINITE:
+        return _INFINITE[cell.lower()]
+    beyond = _BEYOND_LIMIT.fullmatch(cell)
+    if beyond is not None and _NUMBER.fullmatch(beyond["limit"]):
+        return math.inf if beyond["side"][0] in ">≥" else -math.inf
+    try:
+        return read_number(cell)
+    except CellError as error:
+        raise CellError(
+            f"{error} (or -inf, inf, <5, >500 beyond detection; empty if not measured)"
+        ) from None
+
+
+def read_age(cell: str) -> float | None:
+    """Years, 0 to 120."""
+    if not cell:
+        return None
+    age = read_number(cell)
+    if not 0 <= age <= OLDEST_YEARS:
+        raise CellError(
+            f"is a number outside 0 to {OLDEST_YEARS:.0f}, expected the age in years; leave it "
+            "empty if unknown"
+        )
+    return age
+
+
+def read_identifier(cell: str) -> str:
+    """A patient's or record's id: anything but empty."""
+    if not cell:
+        raise CellError("is empty, expected an id; fill it in or drop the row")
+    return cell
+
+
+def sex_reader(column: SexColumn) -> Callable[[str], Sex | None]:
+    """Cells as columns.sex maps them; an empty one is unknown."""
+    sexes: dict[str, Sex | None] = dict.fromkeys(column.female, "female")
+    sexes |= dict.fromkeys(column.male, "male")
+    return _lookup({**sexes, "": None}, "columns.sex.female or columns.sex.male")
+
+
+def split_reader(column: SplitColumn) -> Callable[[str], Split]:
+    """Cells as columns.split maps them; an empty one is refused."""
+    return _lookup(split_cells(column), "columns.split.train, .validation or .test")
+
+
+def label_reader(column: LabelColumn) -> Callable[[str], int | None]:
+    """Cells by the label's rule."""
+    return _read_filled if column.rule == "filled" else _read_binary
+
+
+def _read_filled(cell: str) -> int:
+    return int(bool(cell))
+
+
+def _read_binary(cell: str) -> int | None:
+    if not cell:
+        return None
+    if _NUMBER.fullmatch(cell) and float(cell) in (0.0, 1.0):
+        return int(float(cell))
+    raise CellError(f"is {kind_of(cell)}, expected 0, 1 or empty (not annotated)")
+
+
+def _lookup(known: Mapping[str, V], keys: str) -> Callable[[str], V]:
+    def read(cell: str) -> V:
+        if cell not in known:
+            raise CellError(f"is {kind_of(cell)}, expected a cell that {keys} lists")
+        return known[cell]
+
+    return read

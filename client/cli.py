@@ -1,0 +1,138 @@
+"""irene-client: the command of a hospital."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from irene_model.console import Version, new_app, run_app
+
+if TYPE_CHECKING:
+    from client.quality import QualityReport
+
+app = new_app(
+    "Take part in a study as a hospital. Describe your files in site.yaml, check them, then join.\n"
+    "\n"
+    "Example: `irene-client check site.yaml --study study.yaml`\n"
+)
+
+SiteFile = Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The hospital's description.")]
+StudyFile = Annotated[
+    Path, typer.Option("--study", metavar="STUDY.yaml", help="The contract of all sites.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
+
+
+@app.callback()
+def _client(version: Version = False) -> None:
+    """Options before the subcommand; `--version` acts in its callback."""
+
+
+@app.command()
+def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -> None:
+    """Read all files as training would and report what is there, before joining.
+
+    Nothing is sent and nothing is written. The first thing that can't be read is named with its
+    file and line, never with its content: exit code 2. Warnings are doubts: exit code 0.
+
+    Example: `irene-client check site.yaml --study study.yaml --json > report.json`
+    """
+    import json
+
+    from client.quality import inspect
+    from client.site import Site
+    from irene_model.study import Study
+
+    site, study = Site.read(site_file), Study.read(study_file)
+    with _ImageProgress() as progress:
+        report = inspect(site, study, progress.show)
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+    else:
+        _show(report)
+
+
+class _ImageProgress:
+    """A bar on stderr while images are decoded; nothing where stderr is not a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn, Progress
+
+        console = Console(stderr=True)
+        self._progress = Progress(
+            *Progress.get_default_columns(),
+            MofNCompleteColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("decoding images", total=None)
+
+    def __enter__(self) -> "_ImageProgress":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, total: int) -> None:
+        """`done` of `total` images."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
+def _show(report: "QualityReport") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for index, column in enumerate(columns):
+            made.add_column(column, justify="right" if index else "left", no_wrap=index == 0)
+        return made
+
+    console = Console()
+    console.print(
+        f"Site [bold]{report.site}[/bold] for the study [bold]{report.study}[/bold]: "
+        f"{report.records} records of {report.patients} patients, at most "
+        f"{report.most_records_of_a_patient} records a patient",
+        highlight=False,
+        soft_wrap=True,
+    )
+    splits = table("Splits", "split", "patients", "records")
+    for name, split in report.splits.items():
+        splits.add_row(name, str(split.patients), str(split.records))
+    modalities = table("Modalities", "modality", "records")
+    for name, count in report.modalities.items():
+        modalities.add_row(name, str(count) if count else "absent")
+    labs = table(
+        "Laboratory (below, above: the detection limits)",
+        "value",
+        "unit",
+        "measured",
+        "missing",
+        "below",
+        "above",
+        "abnormal",
+    )
+    for name, lab in report.labs.items():
+        counts = (lab.measured, lab.missing, lab.censored_low, lab.censored_high)
+        share = "" if lab.outside_reference is None else f"{lab.outside_reference:.0%}"
+        cells = [*map(str, counts), share] if lab.mapped else ["not mapped", "", "", "", ""]
+        labs.add_row(name, escape(lab.unit), *cells)
+    labels = table("Labels", "label", "positive", "negative", "not annotated")
+    for name, label in report.labels.items():
+        values = (label.positives, label.negatives, label.not_annotated)
+        labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
+    console.print(splits, modalities, labs, labels)
+    for warning in report.warnings:
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
+    if not report.warnings:
+        console.print("No warnings: the files can be used.", highlight=False)
+
+
+def main() -> None:
+    """The console script."""
+    run_app(app)

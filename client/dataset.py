@@ -1,0 +1,164 @@
+"""A site's records as tensors on disk, its patients by split, and Poisson sampling of patients.
+
+A client process starts anew for every message, so decoded images and encoded records are cached:
+pixels as one memory-mapped array, the rest as one safetensors file. The cache's name is a hash of
+all that it follows from (mapping, study, files with size and modification time): changed files
+make a new cache, and an old one is never trusted.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+
+from client.images import load_image
+from client.site import Site
+from client.tables import read_records
+from irene_model.records import SPLITS, Record, Split
+from irene_model.study import Study
+from irene_model.tensors import Batch, encode_pixels, encode_records, take
+
+_FORMAT = 1  # raise when the meaning of a cached file changes
+Rows = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteDataset:
+    """All records of one site.
+
+    pixels: (N, H, W) uint8, memory-mapped; zeros where there is no image.
+    tensors: the other tensors of `irene_model.tensors`, N rows each.
+    patients: for each split, the rows of each of its patients.
+    """
+
+    study: Study
+    pixels: npt.NDArray[np.uint8]
+    tensors: Mapping[str, torch.Tensor]
+    patients: Mapping[Split, tuple[Rows, ...]]
+
+    def batch(self, rows: Rows) -> Batch:
+        """The model's inputs for `rows`, in order."""
+        batch = take(self.tensors, torch.from_numpy(rows))
+        batch["pixel_values"] = encode_pixels(self.pixels[rows], self.study)
+        return batch
+
+
+def sample_patients(
+    patients: Sequence[Rows], *, sample_rate: float, rng: np.random.Generator
+) -> Rows:
+    """One record of each patient of a Poisson sample; possibly none at all.
+
+    Every patient is drawn independently with probability `sample_rate`, whatever the number of
+    its records, and contributes one of them, drawn uniformly.
+    """
+    drawn = np.flatnonzero(rng.random(len(patients)) < sample_rate)
+    rows = [patients[index][rng.integers(len(patients[index]))] for index in drawn]
+    return np.asarray(rows, dtype=np.int64)
+
+
+def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> SiteDataset:
+    """The site's data set, from the cache where the files have not changed."""
+    site.check_against(study)
+    folder = site.resolve(site.cache) / _cache_key(site, study)
+    if not (folder / "complete").exists():
+        _build(folder, site, study, progress)
+    tensors = load_file(folder / "tensors.safetensors")
+    patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
+    return SiteDataset(
+        study=study,
+        pixels=np.load(folder / "pixels.npy", mmap_mode="r"),
+        tensors=tensors,
+        patients={
+            name: _rows_by_patient(patient, np.flatnonzero(split == code))
+            for code, name in enumerate(SPLITS)
+        },
+    )
+
+
+def _build(folder: Path, site: Site, study: Study, progress: Progress | None) -> None:
+    records = read_records(site, study)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Built beside its place and renamed: an interrupted build is never taken for a cache.
+    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
+    try:
+        _write_pixels(work / "pixels.npy", records, study.image.size, progress)
+        tensors = encode_records(records, study)
+        numbers = {p: n for n, p in enumerate(dict.fromkeys(r.patient_id for r in records))}
+        tensors["patient"] = torch.tensor([numbers[r.patient_id] for r in records])
+        tensors["split"] = torch.tensor([SPLITS.index(r.split) for r in records])
+        save_file(tensors, work / "tensors.safetensors")
+        (work / "complete").touch()
+        if folder.exists():
+            shutil.rmtree(folder)
+        work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _write_pixels(
+    path: Path, records: Sequence[Record], size: int, progress: Progress | None
+) -> None:
+    pixels = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
+    )
+
+    def decode(row: int) -> None:
+        image = records[row].image_path
+        if image is not None:
+            pixels[row] = load_image(image, size)
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for done, _ in enumerate(pool.map(decode, range(len(records))), start=1):
+            if progress is not None:
+                progress(done, len(records))
+    pixels.flush()
+
+
+def _rows_by_patient(patient: Rows, rows: Rows) -> tuple[Rows, ...]:
+    """The rows of each patient among `rows`."""
+    if not len(rows):
+        return ()
+    ordered = rows[np.argsort(patient[rows], kind="stable")]
+    borders = np.flatnonzero(np.diff(patient[ordered])) + 1
+    return tuple(np.split(ordered, borders))
+
+
+def _cache_key(site: Site, study: Study) -> str:
+    """Hash of the mapping, of the study's inputs, and of the stamps of tables and images."""
+    tables = [site.records, *site.records.joins, *([site.lab_table] if site.lab_table else [])]
+    facts: dict[str, object] = {
+        "format": _FORMAT,
+        "site": site.model_dump(mode="json", exclude={"budget", "device", "ledger", "cache"}),
+        "study": {
+            name: study.model_dump(mode="json")[name]
+            for name in ("labels", "image", "text", "labs", "demographics")
+        },
+        "tables": [_stamp(site.resolve(table.path)) for table in tables],
+    }
+    if site.columns.image is not None:
+        images = site.resolve(Path(site.columns.image.pattern)).parent
+        while "{}" in str(images):
+            images = images.parent
+        facts["images"] = sorted(
+            _stamp(path) for path in images.rglob("*") if path.suffix and ".irene" not in path.parts
+        )
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (str(path), -1, -1)
+    return (str(path), status.st_size, status.st_mtime_ns)

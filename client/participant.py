@@ -1,0 +1,158 @@
+"""One site's answers to the server's messages: the whole client but for how messages travel.
+
+Whatever goes wrong inside becomes a reply with an outcome and a reason that holds no path, row or
+exception text; the details go to the site's own log.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.dataset import SiteDataset, open_dataset
+from client.evaluation import evaluate
+from client.ledger import Ledger
+from client.plan import declared_patients, plan_round
+from client.randomness import Randomness
+from client.site import Site
+from client.training import pick_device, train_round
+from irene_model.errors import BudgetExceeded, ConfigError, DataError, IreneError, ProtocolError
+from irene_model.protocol import (
+    EvaluateReply,
+    EvaluateRequest,
+    HelloReply,
+    HelloRequest,
+    TrainReply,
+    TrainRequest,
+    read_study,
+)
+from irene_model.study import Study
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Participant:
+    """A site that takes part in a study.
+
+    simulation_seed: reproducible noise and sampling, for simulated hospitals only; None takes all
+    randomness from the operating system.
+    """
+
+    site: Site
+    simulation_seed: int | None = None
+
+    @classmethod
+    def at(cls, path: Path, simulation_seed: int | None = None) -> "Participant":
+        """The participant described by the site.yaml at `path`."""
+        return cls(site=Site.read(path), simulation_seed=simulation_seed)
+
+    def hello(self, request: HelloRequest) -> HelloReply:
+        """Say who is here, and whether the study can be served."""
+        try:
+            dataset = self._dataset(read_study(request.study))
+        except Exception as error:
+            return HelloReply(site=self.site.site, outcome="failed", reason=_reason(error))
+        present = len(dataset.patients["train"]) > 0
+        return HelloReply(
+            site=self.site.site,
+            outcome="ready" if present else "declined",
+            reason="" if present else "no patients to train on",
+        )
+
+    def train(self, request: TrainRequest) -> TrainReply:
+        """Train one round, within the site's budget."""
+        started = time.monotonic()
+        try:
+            return self._train(request, started)
+        except Exception as error:
+            declined = isinstance(error, BudgetExceeded | ProtocolError | ConfigError)
+            return TrainReply(
+                site=self.site.site,
+                round=request.round,
+                outcome="declined" if declined else "failed",
+                reason=_reason(error),
+                seconds=time.monotonic() - started,
+            )
+
+    def evaluate(self, request: EvaluateRequest) -> EvaluateReply:
+        """Evaluate the round's weights on held-out patients."""
+        started = time.monotonic()
+        try:
+            dataset = self._dataset(read_study(request.study))
+            histograms = evaluate(
+                request.arrays,
+                dataset=dataset,
+                split=request.split,
+                device=pick_device(self.site.device),
+            )
+        except Exception as error:
+            return EvaluateReply(
+                site=self.site.site,
+                round=request.round,
+                outcome="failed",
+                reason=_reason(error),
+                seconds=time.monotonic() - started,
+            )
+        return EvaluateReply(
+            site=self.site.site,
+            round=request.round,
+            outcome="evaluated",
+            seconds=time.monotonic() - started,
+            arrays={"histograms": histograms},
+        )
+
+    def _train(self, request: TrainRequest, started: float) -> TrainReply:
+        study = read_study(request.study)
+        dataset = self._dataset(study)
+        plan = plan_round(study, declared_patients(self.site, dataset), request.round)
+        ledger = Ledger.of(self.site)
+        if self.simulation_seed is None:
+            randomness = Randomness.of_the_operating_system()
+        else:
+            randomness = Randomness.reproducible(
+                seed=self.simulation_seed, site=self.site.site, round=request.round
+            )
+        update = train_round(
+            request.arrays,
+            dataset=dataset,
+            plan=plan,
+            ledger=ledger,
+            run=request.run,
+            round=request.round,
+            randomness=randomness,
+            device=pick_device(self.site.device),
+        )
+        seconds = time.monotonic() - started
+        _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)
+        return TrainReply(
+            site=self.site.site,
+            round=request.round,
+            outcome="updated",
+            weight=float(plan.declared_patients),
+            noise_multiplier=plan.mechanism.noise_multiplier,
+            sample_rate=plan.mechanism.sample_rate,
+            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
+            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
+            seconds=seconds,
+            arrays=update,
+        )
+
+    def _dataset(self, study: Study) -> SiteDataset:
+        return open_dataset(self.site, study)
+
+
+def _reason(error: Exception) -> str:
+    """What may be said outside: our own sentences without paths or rows, else only a kind."""
+    if isinstance(error, BudgetExceeded | ProtocolError):
+        _log.warning("%s", error)
+        return str(error)
+    if isinstance(error, IreneError):
+        _log.error("%s", error)
+    else:
+        _log.exception("unexpected error")
+    if isinstance(error, ConfigError):
+        return "the site's configuration does not fit the study; the site's log says where"
+    if isinstance(error, DataError):
+        return "the site's files were refused; the site's log says where"
+    return f"error at the site ({type(error).__name__}); the site's log says more"

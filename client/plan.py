@@ -1,0 +1,69 @@
+"""One round's plan at one site: noise, sampling rate, steps, learning rate.
+
+It follows from the study and the site's public size alone. No message can lower the noise: the
+server sends a study, and the site computes its own multiplier from it.
+"""
+
+import math
+from dataclasses import dataclass
+
+from client.dataset import SiteDataset
+from client.site import Site
+from irene_model.privacy import Mechanism, noise_multiplier_for
+from irene_model.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One round at one site, from the study and the site's public size alone."""
+
+    mechanism: Mechanism
+    clip_norm: float
+    expected_batch: float
+    declared_patients: int
+    learning_rate: float
+
+    @property
+    def private(self) -> bool:
+        """Whether there is noise; without it there is no clipping either."""
+        return self.mechanism.noise_multiplier > 0
+
+
+def declared_patients(site: Site, dataset: SiteDataset) -> int:
+    """The training cohort's public size: declared by the site, or its count rounded."""
+    count = len(dataset.patients["train"])
+    if site.declared_patients is not None or count == 0:
+        return site.declared_patients or 0
+    digits = max(0, math.floor(math.log10(count)) - 1)
+    return int(round(count / 10**digits) * 10**digits)
+
+
+def plan_round(study: Study, declared: int, round: int) -> Plan:
+    """What the study asks of a site of `declared` training patients in `round` (from 1)."""
+    batch, privacy = study.training.expected_batch, study.privacy
+    rate = min(1.0, batch / declared)
+    noise = privacy.noise_multiplier
+    if noise is None:
+        assert privacy.epsilon is not None  # Privacy demands one of the two
+        noise = noise_multiplier_for(
+            privacy.epsilon, delta=privacy.delta, sample_rate=rate, steps=study.total_steps
+        )
+    return Plan(
+        mechanism=Mechanism(
+            noise_multiplier=noise, sample_rate=rate, steps=study.federation.local_steps
+        ),
+        clip_norm=privacy.clip_norm,
+        expected_batch=rate * declared,
+        declared_patients=declared,
+        learning_rate=learning_rate(study, round),
+    )
+
+
+def learning_rate(study: Study, round: int) -> float:
+    """Linear warm-up, then a cosine to `final_rate_fraction` of the rate at the last round."""
+    training, rounds = study.training, study.federation.rounds
+    warm = min(1.0, round / (training.warmup_rounds + 1))
+    done = (round - 1) / max(1, rounds - 1)
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    floor = training.final_rate_fraction
+    return training.learning_rate * warm * (floor + (1 - floor) * cosine)

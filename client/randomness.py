@@ -1,0 +1,25 @@
+"""Where a round's randomness comes from: the operating system, except in simulations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Randomness:
+    """Generators of one round: who is sampled, and the noise. They are never the same stream."""
+
+    sampling: np.random.Generator
+    noise: np.random.Generator
+
+    @classmethod
+    def of_the_operating_system(cls) -> "Randomness":
+        """128 fresh bits from the operating system for each; the only kind at a real site."""
+        return cls(sampling=np.random.default_rng(), noise=np.random.default_rng())
+
+    @classmethod
+    def reproducible(cls, *, seed: int, site: str, round: int) -> "Randomness":
+        """For simulations: a stream of its own for every seed, site and round."""
+        entropy = [seed, round, *site.encode()]
+        sampling, noise = np.random.SeedSequence(entropy).spawn(2)
+        return cls(sampling=np.random.default_rng(sampling), noise=np.random.default_rng(noise))

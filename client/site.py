@@ -1,0 +1,246 @@
+"""site.yaml: a hospital's own description of its files and limits. It never leaves the site.
+
+All paths are relative to the folder of site.yaml. A modality, laboratory value or label that the
+hospital lacks is simply not mapped.
+
+.. code-block:: yaml
+
+    site: north
+    records:                      # one row for each record (an encounter of one patient)
+      path: encounters.csv
+      joins:                      # further tables, one row for each value of `on`
+        - {path: patients.csv, on: patient_id}
+    columns:
+      patient_id: patient_id
+      record_id: record_id
+      image: {column: file, pattern: "images/{}"}
+      text: complaint
+      age: age                    # years
+      sex: {column: sex, female: [f], male: [m]}
+      split: {column: split}      # optional; else by a hash of the patient id
+    labs:                         # in the records table, one column each ...
+      CRP: {column: crp, unit: mg/dL}
+    lab_table:                    # ... or in a table of their own, one row a value
+      path: labs.parquet
+      on: record_id
+      test: loinc                 # holds LOINC codes
+      value: value
+      unit: unit
+    labels:
+      pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
+      death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
+    budget: {epsilon: 8, delta: 1.0e-5}
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from irene_model.errors import ConfigError
+from irene_model.records import SPLITS, Split
+from irene_model.settings import Settings, parse, read_mapping
+from irene_model.study import Study
+
+Column = Annotated[str, Field(min_length=1)]
+
+
+class Table(Settings):
+    """A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file."""
+
+    path: Path
+    encoding: str = "utf-8"
+    separator: str = Field(default=",", min_length=1, max_length=1)
+
+
+class JoinedTable(Table):
+    """A table whose column `on` says which record a row belongs to."""
+
+    on: Column
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_is_a_word(cls, document: Any) -> Any:
+        """YAML 1.1, which PyYAML reads, takes the bare key `on` for true."""
+        if not isinstance(document, dict):
+            return document
+        return {"on" if key is True else key: value for key, value in document.items()}
+
+
+class Join(JoinedTable):
+    """A table with at most one row for each value of the column `on`."""
+
+
+class RecordsTable(Table):
+    """The table with one row for each record, and what is joined to it."""
+
+    joins: tuple[Join, ...] = ()
+
+
+class ImageColumn(Settings):
+    """Where a record's radiograph lies: the cell put into `pattern`; PNG, JPEG or DICOM."""
+
+    column: Column
+    pattern: str = "{}"
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one_place(cls, pattern: str) -> str:
+        if pattern.count("{}") != 1:
+            raise ValueError("must hold {} once: the place of the cell, as in png/{}.png")
+        return pattern
+
+
+class SexColumn(Settings):
+    """Which cells mean female and which male; any other filled cell is refused."""
+
+    column: Column
+    female: tuple[str, ...] = ("f", "female")
+    male: tuple[str, ...] = ("m", "male")
+
+    @model_validator(mode="after")
+    def _cells_differ(self) -> Self:
+        _refuse_shared_cells({"female": self.female, "male": self.male})
+        return self
+
+
+class SplitColumn(Settings):
+    """Which cells mean train, validation and test."""
+
+    column: Column
+    train: tuple[str, ...] = ("train",)
+    validation: tuple[str, ...] = ("validation",)
+    test: tuple[str, ...] = ("test",)
+
+    @model_validator(mode="after")
+    def _cells_differ(self) -> Self:
+        _refuse_shared_cells({split: getattr(self, split) for split in SPLITS})
+        return self
+
+
+class Columns(Settings):
+    """Columns of the records table (with its joins)."""
+
+    patient_id: Column
+    record_id: Column
+    image: ImageColumn | None = None
+    text: Column | None = None
+    age: Column | None = None
+    sex: SexColumn | None = None
+    split: SplitColumn | None = None
+
+
+class LabColumn(Settings):
+    """A laboratory value in the records table and the unit it is written in."""
+
+    column: Column
+    unit: str = Field(min_length=1)
+
+
+class LabTable(JoinedTable):
+    """A table with one row for each laboratory value; `test` holds LOINC codes.
+
+    Tests that the study does not ask for are passed over.
+    """
+
+    test: Column
+    value: Column
+    unit: Column
+
+
+class LabelColumn(Settings):
+    """binary: cells are 0, 1 or empty (not annotated). filled: 1 where filled, else 0."""
+
+    column: Column
+    rule: Literal["binary", "filled"] = "binary"
+
+
+class Splits(Settings):
+    """Fractions of patients held out, drawn by a hash of the patient id: stable over time."""
+
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    test: float = Field(default=0.2, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test must leave patients to train on")
+        return self
+
+
+class Budget(Settings):
+    """The most that all runs together may spend on these patients."""
+
+    epsilon: float = Field(gt=0)
+    delta: float = Field(gt=0, lt=0.1)
+
+
+class Site(Settings):
+    """One hospital. `declared_patients` is the public size of its training cohort: it weights the
+    site's updates and sets its sampling rate, so that neither depends on the exact count. Without
+    it the count of training patients is declared, rounded to two significant digits.
+
+    `budget: none` must be written out to allow training without privacy.
+    """
+
+    site: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
+    records: RecordsTable
+    columns: Columns
+    labs: dict[str, LabColumn] = {}
+    lab_table: LabTable | None = None
+    labels: dict[str, LabelColumn]
+    splits: Splits = Splits()
+    exclude: tuple[str, ...] = ()
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    budget: Budget | Literal["none"]
+    declared_patients: int | None = Field(default=None, ge=1)
+    cache: Path = Path(".irene/cache")
+    ledger: Path = Path(".irene/ledger.sqlite")
+    folder: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _one_home_for_labs(self) -> Self:
+        if self.labs and self.lab_table is not None:
+            raise ValueError("map laboratory values by `labs` or by `lab_table`, not both")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> "Site":
+        """Read site.yaml; a mistake is a ConfigError naming file and key."""
+        document = read_mapping(path)
+        if "folder" in document:
+            raise ConfigError(f"{path}: folder: unknown key")
+        return parse(cls, {**document, "folder": path.resolve().parent}, path)
+
+    def resolve(self, path: Path) -> Path:
+        """`path` seen from the folder of site.yaml."""
+        return self.folder / path
+
+    def check_against(self, study: Study) -> None:
+        """Refuse a mapping of names that the study does not have."""
+        for kind, mapped, known in (
+            ("labs", self.labs, study.lab_names),
+            ("labels", self.labels, study.labels),
+        ):
+            unknown = sorted(set(mapped) - set(known))
+            if unknown:
+                raise ConfigError(
+                    f"site {self.site}: {kind}.{unknown[0]}: the study '{study.name}' has no such "
+                    f"name; it has {', '.join(known) or 'none'}"
+                )
+        if not self.labels:
+            raise ConfigError(f"site {self.site}: labels: map at least one label of the study")
+
+
+def split_cells(column: SplitColumn) -> dict[str, Split]:
+    """Cell -> split."""
+    return {cell: split for split in SPLITS for cell in getattr(column, split)}
+
+
+def _refuse_shared_cells(meanings: Mapping[str, tuple[str, ...]]) -> None:
+    cells = [(cell.strip(), meaning) for meaning, cells in meanings.items() for cell in set(cells)]
+    known: dict[str, str] = {}
+    for cell, meaning in cells:
+        if known.setdefault(cell, meaning) != meaning:
+            raise ValueError(f"'{cell}' is listed both as {known[cell]} and as {meaning}")

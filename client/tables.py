@@ -1,0 +1,195 @@
+"""The hospital's tables to records, or one sentence that says what to mend.
+
+Order of the work: read and join the tables, leave out the excluded records, read each mapped
+column whole, then put the columns together row by row. The first column with a problem raises:
+a list of everything that is wrong with a wrong file is noise.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from client.cells import label_reader, read_age, read_identifier, sex_reader, split_reader
+from client.frames import CellError, Column, Frame, read_joined
+from client.labs import read_labs
+from client.site import ImageColumn, Site, Splits
+from irene_model.errors import DataError
+from irene_model.records import Record, Sex, Split
+from irene_model.study import Study
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedRecord:
+    """A record and where it stands, as `encounters.csv line 7`: its name in messages."""
+
+    place: str
+    record: Record
+
+
+def read_records(site: Site, study: Study) -> tuple[Record, ...]:
+    """All records of the site but the excluded ones, in the order of the records table.
+
+    Raises:
+        ConfigError: site.yaml maps a name that the study does not have.
+        DataError: a file is missing, unreadable or holds something impossible.
+    """
+    return tuple(placed.record for placed in read_placed_records(site, study))
+
+
+def read_placed_records(site: Site, study: Study) -> tuple[PlacedRecord, ...]:
+    """As `read_records`, each with its place in the records table."""
+    site.check_against(study)
+    whole = read_joined(site, site.records)
+    frame = _without_excluded(site, whole)
+    record_ids = frame.column(site.columns.record_id, "columns.record_id")
+    _refuse_repeats(record_ids)
+    patients = frame.column(site.columns.patient_id, "columns.patient_id")
+    patient_ids = patients.parse(read_identifier)
+    splits = _splits(site, frame, patient_ids)
+    images = _images(site, frame)
+    texts = _column_or_nones(frame, site.columns.text, "columns.text", _read_text)
+    ages = _column_or_nones(frame, site.columns.age, "columns.age", read_age)
+    sexes = _sexes(site, frame)
+    all_ids = whole.column(site.columns.record_id, "columns.record_id").cells
+    labs = read_labs(site, study, frame, record_ids.cells, known_ids=set(all_ids))
+    labels = _labels(site, frame)
+    records = [
+        Record(
+            patient_id=patient_ids[row],
+            record_id=record_id,
+            split=splits[row],
+            image_path=images[row],
+            text=texts[row],
+            labs=labs[row],
+            age_years=ages[row],
+            sex=sexes[row],
+            labels=labels[row],
+        )
+        for row, record_id in enumerate(record_ids.cells)
+    ]
+    _refuse_useless(site, records)
+    return tuple(
+        PlacedRecord(place=record_ids.place(row), record=record)
+        for row, record in enumerate(records)
+    )
+
+
+def split_of(patient_id: str, splits: Splits) -> Split:
+    """Where a hash of the id puts a patient: the same in every run and on every machine."""
+    digest = hashlib.sha256(patient_id.encode()).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
+    if position < splits.validation:
+        return "validation"
+    return "test" if position < splits.validation + splits.test else "train"
+
+
+def _without_excluded(site: Site, frame: Frame) -> Frame:
+    cells = frame.column(site.columns.record_id, "columns.record_id").cells
+    known = set(cells)
+    for index, record_id in enumerate(site.exclude):
+        if record_id not in known:
+            raise DataError(
+                f"site {site.site}: exclude.{index}: no record has this id; correct or remove it"
+            )
+    excluded = set(site.exclude)
+    rows = [row for row, record_id in enumerate(cells) if record_id not in excluded]
+    if not rows:
+        raise DataError(f"site {site.site}: exclude: leaves no record")
+    return frame.take(rows) if excluded else frame
+
+
+def _refuse_repeats(record_ids: Column) -> None:
+    seen: dict[str, int] = {}
+    cells = record_ids.parse(read_identifier)
+    repeated = [row for row, cell in enumerate(cells) if seen.setdefault(cell, row) != row]
+    if repeated:
+        record_ids.refuse(
+            repeated, "repeats the id of an earlier row; keep one row for each record"
+        )
+
+
+def _splits(site: Site, frame: Frame, patient_ids: Sequence[str]) -> list[Split]:
+    if site.columns.split is None:
+        return [split_of(patient_id, site.splits) for patient_id in patient_ids]
+    column = frame.column(site.columns.split.column, "columns.split.column")
+    splits = column.parse(split_reader(site.columns.split))
+    homes: dict[str, Split] = {}
+    torn = [
+        row
+        for row, (patient_id, split) in enumerate(zip(patient_ids, splits, strict=True))
+        if homes.setdefault(patient_id, split) != split
+    ]
+    if torn:
+        column.refuse(
+            torn,
+            "puts a patient into another split than an earlier row; all records of a patient "
+            "belong to one split",
+        )
+    return splits
+
+
+def _column_or_nones(
+    frame: Frame, name: str | None, key: str, read_cell: Callable[[str], T | None]
+) -> list[T | None]:
+    if name is None:
+        return [None] * len(frame)
+    return frame.column(name, key).parse(read_cell)
+
+
+def _read_text(cell: str) -> str | None:
+    return cell or None
+
+
+def _sexes(site: Site, frame: Frame) -> list[Sex | None]:
+    if site.columns.sex is None:
+        return [None] * len(frame)
+    column = frame.column(site.columns.sex.column, "columns.sex.column")
+    return column.parse(sex_reader(site.columns.sex))
+
+
+def _images(site: Site, frame: Frame) -> list[Path | None]:
+    mapped = site.columns.image
+    if mapped is None:
+        return [None] * len(frame)
+    column = frame.column(mapped.column, "columns.image.column")
+    return column.parse(lambda cell: _image_path(site, mapped, cell))
+
+
+def _image_path(site: Site, mapped: ImageColumn, cell: str) -> Path | None:
+    if not cell:
+        return None
+    path = site.resolve(Path(mapped.pattern.replace("{}", cell)))
+    try:
+        found = path.is_file()
+    except OSError:  # a name too long, or a folder that may not be read
+        found = False
+    if not found:
+        raise CellError(
+            f"names an image that can't be found by columns.image.pattern '{mapped.pattern}'; "
+            "leave the cell empty if there is no image"
+        )
+    return path
+
+
+def _labels(site: Site, frame: Frame) -> list[dict[str, int]]:
+    labels: list[dict[str, int]] = [{} for _ in range(len(frame))]
+    for name, mapped in site.labels.items():
+        column = frame.column(mapped.column, f"labels.{name}.column")
+        for annotated, value in zip(labels, column.parse(label_reader(mapped)), strict=True):
+            if value is not None:
+                annotated[name] = value
+    return labels
+
+
+def _refuse_useless(site: Site, records: Sequence[Record]) -> None:
+    """Refuse what no training can use, before a run finds out."""
+    if not any(record.split == "train" for record in records):
+        raise DataError(
+            f"site {site.site}: no patient is in the training split; see columns.split or splits"
+        )
+    if not any(record.labels for record in records):
+        raise DataError(f"site {site.site}: no record has a label; see labels")

@@ -1,0 +1,126 @@
+"""Weights in, update out: one round at one site.
+
+The order of a private round is fixed here: reserve durably, train, release durably, and only then
+hand the update to be sent.
+"""
+
+import math
+
+import numpy as np
+import torch
+from safetensors.numpy import load, save
+
+from client.dataset import SiteDataset, sample_patients
+from client.dp import PrivateGradient
+from client.ledger import Ledger
+from client.plan import Plan
+from client.randomness import Randomness
+from irene_model.model import IreneModel, per_sample_loss
+from irene_model.protocol import Arrays, check_update
+from irene_model.study import Study
+from irene_model.tensors import Batch
+from irene_model.weights import load_arrays, new_model, to_arrays
+
+_MICRO_BATCH = 64  # per-sample gradients are held for so many patients at a time
+
+
+def train_round(
+    weights: Arrays,
+    *,
+    dataset: SiteDataset,
+    plan: Plan,
+    ledger: Ledger,
+    run: str,
+    round: int,
+    randomness: Randomness,
+    device: torch.device,
+) -> Arrays:
+    """The update of one round, reserved in the ledger before and released in it after.
+
+    Raises BudgetExceeded before anything is trained. A round that was released before gives the
+    same bytes again.
+    """
+    reservation = ledger.reserve(
+        run=run, round=round, mechanism=plan.mechanism, clip_norm=plan.clip_norm
+    )
+    if reservation.released:
+        return load(ledger.outbox(reservation))
+    update = _local_update(
+        weights, dataset=dataset, plan=plan, randomness=randomness, device=device
+    )
+    return load(ledger.release(reservation, save(update)))
+
+
+def _local_update(
+    weights: Arrays,
+    *,
+    dataset: SiteDataset,
+    plan: Plan,
+    randomness: Randomness,
+    device: torch.device,
+) -> Arrays:
+    """`plan.mechanism.steps` local steps from `weights`; the difference to them."""
+    study = dataset.study
+    model = new_model(study, seed=0)
+    check_update(weights, to_arrays(model))  # same names, shapes and dtype as the study's model
+    load_arrays(model, weights)
+    model.to(device).train()
+    optimizer = _optimizer(model, study, plan.learning_rate)
+    private = PrivateGradient(model, clip_norm=plan.clip_norm) if plan.private else None
+    for _ in range(plan.mechanism.steps):
+        rows = sample_patients(
+            dataset.patients["train"],
+            sample_rate=plan.mechanism.sample_rate,
+            rng=randomness.sampling,
+        )
+        parts = np.array_split(rows, math.ceil(len(rows) / _MICRO_BATCH)) if len(rows) else []
+        optimizer.zero_grad(set_to_none=private is not None)
+        for part in parts:
+            batch = to_device(dataset.batch(part), device)
+            with autocast(device):
+                if private is not None:
+                    private.accumulate(batch)
+                else:
+                    (logits_and_losses(model, batch)[1].sum() / plan.expected_batch).backward()
+        if private is not None:
+            private.release(
+                noise_multiplier=plan.mechanism.noise_multiplier,
+                expected_batch=plan.expected_batch,
+                rng=randomness.noise,
+            )
+        optimizer.step()
+    if private is not None:
+        private.close()
+    trained = to_arrays(model)
+    return {name: trained[name] - weights[name] for name in weights}
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def logits_and_losses(model: IreneModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (B, K) and each record's loss (B,), in float32."""
+    inputs = dict(batch)
+    labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
+    logits = model(**inputs).logits.float()
+    return logits, per_sample_loss(logits, labels, mask)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on `device`."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 on the GPU, where it is fast; full precision on the CPU."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
+def _optimizer(model: IreneModel, study: Study, rate: float) -> torch.optim.Optimizer:
+    if study.training.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=study.training.weight_decay)

@@ -1,0 +1,135 @@
+"""The sizes of an IRENE model, validated, and the presets that give its width and depth.
+
+Presets hold what is a choice of capacity. What the data decides (image, text, laboratory panel,
+labels) comes from the study. Defaults are the authors' published model, but for the number of
+labels, where they are transformers' two.
+"""
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+PRESETS: dict[str, dict[str, int | float]] = {
+    # For tests, demonstrations and small cohorts on a CPU.
+    "tiny": {
+        "hidden_size": 64,
+        "num_hidden_layers": 4,
+        "num_bidirectional_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    },
+    "small": {
+        "hidden_size": 384,
+        "num_hidden_layers": 8,
+        "num_bidirectional_layers": 2,
+        "num_attention_heads": 6,
+        "intermediate_size": 1536,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+    },
+    # The authors' model: Zhou et al., Nature Biomedical Engineering 2023.
+    "base": {
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_bidirectional_layers": 2,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "hidden_dropout_prob": 0.3,
+        "attention_probs_dropout_prob": 0.2,
+    },
+}
+
+
+class IreneConfig(PretrainedConfig):  # type: ignore[misc]
+    """Sizes of an `IreneModel`; a value out of range is a ValueError that names the field.
+
+    `num_hidden_layers` counts all blocks, of which the first `num_bidirectional_layers` keep the
+    image and the clinical tokens apart. `text_width` is the width of one text embedding: of the
+    frozen encoder's when `vocab_size` is 0, of the model's own table of `vocab_size` tokens
+    otherwise. `text_length` 0 or `num_labs` 0 leaves that modality out of the model.
+    """
+
+    model_type = "irene"
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 768,
+        num_hidden_layers: int = 12,
+        num_bidirectional_layers: int = 2,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        image_size: int = 224,
+        patch_size: int = 16,
+        num_channels: int = 3,
+        text_length: int = 40,
+        text_width: int = 768,
+        vocab_size: int = 0,
+        num_labs: int = 92,
+        num_labels: int | None = None,
+        hidden_dropout_prob: float = 0.3,
+        attention_probs_dropout_prob: float = 0.2,
+        layer_norm_eps: float = 1e-6,
+        **kwargs: Any,
+    ) -> None:
+        self.hidden_size = _at_least("hidden_size", hidden_size, 1)
+        self.num_hidden_layers = _at_least("num_hidden_layers", num_hidden_layers, 1)
+        self.num_bidirectional_layers = _at_least(
+            "num_bidirectional_layers", num_bidirectional_layers, 0
+        )
+        self.num_attention_heads = _at_least("num_attention_heads", num_attention_heads, 1)
+        self.intermediate_size = _at_least("intermediate_size", intermediate_size, 1)
+        self.image_size = _at_least("image_size", image_size, 1)
+        self.patch_size = _at_least("patch_size", patch_size, 1)
+        self.num_channels = _at_least("num_channels", num_channels, 1)
+        self.text_length = _at_least("text_length", text_length, 0)
+        self.text_width = _at_least("text_width", text_width, 1)
+        self.vocab_size = _at_least("vocab_size", vocab_size, 0)
+        self.num_labs = _at_least("num_labs", num_labs, 0)
+        self.hidden_dropout_prob = _probability("hidden_dropout_prob", hidden_dropout_prob)
+        self.attention_probs_dropout_prob = _probability(
+            "attention_probs_dropout_prob", attention_probs_dropout_prob
+        )
+        if not layer_norm_eps > 0:
+            raise ValueError(f"layer_norm_eps must be positive, not {layer_norm_eps}")
+        self.layer_norm_eps = layer_norm_eps
+        if hidden_size % num_attention_heads:
+            raise ValueError(
+                f"hidden_size ({hidden_size}) must be a multiple of num_attention_heads"
+                f" ({num_attention_heads})"
+            )
+        if image_size % patch_size:
+            raise ValueError(
+                f"image_size ({image_size}) must be a multiple of patch_size ({patch_size})"
+            )
+        if num_bidirectional_layers > num_hidden_layers:
+            raise ValueError(
+                f"num_bidirectional_layers ({num_bidirectional_layers}) must be at most"
+                f" num_hidden_layers ({num_hidden_layers})"
+            )
+        # transformers keeps the number of labels as the length of `id2label`, which a saved
+        # configuration carries instead; it leaves two unnamed labels, its default, out of the file.
+        if num_labels is not None:
+            kwargs["num_labels"] = _at_least("num_labels", num_labels, 1)
+        super().__init__(**kwargs)
+
+    @property
+    def num_patches(self) -> int:
+        """Image tokens besides the class token."""
+        return (self.image_size // self.patch_size) ** 2
+
+
+def _at_least(field: str, value: int, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{field} must be a whole number, not {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{field} must be at least {least}, not {value}")
+    return value
+
+
+def _probability(field: str, value: float) -> float:
+    if not 0 <= value < 1:
+        raise ValueError(f"{field} must be at least 0 and below 1, not {value}")
+    return value

@@ -1,0 +1,82 @@
+"""What the three commands share: exit codes, one clear error on stderr, logging.
+
+Exit codes: 0 success, 2 the user's mistake, 1 a failure. A mistake is one line, without a
+traceback: it names what to mend, and a traceback of a hospital's process could quote patients.
+"""
+
+import logging
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from irene_model import __version__
+from irene_model.errors import IreneError, UserError
+
+USER_MISTAKE, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+def new_app(help_text: str) -> typer.Typer:
+    """An app whose bare call shows its help, and whose tracebacks never show local variables."""
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+]
+
+
+def configure_logging() -> None:
+    """This project's counts and durations to stderr; of libraries, warnings only.
+
+    Of pydicom, errors only: its warnings quote header fields, and those name patients.
+    """
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for package in ("irene_model", "client", "server", "simulations"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run the command line and leave the process with the right exit code."""
+    configure_logging()
+    try:
+        code = typer.main.get_command(app).main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        typer.echo(error.format_message().rstrip(), err=True, nl=False)  # rich has shown it
+        code = USER_MISTAKE
+    except click.ClickException as error:
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f" (see {error.ctx.command_path} --help)"
+        code = _complain(f"{error.format_message().rstrip('.')}{hint}", USER_MISTAKE)
+    except UserError as error:
+        code = _complain(str(error), USER_MISTAKE)
+    except IreneError as error:
+        code = _complain(str(error), FAILURE)
+    except (click.Abort, KeyboardInterrupt):
+        code = _complain("interrupted", INTERRUPTED)
+    sys.exit(code)
+
+
+def _complain(said: str, code: int) -> int:
+    typer.echo(f"error: {' '.join(said.split())}", err=True)
+    return code

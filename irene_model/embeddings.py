@@ -1,0 +1,183 @@
+"""Inputs of all modalities become tokens of one width.
+
+Legend: B records, C channels, D width, T text tokens, E text width, L laboratory values. The
+image stream is [class token, patches]; the clinical stream is [text, labs, sex, age], in the
+authors' order. What a mask hides is replaced before it is read, so neither its value nor a NaN
+there reaches an output or a gradient. The class token belongs to the image: without an image it
+is absent too.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from irene_model.attention import join_presence
+from irene_model.config import IreneConfig
+
+
+class ClassToken(nn.Module):
+    """Prepends one learned token.
+
+    The parameter lives in a leaf with one input, so that per-sample gradients are plain: of
+    `token` (D,) it is the output's gradient at position 0.
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(hidden_size))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,N,D) to (B,1+N,D)."""
+        return torch.cat([self.token.expand(tokens.shape[0], 1, -1), tokens], dim=1)
+
+
+class PositionTable(nn.Module):
+    """Adds a learned vector to every position.
+
+    The per-sample gradient of `table` (N,D) is the output's gradient itself.
+    """
+
+    def __init__(self, length: int, hidden_size: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(length, hidden_size))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,N,D) to (B,N,D)."""
+        return tokens + self.table
+
+
+class Streams(NamedTuple):
+    """Tokens (B,N,D) of both streams and their presence (B,N), None where all are present."""
+
+    image: Tensor
+    clinical: Tensor
+    image_present: Tensor | None
+    clinical_present: Tensor | None
+
+
+class IreneEmbeddings(nn.Module):
+    """One projection and one table of positions for each modality."""
+
+    def __init__(self, config: IreneConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.config = config
+        self.patches = nn.Conv2d(
+            config.num_channels, width, kernel_size=config.patch_size, stride=config.patch_size
+        )
+        self.class_token = ClassToken(width)
+        self.image_positions = PositionTable(1 + config.num_patches, width)
+        if config.text_length:
+            if config.vocab_size:
+                self.text_tokens = nn.Embedding(config.vocab_size, config.text_width)
+            self.text = nn.Linear(config.text_width, width)
+            self.text_positions = PositionTable(config.text_length, width)
+        if config.num_labs:
+            self.labs = nn.Linear(1, width)
+            self.lab_positions = PositionTable(config.num_labs, width)
+        self.sex = nn.Linear(1, width)
+        self.sex_position = PositionTable(1, width)
+        self.age = nn.Linear(1, width)
+        self.age_position = PositionTable(1, width)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        *,
+        pixel_values: Tensor,
+        image_mask: Tensor | None,
+        text_embeddings: Tensor | None,
+        input_ids: Tensor | None,
+        text_mask: Tensor | None,
+        lab_values: Tensor | None,
+        lab_mask: Tensor | None,
+        age: Tensor,
+        sex: Tensor,
+        demographics_mask: Tensor | None,
+    ) -> Streams:
+        """Inputs as in `IreneModel.forward` to both streams; a wrong shape is a ValueError."""
+        config = self.config
+        batch = pixel_values.shape[0]
+        side = config.image_size
+        _require("pixel_values", pixel_values, (batch, config.num_channels, side, side))
+        _require("age", age, (batch,))
+        _require("sex", sex, (batch,))
+        seen = _presence("image_mask", image_mask, (batch,))
+        pixels = _present_only(pixel_values, seen).to(self.patches.weight.dtype)
+        image = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, patches, D)
+        image = self.image_positions(self.class_token(image))
+        image_present = None if seen is None else seen[:, None].expand(-1, image.shape[1])
+
+        known = _presence("demographics_mask", demographics_mask, (batch, 2))
+        age_known, sex_known = (None, None) if known is None else (known[:, :1], known[:, 1:])
+        groups: list[tuple[Tensor, Tensor | None]] = []
+        if config.text_length:
+            groups.append(self._text(text_embeddings, input_ids, text_mask, batch))
+        if config.num_labs:
+            lab_values = _require("lab_values", lab_values, (batch, config.num_labs))
+            lab_present = _presence("lab_mask", lab_mask, (batch, config.num_labs))
+            labs = self._numbers(self.labs, lab_values, lab_present)
+            groups.append((self.lab_positions(labs), lab_present))
+        sexes = self._numbers(self.sex, sex[:, None], sex_known)
+        ages = self._numbers(self.age, age[:, None], age_known)
+        groups.append((self.sex_position(sexes), sex_known))
+        groups.append((self.age_position(ages), age_known))
+        tokens = [group for group, _ in groups]
+        return Streams(
+            image=self.dropout(image),
+            clinical=self.dropout(torch.cat(tokens, dim=1)),
+            image_present=image_present,
+            clinical_present=join_presence([mask for _, mask in groups], tokens),
+        )
+
+    def _text(
+        self,
+        text_embeddings: Tensor | None,
+        input_ids: Tensor | None,
+        text_mask: Tensor | None,
+        batch: int,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Text tokens (B,T,D) and their presence."""
+        length = self.config.text_length
+        present = _presence("text_mask", text_mask, (batch, length))
+        if self.config.vocab_size:
+            ids = _require("input_ids", input_ids, (batch, length))
+            embedded = self.text_tokens(_present_only(ids, present))
+        else:
+            shape = (batch, length, self.config.text_width)
+            embedded = _require("text_embeddings", text_embeddings, shape)
+        # Again after the lookup: a hidden token must not read row 0 of the table.
+        embedded = _present_only(embedded, present).to(self.text.weight.dtype)
+        return self.text_positions(self.text(embedded)), present
+
+    @staticmethod
+    def _numbers(layer: nn.Linear, values: Tensor, present: Tensor | None) -> Tensor:
+        """Numbers (B,N), each as one token through the shared `layer`: (B,N,D)."""
+        values = _present_only(values, present).to(layer.weight.dtype)
+        tokens: Tensor = layer(values.unsqueeze(-1))
+        return tokens
+
+
+def _present_only(values: Tensor, present: Tensor | None) -> Tensor:
+    """`values` with zero wherever `present` (its leading axes) is False.
+
+    `torch.where` and not a product: NaN times zero is NaN.
+    """
+    if present is None:
+        return values
+    trailing = [1] * (values.ndim - present.ndim)
+    return torch.where(present.reshape(*present.shape, *trailing), values, 0)
+
+
+def _presence(name: str, mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    return None if mask is None else _require(name, mask, shape).bool()
+
+
+def _require(name: str, tensor: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    """`tensor`, if it is there and has `shape`; else a ValueError that names it."""
+    if tensor is None:
+        raise ValueError(f"{name} of shape {shape} is required by this model's configuration")
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f"{name} must have shape {shape}, not {tuple(tensor.shape)}")
+    return tensor

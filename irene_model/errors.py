@@ -1,0 +1,53 @@
+"""The exceptions of this project.
+
+::
+
+    IreneError
+    ├── UserError              the user's mistake: one sentence on stderr, exit code 2
+    │   ├── ConfigError        study.yaml, site.yaml, a scenario, a command's option
+    │   ├── DataError          a hospital's files
+    │   └── CheckpointError    weights that do not fit
+    ├── PrivacyError           the ledger or the accounting stops the work
+    │   ├── BudgetExceeded     the release would cost more than is left
+    │   └── LedgerError        the ledger can't be read, written or trusted
+    └── ProtocolError          a message of the other side breaks the contract
+
+A message names file, row, field, the kind of the value, the bound and the remedy. It never holds
+a patient's value, so it may be shown, logged and sent.
+"""
+
+
+class IreneError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+
+class UserError(IreneError):
+    """The user can mend it: wrong configuration, wrong files, wrong weights."""
+
+
+class ConfigError(UserError):
+    """A configuration file or a command-line option is wrong."""
+
+
+class DataError(UserError):
+    """A hospital's file is missing, unreadable or holds something impossible."""
+
+
+class CheckpointError(UserError):
+    """Weights or a run folder do not fit the model or the study."""
+
+
+class PrivacyError(IreneError):
+    """Privacy accounting forbids what was asked."""
+
+
+class BudgetExceeded(PrivacyError):
+    """The next release would exceed the site's budget; nothing was trained."""
+
+
+class LedgerError(PrivacyError):
+    """The ledger is unreadable, belongs to other patients, or could not be written durably."""
+
+
+class ProtocolError(IreneError):
+    """A message, or an update in it, is not what the study's contract says."""

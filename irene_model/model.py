@@ -1,0 +1,189 @@
+"""IRENE: radiograph, text, laboratory values and demographics to the logits of K labels.
+
+Architecture: Zhou et al., "A transformer-based representation-learning model with unified
+processing of multimodal input for clinical diagnostics", Nature Biomedical Engineering 2023.
+With every modality present this is the authors' mathematics; what is missing takes no part.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from irene_model.checkpoints import authors_config, from_authors_state, to_authors_state
+from irene_model.config import PRESETS, IreneConfig
+from irene_model.embeddings import ClassToken, IreneEmbeddings, PositionTable
+from irene_model.encoder import AttentionMaps, IreneEncoder
+
+__all__ = ["PRESETS", "IreneConfig", "IreneModel", "IreneOutput", "per_sample_loss"]
+
+# All laboratory values share one projection, so a token says which value it is by its position
+# alone. The first norm rescales every token: a position much smaller than the value's part is
+# lost, and with it the value's size. Positions of the usual 0.02 cost `tiny` hundreds of steps.
+_POSITION_STD = 1.0
+_NUMBER_STD = 0.3
+
+
+@dataclass
+class IreneOutput(ModelOutput):  # type: ignore[misc]
+    """What a forward pass gives.
+
+    `loss` () when labels were given, `logits` (B,K), `features` (B,D): the mean over present
+    tokens, `attentions` when asked: one entry a block, first `BidirectionalMaps`, then (B,H,N,N).
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor = None  # type: ignore[assignment]  # ModelOutput wants a default
+    features: Tensor = None  # type: ignore[assignment]
+    attentions: AttentionMaps | None = None
+
+
+class IreneModel(PreTrainedModel):  # type: ignore[misc]
+    """IRENE at any size; see `IreneConfig` and `PRESETS`."""
+
+    config_class = IreneConfig
+    base_model_prefix = "irene"
+    main_input_name = "pixel_values"
+    _supports_sdpa = True
+
+    def __init__(self, config: IreneConfig) -> None:
+        super().__init__(config)
+        self.embeddings = IreneEmbeddings(config)
+        self.encoder = IreneEncoder(config)
+        self.head = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        *,
+        pixel_values: Tensor,
+        age: Tensor,
+        sex: Tensor,
+        text_embeddings: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        lab_values: Tensor | None = None,
+        image_mask: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        lab_mask: Tensor | None = None,
+        demographics_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        label_mask: Tensor | None = None,
+        output_attentions: bool = False,
+    ) -> IreneOutput:
+        """Logits of a batch of B records.
+
+        Inputs: `pixel_values` (B,C,H,W); `text_embeddings` (B,T,E), or `input_ids` (B,T) for a
+        model with its own vocabulary; `lab_values` (B,L); `age` (B,) in years / 100; `sex` (B,)
+        0 female, 1 male; `labels` (B,K) of 0 and 1. Masks are 1 or True where the value exists
+        and default to everything: `image_mask` (B,), `text_mask` (B,T), `lab_mask` (B,L),
+        `demographics_mask` (B,2) for age and sex, `label_mask` (B,K). Values behind a mask may
+        be anything, NaN included. A wrong shape raises ValueError.
+        """
+        streams = self.embeddings(
+            pixel_values=pixel_values,
+            image_mask=image_mask,
+            text_embeddings=text_embeddings,
+            input_ids=input_ids,
+            text_mask=text_mask,
+            lab_values=lab_values,
+            lab_mask=lab_mask,
+            age=age,
+            sex=sex,
+            demographics_mask=demographics_mask,
+        )
+        tokens, present, maps = self.encoder(*streams, with_maps=output_attentions)
+        features = _mean_present(tokens, present)
+        logits = self.head(features)
+        loss = None
+        if labels is not None:
+            # max(): a Poisson batch may be empty, and the mean of nothing is NaN.
+            loss = per_sample_loss(logits, labels, label_mask).sum() / max(len(logits), 1)
+        return IreneOutput(
+            loss=loss,
+            logits=logits,
+            features=features,
+            attentions=maps if output_attentions else None,
+        )
+
+    @classmethod
+    def from_authors(
+        cls,
+        state_dict: Mapping[str, Tensor],
+        *,
+        image_size: int,
+        patch_size: int,
+        num_attention_heads: int,
+    ) -> Self:
+        """The authors' weights, in evaluation mode; other sizes are inferred from the shapes.
+
+        A missing or unknown entry, or one of a wrong shape, raises CheckpointError naming it.
+        The authors' `out_text` projections are never called and are left out.
+        """
+        config = authors_config(
+            state_dict,
+            image_size=image_size,
+            patch_size=patch_size,
+            num_attention_heads=num_attention_heads,
+        )
+        model = cls(config)
+        model.load_state_dict(from_authors_state(state_dict, config, model.state_dict()))
+        model.eval()
+        return model
+
+    def to_authors(self) -> dict[str, Tensor]:
+        """The weights under the authors' names, without the `out_text` that they never call."""
+        return to_authors_state(self.state_dict(), self.config)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initial weights of one module; transformers calls it on each that was not loaded."""
+        if isinstance(module, nn.Linear) and module.in_features == 1:
+            init.normal_(module.weight, std=_NUMBER_STD)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv2d):
+            fan_in = module.in_channels * module.kernel_size[0] * module.kernel_size[1]
+            init.normal_(module.weight, std=1 / math.sqrt(fan_in))
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=1.0)
+        elif isinstance(module, PositionTable):
+            init.normal_(module.table, std=_POSITION_STD)
+        elif isinstance(module, ClassToken):
+            init.normal_(module.token, std=0.02)
+
+
+def per_sample_loss(logits: Tensor, labels: Tensor, label_mask: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of each record, (B,), averaged over its own valid labels.
+
+    `logits`, `labels` and `label_mask` are (B,K). A record without a valid label has loss 0.
+    Normalising per record keeps samples apart: a mean over the batch's valid labels would let one
+    record change another's gradient, and break the sensitivity bound of per-sample clipping.
+    """
+    valid = torch.ones_like(labels, dtype=torch.bool) if label_mask is None else label_mask.bool()
+    targets = torch.where(valid, labels, 0).to(logits.dtype)
+    losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return torch.where(valid, losses, 0.0).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
+
+
+def _mean_present(tokens: Tensor, present: Tensor | None) -> Tensor:
+    """Mean of the present tokens, (B,N,D) to (B,D); zero for a record that has none."""
+    if present is None:
+        return tokens.mean(dim=1)
+    total = torch.where(present[..., None], tokens, 0.0).sum(dim=1)
+    return total / present.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+AutoConfig.register(IreneConfig.model_type, IreneConfig, exist_ok=True)
+AutoModel.register(IreneConfig, IreneModel, exist_ok=True)

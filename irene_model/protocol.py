@@ -1,0 +1,156 @@
+"""Typed messages and their flat form: named arrays and a dictionary of plain values.
+
+The flat form is what travels. Flower's records are made of it in the apps and the round loop, so
+that messages and all that judges them can be tested without Flower. A message of the wrong form
+is a ProtocolError that names the field, never its value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from irene_model.errors import ProtocolError
+from irene_model.records import Split
+from irene_model.study import Study
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+Plain = str | int | float | bool
+Outcome = Literal["ready", "updated", "evaluated", "declined", "failed"]
+PROTOCOL = 1
+WIRE_DTYPE = np.dtype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flat:
+    """What travels: arrays and plain values."""
+
+    arrays: Arrays
+    values: dict[str, Plain]
+
+
+class Message(BaseModel):
+    """Plain fields, checked strictly, and `arrays`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True
+    )
+    kind: ClassVar[str]
+    arrays: Arrays = Field(default_factory=dict, repr=False)
+
+    def to_flat(self) -> Flat:
+        """The travelling form."""
+        values = {"kind": self.kind, "protocol": PROTOCOL, **self.model_dump(exclude={"arrays"})}
+        return Flat(arrays=self.arrays, values=values)
+
+    @classmethod
+    def from_flat(cls, flat: Flat) -> Self:
+        """Read the travelling form; a missing, unknown or ill-typed field is a ProtocolError."""
+        values = dict(flat.values)
+        if values.pop("protocol", None) != PROTOCOL:
+            raise ProtocolError(f"the other side does not speak protocol {PROTOCOL}")
+        if values.pop("kind", None) != cls.kind:
+            raise ProtocolError(f"expected a message of kind '{cls.kind}'")
+        try:
+            return cls.model_validate({**values, "arrays": flat.arrays})
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(str(part) for part in problem["loc"])
+            raise ProtocolError(f"{cls.kind}: field '{field}': {problem['type']}") from None
+
+
+class HelloRequest(Message):
+    """Who is there? The site prepares its data for the study, so that round 1 is not late."""
+
+    kind = "hello"
+    study: str
+    run: str
+
+
+class HelloReply(Message):
+    """The site's name, and "ready", or why not."""
+
+    kind = "here"
+    site: str
+    outcome: Outcome
+    reason: str = ""
+
+
+class TrainRequest(Message):
+    """One round for one site. arrays: the round's weights; `study` is the canonical JSON."""
+
+    kind = "train"
+    study: str
+    run: str
+    round: int = Field(ge=1)
+
+
+class TrainReply(Message):
+    """What became of a round at a site.
+
+    arrays: the update, new weights minus the round's; empty unless `outcome` is "updated".
+    weight: the site's declared number of patients. epsilon_run and epsilon_total: spent by this
+    run and by everything in the ledger, at the study's delta; infinite without noise.
+    """
+
+    kind = "trained"
+    site: str
+    round: int
+    outcome: Outcome
+    reason: str = ""
+    weight: float = Field(default=0.0, ge=0)
+    noise_multiplier: float = 0.0
+    sample_rate: float = 0.0
+    epsilon_run: float = 0.0
+    epsilon_total: float = 0.0
+    seconds: float = 0.0
+
+
+class EvaluateRequest(Message):
+    """Evaluate the weights in `arrays` on the site's held-out patients of `split`."""
+
+    kind = "evaluate"
+    study: str
+    run: str
+    round: int = Field(ge=0)
+    split: Split
+
+
+class EvaluateReply(Message):
+    """arrays: "histograms" (K, 2, BINS) of `irene_model.metrics`, or none if not "evaluated"."""
+
+    kind = "evaluated"
+    site: str
+    round: int
+    outcome: Outcome
+    reason: str = ""
+    seconds: float = 0.0
+
+
+def read_study(text: str) -> Study:
+    """The study in a message; malformed JSON is a ProtocolError."""
+    try:
+        return Study.from_canonical(text)
+    except ValueError:
+        raise ProtocolError("the study in the message is not valid JSON") from None
+
+
+def check_update(update: Mapping[str, Array], like: Mapping[str, Array]) -> None:
+    """Refuse an update with a missing or unknown name, a wrong shape or dtype, or a NaN."""
+    odd = sorted(set(update) ^ set(like))
+    if odd:
+        state = "unknown" if odd[0] in update else "missing"
+        raise ProtocolError(f"the update's array '{odd[0][:80]}' is {state}")
+    for name, array in update.items():
+        if array.shape != like[name].shape:
+            raise ProtocolError(
+                f"the update's array '{name}' has shape {array.shape}, not {like[name].shape}"
+            )
+        if array.dtype != WIRE_DTYPE:
+            raise ProtocolError(f"the update's array '{name}' is {array.dtype}, not {WIRE_DTYPE}")
+        if not np.isfinite(array).all():
+            raise ProtocolError(f"the update's array '{name}' holds a value that is not finite")

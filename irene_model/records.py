@@ -1,0 +1,38 @@
+"""One validated record: an encounter of one patient, in the study's units.
+
+A record is what the hospital's files say after validation and before any scaling. Missing is
+`None`; a laboratory value outside the assay's detection limits is -inf or +inf, as laboratories
+export it: it is an observation, not a gap.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Sex = Literal["female", "male"]
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One encounter.
+
+    labs: study's laboratory name -> value in the study's unit; absent names were not measured.
+    labels: study's label -> 0 or 1; absent names are not annotated here.
+    """
+
+    patient_id: str
+    record_id: str
+    split: Split
+    image_path: Path | None = None
+    text: str | None = None
+    labs: Mapping[str, float]
+    age_years: float | None = None
+    sex: Sex | None = None
+    labels: Mapping[str, int]
+
+    def __repr__(self) -> str:
+        """Never a patient's values: a record may end up in a traceback."""
+        return f"Record({len(self.labs)} labs, {len(self.labels)} labels, split={self.split})"

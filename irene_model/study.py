@@ -1,0 +1,184 @@
+"""study.yaml: the contract that all sites of a study share, and its fingerprint.
+
+Everything that must be the same at every hospital is here and nothing else: labels, the shape of
+the inputs, the laboratory panel with its units and reference intervals, the model, the federation
+and the privacy that is asked for. What a hospital calls its columns is in its own `site.yaml`.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from irene_model.settings import Settings, parse, read
+
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
+Demographic = Literal["age", "sex"]
+
+
+class ImageShape(Settings):
+    """The square radiograph that the model reads; `size` and `patch` in pixels."""
+
+    size: int = Field(ge=8, le=1024)
+    patch: int = Field(ge=2, le=64)
+    channels: Literal[1, 3] = 1
+
+    @model_validator(mode="after")
+    def _patches_tile_the_image(self) -> "ImageShape":
+        if self.size % self.patch:
+            raise ValueError(f"size {self.size} must be a multiple of patch {self.patch}")
+        return self
+
+
+class TextShape(Settings):
+    """How the chief complaint becomes at most `max_tokens` tokens of `width` numbers."""
+
+    encoder: Literal["wordpiece"] = "wordpiece"
+    max_tokens: int = Field(default=40, ge=1, le=512)
+    width: int = Field(default=64, ge=1, le=4096)
+    language: str = "en"
+
+
+class LabTest(Settings):
+    """One laboratory value; `low` and `high` bound the reference interval, in `unit`."""
+
+    name: Name
+    loinc: str = Field(pattern=r"^\d{1,7}-\d$")
+    unit: str = Field(min_length=1)
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _interval_has_width(self) -> "LabTest":
+        if self.high <= self.low:
+            raise ValueError("high must be above low: they bound the reference interval")
+        return self
+
+
+class ModelShape(Settings):
+    """A preset of `IreneModel`, or single sizes that replace the preset's."""
+
+    preset: Literal["tiny", "small", "base"] = "tiny"
+    hidden_size: int | None = Field(default=None, ge=8)
+    num_hidden_layers: int | None = Field(default=None, ge=1)
+    num_bidirectional_layers: int | None = Field(default=None, ge=0)
+    num_attention_heads: int | None = Field(default=None, ge=1)
+    intermediate_size: int | None = Field(default=None, ge=8)
+    hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
+    attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
+
+
+class Training(Settings):
+    """Local training. `expected_batch` counts patients a step; decay is AdamW's."""
+
+    expected_batch: int = Field(default=128, ge=1)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_rounds: int = Field(default=1, ge=0)
+    final_rate_fraction: float = Field(default=0.1, ge=0, le=1)
+
+
+class Federation(Settings):
+    """Rounds and who must be there. `round_deadline_s` is in seconds."""
+
+    rounds: int = Field(ge=1)
+    local_steps: int = Field(ge=1)
+    minimum_sites: int = Field(default=2, ge=1)
+    round_deadline_s: float = Field(default=3600.0, gt=0)
+    strategy: Literal["fedavg", "fedadam"] = "fedavg"
+    server_learning_rate: float = Field(default=1.0, gt=0)
+    evaluate_every: int = Field(default=1, ge=1)
+
+
+class Privacy(Settings):
+    """Patient-level (epsilon, delta) for the whole run.
+
+    With `epsilon` each site finds the noise multiplier that spends it over all rounds. A
+    `noise_multiplier`, where given, is used as it is and `epsilon` is then not a target;
+    0 means training without privacy, which only a site without a budget accepts.
+    """
+
+    unit: Literal["patient"] = "patient"
+    clip_norm: float = Field(default=1.0, gt=0)
+    epsilon: float | None = Field(default=None, gt=0)
+    noise_multiplier: float | None = Field(default=None, ge=0)
+    delta: float = Field(default=1e-5, gt=0, lt=0.1)
+
+    @model_validator(mode="after")
+    def _noise_is_determined(self) -> "Privacy":
+        if self.epsilon is None and self.noise_multiplier is None:
+            raise ValueError("give epsilon (for the whole run) or noise_multiplier")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the study asks for any noise at all."""
+        return self.noise_multiplier is None or self.noise_multiplier > 0
+
+
+class Study(Settings):
+    """The whole contract; equal fingerprints mean equal contracts."""
+
+    name: Name
+    labels: tuple[Name, ...] = Field(min_length=1)
+    image: ImageShape
+    text: TextShape = TextShape()
+    labs: tuple[LabTest, ...] = ()
+    demographics: tuple[Demographic, ...] = ("age", "sex")
+    model: ModelShape = ModelShape()
+    training: Training = Training()
+    federation: Federation
+    privacy: Privacy
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_repeats("label", labels)
+        return labels
+
+    @field_validator("labs")
+    @classmethod
+    def _labs_differ(cls, labs: tuple[LabTest, ...]) -> tuple[LabTest, ...]:
+        _refuse_repeats("laboratory value", [lab.name for lab in labs])
+        _refuse_repeats("LOINC code", [lab.loinc for lab in labs])
+        return labs
+
+    @property
+    def lab_names(self) -> tuple[str, ...]:
+        """Names of the laboratory panel, in tensor order."""
+        return tuple(lab.name for lab in self.labs)
+
+    @property
+    def canonical(self) -> str:
+        """The study as JSON with sorted keys: what is sent and what is hashed."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the canonical JSON, in hex."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    @property
+    def total_steps(self) -> int:
+        """Noised steps that one site takes in the whole run."""
+        return self.federation.rounds * self.federation.local_steps
+
+    @classmethod
+    def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Study":
+        """Read study.yaml; a mistake is a ConfigError naming file and key."""
+        return read(cls, path, overrides)
+
+    @classmethod
+    def from_canonical(cls, text: str) -> "Study":
+        """The inverse of `canonical`, for studies that arrive in a message."""
+        return parse(cls, json.loads(text), "the study that the server sent")
+
+
+def _refuse_repeats(kind: str, names: Sequence[str]) -> None:
+    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    if repeated:
+        raise ValueError(f"{kind} named twice: {', '.join(repeated)}")

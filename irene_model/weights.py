@@ -1,0 +1,50 @@
+"""A model's weights as named arrays, and a study's model."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from irene_model.config import PRESETS, IreneConfig
+from irene_model.model import IreneModel
+from irene_model.protocol import WIRE_DTYPE, Array, Arrays
+from irene_model.study import Study
+from irene_model.text import vocabulary
+
+
+def config_of(study: Study) -> IreneConfig:
+    """The model's sizes: capacity from the preset and its replacements, the rest from the data."""
+    replaced = study.model.model_dump(exclude={"preset"}, exclude_none=True)
+    return IreneConfig(
+        **{**PRESETS[study.model.preset], **replaced},
+        image_size=study.image.size,
+        patch_size=study.image.patch,
+        num_channels=study.image.channels,
+        text_length=study.text.max_tokens,
+        text_width=study.text.width,
+        vocab_size=len(vocabulary()),
+        num_labs=len(study.labs),
+        id2label=dict(enumerate(study.labels)),
+        label2id={label: index for index, label in enumerate(study.labels)},
+    )
+
+
+def new_model(study: Study, *, seed: int) -> IreneModel:
+    """A freshly initialised model; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return IreneModel(config_of(study))
+
+
+def to_arrays(model: IreneModel) -> Arrays:
+    """Copies of the weights, float32 on the CPU, by parameter name."""
+    return {
+        name: tensor.detach().cpu().numpy().astype(WIRE_DTYPE, copy=True)
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def load_arrays(model: IreneModel, arrays: Mapping[str, Array]) -> None:
+    """Put `arrays` into `model`; names and shapes must be exactly the model's."""
+    state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+    model.load_state_dict(state, strict=True)

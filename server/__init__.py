@@ -1,0 +1,1 @@
+"""What the coordinator runs: rounds, aggregation, run folders, evaluation and the report."""

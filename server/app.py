@@ -1,0 +1,47 @@
+"""The ServerApp: wiring only.
+
+Run configuration: `study`, the path of study.yaml; `out`, the run folder, which is resumed where
+it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round.
+"""
+
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from irene_model.errors import ConfigError
+from irene_model.study import Study
+from server.exchange import Exchange
+from server.report import write_report
+from server.rounds import Observer, RoundLoop
+from server.runs import RunFolder, now
+
+app = ServerApp()
+
+
+def execute(
+    grid: Grid, folder: RunFolder, *, expected_sites: int, observe: Observer | None = None
+) -> Path:
+    """Run what is left of the run in `folder`; returns the path of its report."""
+    loop = RoundLoop(exchange=Exchange(grid), folder=folder, expected_sites=expected_sites)
+    if observe is not None:
+        loop.observe = observe
+    results = loop.run()
+    folder.write_results(results)
+    folder.update_info(finished=now(), sites=results["sites"])
+    return write_report(folder.path)
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Start or resume the run that the run configuration names."""
+    settings = context.run_config
+    if not settings.get("study") or not settings.get("out"):
+        raise ConfigError('give --run-config \'study="study.yaml" out="runs/first"\'')
+    out = Path(str(settings["out"]))
+    if (out / "run.json").exists():
+        folder = RunFolder.resume(out)
+    else:
+        study = Study.read(Path(str(settings["study"])))
+        folder = RunFolder.create(out, study, seed=int(settings.get("seed", 0)))
+    execute(grid, folder, expected_sites=int(settings.get("sites", 0)))

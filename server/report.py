@@ -1,0 +1,265 @@
+"""report.html: what a run reached, what it cost in privacy and what left each hospital.
+
+One self-contained file for coordinators and clinicians, made of nothing but the run folder. The
+template escapes everything; names of hospitals and labels are text, whatever they hold.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from irene_model.errors import CheckpointError
+from irene_model.study import Study
+from server.plots import STYLES, Chart, Point, Series, line_chart, ticks
+
+Json = Mapping[str, Any]
+
+_NOTHING = "\N{EN DASH}"
+_NO_METRIC: Json = {"macro": None, "ci95": None, "by_label": {}, "by_site": {}}
+_NO_ESTIMATE: Json = {"value": None, "ci95": None, "positives": 0, "n": 0, "note": "not evaluated"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteRow:
+    """One hospital's part of the run. `epsilon` None: trained without privacy.
+
+    `has_privacy` is false for a hospital that the results give no privacy of. `epsilon_total` is
+    the ledger's, over all runs. `outcomes` counts rounds; `bytes_up` covers all its messages.
+    """
+
+    name: str
+    auroc: float | None
+    has_privacy: bool
+    epsilon: float | None
+    epsilon_total: float | None
+    delta: float | None
+    unit: str
+    outcomes: Mapping[str, int]
+    bytes_up: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRow:
+    """One label: its two estimates as in results.json, and its share of positives."""
+
+    name: str
+    auroc: Json
+    auprc: Json
+    prevalence: float | None
+
+
+def write_report(run_folder: Path) -> Path:
+    """Write `report.html` into `run_folder` and return its path.
+
+    Reads study.yaml, run.json, results.json and rounds.jsonl there; only the last may be absent
+    (an arm without rounds). CheckpointError where one is missing or not JSON, ConfigError for
+    study.yaml.
+    """
+    study = Study.read(run_folder / "study.yaml")
+    page = render(
+        study,
+        _read_json(run_folder / "run.json"),
+        _read_json(run_folder / "results.json"),
+        _read_lines(run_folder / "rounds.jsonl"),
+    )
+    report = run_folder / "report.html"
+    unfinished = run_folder / "report.html.tmp"
+    unfinished.write_text(page, encoding="utf-8")
+    unfinished.replace(report)
+    return report
+
+
+def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> str:
+    """The report's HTML. The arm that run.json names is told in full; others are compared."""
+    arms: Json = results["arms"]
+    if not arms:
+        raise CheckpointError("results.json holds no arm: there is nothing to report")
+    arm_name = run["arm"] if run.get("arm") in arms else next(iter(arms))
+    arm = arms[arm_name]
+    auroc, auprc = arm.get("auroc") or _NO_METRIC, arm.get("auprc") or _NO_METRIC
+    sites = _site_rows(results["sites"], auroc, arm.get("privacy") or {}, rounds)
+    labels = [_label_row(label, auroc, auprc) for label in results["labels"]]
+    guarded = [site for site in sites if site.epsilon is not None]
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            study=study,
+            run=run,
+            arms=arms,
+            arm_name=arm_name,
+            arm=arm,
+            auroc=auroc,
+            auprc=auprc,
+            calibration=arm.get("calibration") or {"brier": None, "ece": None},
+            labels=labels,
+            sites=sites,
+            rounds=rounds,
+            guarded=guarded,
+            largest_epsilon=max((s.epsilon or 0.0 for s in guarded), default=None),
+            largest_delta=max((s.delta or 0.0 for s in guarded), default=None),
+            auroc_ticks=_auroc_ticks(labels, sites),
+            charts=_charts([site.name for site in sites], rounds),
+            chart_sites=STYLES,
+        )
+    )
+    return page.strip() + "\n"
+
+
+def _site_rows(
+    names: Sequence[str], auroc: Json, privacy: Json, rounds: Sequence[Json]
+) -> list[SiteRow]:
+    seen = [*names, *auroc["by_site"], *privacy, *(s for line in rounds for s in line["sites"])]
+
+    def row(site: str) -> SiteRow:
+        parts = [line["sites"][site] for line in rounds if site in line["sites"]]
+        totals = [p["epsilon_total"] for p in parts if p.get("epsilon_total") is not None]
+        spent = privacy.get(site, {})
+        return SiteRow(
+            name=site,
+            auroc=auroc["by_site"].get(site),
+            has_privacy=site in privacy,
+            epsilon=spent.get("epsilon"),
+            epsilon_total=max(totals, default=None),
+            delta=spent.get("delta"),
+            unit=spent.get("unit", "patient"),
+            outcomes=Counter(part["outcome"] for part in parts),
+            bytes_up=sum(part.get("bytes_up") or 0 for part in parts),
+        )
+
+    return [row(site) for site in dict.fromkeys(seen)]
+
+
+def _label_row(label: str, auroc: Json, auprc: Json) -> LabelRow:
+    estimate = auroc["by_label"].get(label, _NO_ESTIMATE)
+    return LabelRow(
+        name=label,
+        auroc=estimate,
+        auprc=auprc["by_label"].get(label, _NO_ESTIMATE),
+        prevalence=estimate["positives"] / estimate["n"] if estimate["n"] else None,
+    )
+
+
+def _auroc_ticks(labels: Sequence[LabelRow], sites: Sequence[SiteRow]) -> list[float]:
+    """The common axis of all AUROC bars: from a coin's 0.5, or below if something is, to 1."""
+    values = [bound for row in labels for bound in row.auroc["ci95"] or ()]
+    values += [row.auroc["value"] for row in labels if row.auroc["value"] is not None]
+    values += [site.auroc for site in sites if site.auroc is not None]
+    return ticks(min([0.5, *values]), 1.0)
+
+
+def _charts(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Chart]]:
+    """Titles and learning curves; a curve without a single value is left out."""
+    evaluated = [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
+
+    def pooled(key: str, interval: str | None = None) -> Series:
+        points = []
+        for number, evaluation in evaluated:
+            if evaluation.get(key) is not None:
+                low, high = (interval and evaluation.get(interval)) or (None, None)
+                points.append(Point(x=number, y=evaluation[key], low=low, high=high))
+        return Series(name="all sites", points=points)
+
+    def auroc_at(site: str) -> Series:
+        values = [(number, e.get("by_site", {}).get(site)) for number, e in evaluated]
+        return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
+
+    def epsilon_at(site: str) -> Series:
+        values = [(line["round"], line["sites"].get(site, {}).get("epsilon")) for line in rounds]
+        return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
+
+    charts = {
+        "AUROC of all sites together, with its 95 % interval": line_chart(
+            [pooled("auroc", "auroc_ci95")], x_label="round", y_label="AUROC"
+        ),
+        "AUROC at each site": line_chart(
+            [auroc_at(site) for site in sites], x_label="round", y_label="AUROC"
+        ),
+        "Loss (binary cross-entropy)": line_chart(
+            [pooled("loss")], x_label="round", y_label="loss"
+        ),
+        "Privacy spent by each site in this run": line_chart(
+            [epsilon_at(site) for site in sites],
+            x_label="round",
+            y_label="epsilon",
+            from_zero=True,
+        ),
+    }
+    return [(title, chart) for title, chart in charts.items() if chart is not None]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("server", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"moment": _moment, "span": _span, "size": _size, "small": _small}
+    return environment
+
+
+def _moment(stamp: str | None) -> str:
+    """2026-03-01T09:30:00+00:00 as 2026-03-01 09:30 UTC."""
+    if not stamp:
+        return "not recorded"
+    try:
+        moment = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".rstrip()
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return _NOTHING
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _size(count: float | None) -> str:
+    if not count:
+        return "0"
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def _small(value: float | None) -> str:
+    """A delta or a norm: 1e-05, 0.0123."""
+    return _NOTHING if value is None else f"{value:.3g}"
+
+
+def _read_json(path: Path) -> Json:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; a report needs a finished run") from None
+    except ValueError:
+        raise CheckpointError(f"{path}: is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path}: expected a JSON object at the top level")
+    return document
+
+
+def _read_lines(path: Path) -> list[Json]:
+    if not path.exists():
+        return []
+    lines = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            raise CheckpointError(f"{path}, line {number}: is not valid JSON") from None
+    return lines

@@ -1,0 +1,239 @@
+"""The round loop: invite, gather, judge, aggregate, checkpoint, evaluate.
+
+Every round names every site and what became of it. A round's checkpoint is on disk before the
+next begins, so a killed server resumes from the last whole round; sites that had already released
+that round's update send the same bytes again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from irene_model.errors import IreneError, ProtocolError
+from irene_model.protocol import (
+    Array,
+    Arrays,
+    EvaluateReply,
+    EvaluateRequest,
+    HelloReply,
+    HelloRequest,
+    TrainReply,
+    TrainRequest,
+)
+from irene_model.records import Split
+from server.aggregation import WeightedMean, apply_update, norm
+from server.evaluation import Evaluation, checked, pool
+from server.exchange import Exchange
+from server.runs import Json, RunFolder, now
+
+_log = logging.getLogger(__name__)
+Observer = Callable[[Json], None]
+
+
+@dataclass(kw_only=True)
+class RoundLoop:
+    """One run, from its last whole round to the end.
+
+    expected_sites: wait for so many before the first round, at most `patience_s` seconds, as
+    long as the study's minimum is there.
+    """
+
+    exchange: Exchange
+    folder: RunFolder
+    expected_sites: int = 0
+    patience_s: float = 60.0
+    observe: Observer = lambda line: None
+    sites: dict[int, str] = field(default_factory=dict)  # node -> site
+
+    def run(self) -> Json:
+        """Train all rounds that are left, evaluate on the test patients, and give the results."""
+        started = time.monotonic()
+        study, folder = self.folder.study, self.folder
+        weights = folder.load_checkpoint(folder.last_round)
+        self._gather_sites()
+        for round in range(folder.last_round + 1, study.federation.rounds + 1):
+            self._greet()
+            line, mean = self._train(round, weights)
+            if mean is None:
+                self._record_without_progress(line)
+                break
+            weights = apply_update(weights, mean, study.federation.server_learning_rate)
+            folder.save_checkpoint(round, weights)
+            line |= {"update_norm": norm(mean), "checkpoint": f"checkpoints/round-{round:04d}"}
+            if round % study.federation.evaluate_every == 0 or round == study.federation.rounds:
+                line["evaluation"] = self._evaluate(round, weights, "validation").summary
+            folder.append_round(line)
+            self.observe(line)
+        evaluation = self._evaluate(folder.last_round, weights, "test")
+        seconds = self.folder.info.get("seconds", 0.0) + time.monotonic() - started
+        return self._results(evaluation, seconds)
+
+    def _gather_sites(self) -> None:
+        """Wait for the expected sites, or for the minimum once patience has run out."""
+        minimum = self.folder.study.federation.minimum_sites
+        deadline = time.monotonic() + self.patience_s
+        while len(self.sites) < max(self.expected_sites, minimum):
+            self._greet()
+            if time.monotonic() > deadline and len(self.sites) >= minimum:
+                _log.warning("going on with %d sites", len(self.sites))
+                break
+            time.sleep(0.5)
+
+    def _greet(self) -> None:
+        """Ask new nodes who they are; a site that can't serve the study is named and left out."""
+        nodes = self.exchange.nodes()
+        self.sites = {node: site for node, site in self.sites.items() if node in nodes}
+        new = [node for node in nodes if node not in self.sites]
+        request = HelloRequest(study=self.folder.study.canonical, run=self.folder.info["run"])
+        deadline = self.folder.study.federation.round_deadline_s
+        for reply in self.exchange.ask(new, request, deadline_s=deadline) if new else ():
+            if reply.flat is None:
+                raise IreneError(f"node {reply.node}: {reply.reason}")
+            hello = HelloReply.from_flat(reply.flat)
+            if hello.outcome != "ready":
+                raise IreneError(f"site {hello.site}: {hello.reason}")
+            if hello.site in self.sites.values():
+                raise IreneError(f"two nodes say that they are the site '{hello.site}'")
+            self.sites[reply.node] = hello.site
+            _log.info("site %s is here", hello.site)
+
+    def _train(self, round: int, weights: Arrays) -> tuple[Json, Arrays | None]:
+        """One round's line, and the mean update if enough sites gave one."""
+        study, started = self.folder.study, time.monotonic()
+        request = TrainRequest(
+            study=study.canonical, run=self.folder.info["run"], round=round, arrays=weights
+        )
+        mean = WeightedMean(weights)
+        down = sum(a.nbytes for a in weights.values())
+        line: Json = {
+            "round": round,
+            "started": now(),
+            "seconds": 0.0,
+            "sites": {},
+            "bytes_down": down * len(self.sites),
+            "bytes_up": 0,
+            "evaluation": None,
+        }
+        nodes = sorted(self.sites, key=self.sites.__getitem__)
+        for reply in self.exchange.ask(
+            nodes, request, deadline_s=study.federation.round_deadline_s
+        ):
+            site = self.sites[reply.node]
+            entry: Json = {"outcome": "missing" if reply.missing else "failed"}
+            entry |= {"reason": reply.reason, "seconds": reply.seconds, "bytes_up": 0}
+            if reply.flat is not None:
+                entry["bytes_up"] = sum(a.nbytes for a in reply.flat.arrays.values())
+                try:
+                    entry |= _judge(TrainReply.from_flat(reply.flat), site, round, mean)
+                except ProtocolError as error:
+                    entry |= {"outcome": "refused", "reason": str(error)}
+            if entry["outcome"] != "updated":
+                _log.warning("round %d, site %s: %s", round, site, entry["reason"])
+            line["sites"][site] = entry
+            line["bytes_up"] += entry["bytes_up"]
+        line["seconds"] = time.monotonic() - started
+        enough = mean.count >= study.federation.minimum_sites
+        return line, mean.mean() if enough else None
+
+    def _record_without_progress(self, line: Json) -> None:
+        """Too few updates: keep the line; stop for good only if the budgets are the reason."""
+        outcomes = {site: entry["outcome"] for site, entry in line["sites"].items()}
+        if "declined" not in outcomes.values() or line["round"] == 1:
+            reasons = "; ".join(
+                f"{s}: {e['reason']}" for s, e in line["sites"].items() if e["reason"]
+            )
+            raise IreneError(
+                f"round {line['round']}: fewer than {self.folder.study.federation.minimum_sites} "
+                f"sites gave an update ({reasons}). Nothing is lost: resume the run when they can"
+            )
+        line |= {"update_norm": None, "checkpoint": None}
+        self.folder.append_round(line)
+        self.folder.update_info(stopped=f"round {line['round']}: too few sites have budget left")
+        self.observe(line)
+
+    def _evaluate(self, round: int, weights: Arrays, split: Split) -> Evaluation:
+        """All sites' score histograms on their patients of `split`, pooled."""
+        study = self.folder.study
+        request = EvaluateRequest(
+            study=study.canonical,
+            run=self.folder.info["run"],
+            round=round,
+            split=split,
+            arrays=weights,
+        )
+        histograms: dict[str, Array] = {}
+        nodes = sorted(self.sites, key=self.sites.__getitem__)
+        for reply in self.exchange.ask(
+            nodes, request, deadline_s=study.federation.round_deadline_s
+        ):
+            site = self.sites[reply.node]
+            try:
+                if reply.flat is None:
+                    raise ProtocolError(reply.reason)
+                answer = EvaluateReply.from_flat(reply.flat)
+                if answer.outcome != "evaluated":
+                    raise ProtocolError(answer.reason or f"the site {answer.outcome}")
+                histograms[site] = checked(
+                    site, answer.arrays.get("histograms", np.empty(0)), len(study.labels)
+                )
+            except ProtocolError as error:
+                _log.warning("evaluation after round %d, site %s: %s", round, site, error)
+        if not histograms:
+            raise IreneError(f"no site evaluated the weights of round {round}")
+        return pool(
+            histograms, study.labels, np.random.default_rng([self.folder.info["seed"], round])
+        )
+
+    def _results(self, evaluation: Evaluation, seconds: float) -> Json:
+        """The contents of results.json."""
+        study, lines = self.folder.study, self.folder.rounds()
+        arm = {
+            "model": "irene",
+            "rounds": self.folder.last_round,
+            "seconds": round(seconds, 1),
+            **evaluation.as_dict(),
+            "privacy": _privacy(lines, study.privacy.delta),
+        }
+        return {
+            "schema": 1,
+            "labels": list(study.labels),
+            "sites": sorted(self.sites.values()),
+            "arms": {self.folder.info["arm"]: arm},
+        }
+
+
+def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json:
+    """Add a good update to `mean`; what the round's line says of the site."""
+    if (reply.site, reply.round) != (site, round):
+        raise ProtocolError("the reply is of another site or another round")
+    if reply.outcome == "updated":
+        mean.add(reply.arrays, reply.weight)
+    return {
+        "outcome": reply.outcome,
+        "reason": reply.reason,
+        "seconds": reply.seconds,
+        "weight": reply.weight,
+        "noise_multiplier": reply.noise_multiplier,
+        "sample_rate": reply.sample_rate,
+        "epsilon": _finite(reply.epsilon_run),
+        "epsilon_total": _finite(reply.epsilon_total),
+    }
+
+
+def _privacy(lines: list[Json], delta: float) -> Mapping[str, Any]:
+    """Each site's epsilon of this run, as it stood in the last round that it updated."""
+    spent: dict[str, Any] = {}
+    for line in lines:
+        for site, entry in line["sites"].items():
+            if entry["outcome"] == "updated":
+                spent[site] = {"epsilon": entry["epsilon"], "delta": delta, "unit": "patient"}
+    return spent
+
+
+def _finite(epsilon: float) -> float | None:
+    """JSON knows no infinity: without noise there is no epsilon."""
+    return epsilon if np.isfinite(epsilon) else None

@@ -1,0 +1,172 @@
+"""The run folder: what a study's execution leaves on disk, and how it is taken up again.
+
+`study.yaml`, `run.json`, `rounds.jsonl` (a line a round), `checkpoints/round-0003/`, and at the
+end `results.json` and `report.html`. A checkpoint is written beside its place, synced and renamed,
+so that one that exists is whole; a round's line follows its checkpoint.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from irene_model import __version__
+from irene_model.errors import CheckpointError, ConfigError
+from irene_model.model import IreneModel
+from irene_model.protocol import Array, Arrays
+from irene_model.settings import dump
+from irene_model.study import Study
+from irene_model.weights import load_arrays, new_model, to_arrays
+
+_PACKAGES = ("torch", "flwr", "opacus", "transformers", "numpy")
+Json = dict[str, Any]
+
+
+class RunFolder:
+    """One run's folder, open for writing. Use `create` or `resume`."""
+
+    def __init__(self, path: Path, study: Study, info: Json) -> None:
+        self.path = path
+        self.study = study
+        self.info = info
+
+    @classmethod
+    def create(cls, path: Path, study: Study, *, seed: int, **facts: Any) -> Self:
+        """Start a run with freshly initialised weights as its round 0.
+
+        `facts` go into run.json. A folder that already holds something is refused.
+        """
+        if path.exists() and any(path.iterdir()):
+            raise ConfigError(f"{path}: is not empty; give a new folder, or resume the run in it")
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "study.yaml").write_text(dump(study), encoding="utf-8")
+        info = {
+            "schema": 1,
+            "run": secrets.token_hex(8),
+            "study": study.name,
+            "fingerprint": study.fingerprint,
+            "seed": seed,
+            "arm": arm_name(study),
+            "versions": versions(),
+            "started": now(),
+            "finished": None,
+            **facts,
+        }
+        folder = cls(path, study, info)
+        folder.save_checkpoint(0, to_arrays(new_model(study, seed=seed)))
+        folder.update_info()
+        return folder
+
+    @classmethod
+    def resume(cls, path: Path) -> Self:
+        """Open the run in `path` at its last whole round; later lines of rounds.jsonl go."""
+        try:
+            info = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: no run to resume: run.json is missing") from None
+        except ValueError:
+            raise CheckpointError(f"{path / 'run.json'}: is not valid JSON") from None
+        study = Study.read(path / "study.yaml")
+        if study.fingerprint != info.get("fingerprint"):
+            raise CheckpointError(f"{path / 'study.yaml'}: was changed since the run started")
+        folder = cls(path, study, info)
+        kept = [line for line in folder.rounds() if line["round"] <= folder.last_round]
+        _write_whole(path / "rounds.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        return folder
+
+    @property
+    def last_round(self) -> int:
+        """The newest round with a whole checkpoint."""
+        found = sorted((self.path / "checkpoints").glob("round-[0-9][0-9][0-9][0-9]"))
+        if not found:
+            raise CheckpointError(f"{self.path}: the run has no checkpoint")
+        return int(found[-1].name.removeprefix("round-"))
+
+    def checkpoint(self, round: int) -> Path:
+        """The folder of a round's weights; `IreneModel.from_pretrained` reads it."""
+        return self.path / "checkpoints" / f"round-{round:04d}"
+
+    def load_checkpoint(self, round: int) -> Arrays:
+        """The weights after `round`."""
+        return to_arrays(IreneModel.from_pretrained(self.checkpoint(round)))
+
+    def save_checkpoint(self, round: int, weights: Mapping[str, Array]) -> None:
+        """Write the weights after `round`, atomically."""
+        place = self.checkpoint(round)
+        work = place.with_suffix(".partial")
+        shutil.rmtree(work, ignore_errors=True)
+        model = new_model(self.study, seed=0)
+        load_arrays(model, weights)
+        model.save_pretrained(work)
+        for written in work.iterdir():
+            _sync(written)
+        shutil.rmtree(place, ignore_errors=True)  # only a round of a run that was cut off here
+        work.rename(place)
+        _sync(place.parent)
+
+    def rounds(self) -> list[Json]:
+        """The lines of rounds.jsonl; a last line cut off by a crash is left out."""
+        path = self.path / "rounds.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        result = []
+        for line in lines:
+            try:
+                result.append(json.loads(line))
+            except ValueError:
+                break
+        return result
+
+    def append_round(self, line: Json) -> None:
+        """Add a round's line."""
+        with (self.path / "rounds.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def update_info(self, **facts: Any) -> None:
+        """Change run.json, atomically."""
+        self.info.update(facts)
+        _write_whole(self.path / "run.json", json.dumps(self.info, indent=2) + "\n")
+
+    def write_results(self, results: Json) -> Path:
+        """Write results.json, atomically."""
+        path = self.path / "results.json"
+        _write_whole(path, json.dumps(results, indent=2, allow_nan=False) + "\n")
+        return path
+
+
+def arm_name(study: Study) -> str:
+    """How results.json calls this way to train."""
+    return "federated-dp" if study.privacy.enabled else "federated"
+
+
+def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Versions of what computes the results."""
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"federated-irene": __version__, "python": platform.python_version(), **found}
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    work = path.with_name(path.name + ".partial")
+    work.write_text(text, encoding="utf-8")
+    _sync(work)
+    work.replace(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Synthetic hospitals and honest comparisons, on one machine: research code, never deployed."""

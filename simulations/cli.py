@@ -1,0 +1,92 @@
+"""irene-sim: federated experiments with emulated hospitals on one machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from irene_model.console import run_app
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Federated experiments with IRENE on one machine, with emulated hospitals.\n\n"
+    "Start here:  irene-sim run simulations/scenarios/demo.yaml --out runs/first",
+)
+
+ScenarioFile = Annotated[
+    Path, typer.Argument(help="A scenario, as simulations/scenarios/demo.yaml")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a setting, as privacy.epsilon=4 or cohort.split=iid; may be repeated.",
+    ),
+]
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        Path | None, typer.Argument(help="A scenario file; not needed with --resume.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The run folder to write; new or empty.")] = ...,  # type: ignore[assignment]
+    seed: Seed = 0,
+    set_: Settings = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out from its last round.")
+    ] = False,
+) -> None:
+    """Run one federated study: hospitals, rounds, evaluation, report.
+
+    Example:  irene-sim run simulations/scenarios/demo.yaml --out runs/first --set privacy.epsilon=4
+    """
+    from simulations.progress import RunProgress
+    from simulations.run import simulate, start_run
+    from simulations.scenario import Scenario
+
+    from irene_model.errors import ConfigError
+    from server.runs import RunFolder
+
+    with RunProgress() as progress:
+        if resume:
+            if scenario is not None or set_:
+                raise ConfigError("--resume goes on as the run began: give only --out with it")
+            folder = RunFolder.resume(out)
+        elif scenario is None:
+            raise ConfigError("name a scenario, as simulations/scenarios/demo.yaml")
+        else:
+            chosen = Scenario.read(scenario, set_ or [])
+            folder = start_run(chosen, out, seed=seed, progress=progress.hospitals)
+        progress.start_rounds(folder)
+        report = simulate(folder, observe=progress.round)
+    progress.summary(folder, report)
+
+
+@app.command()
+def hospitals(
+    scenario: ScenarioFile,
+    out: Annotated[Path, typer.Option(help="The folder to write; new or empty.")],
+    seed: Seed = 0,
+    set_: Settings = None,
+) -> None:
+    """Write a study.yaml and one folder for each synthetic hospital, as a real one has.
+
+    Example:  irene-sim hospitals simulations/scenarios/demo.yaml --out hospitals
+    """
+    from simulations.hospitals import write_hospitals
+    from simulations.progress import RunProgress
+    from simulations.scenario import Scenario
+
+    with RunProgress() as progress:
+        written = write_hospitals(
+            Scenario.read(scenario, set_ or []), out, seed=seed, progress=progress.hospitals
+        )
+    progress.listing(written)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    run_app(app)

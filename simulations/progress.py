@@ -1,0 +1,141 @@
+"""What a researcher sees while a simulation runs: hospitals, rounds, AUROC and epsilon so far."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from server.runs import Json, RunFolder
+
+
+class RunProgress:
+    """Bars on a terminal; plain lines, one a round, where the output is a file or a pipe."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._hospitals: Any = None
+        self._rounds: Any = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def hospitals(self, done: int, total: int) -> None:
+        """`done` of `total` synthetic patients are on disk."""
+        if self._hospitals is None:
+            self._console.print(f"Writing synthetic hospitals: {total} patients")
+            self._hospitals = self._progress.add_task("patients", total=total)
+        self._progress.update(self._hospitals, completed=done)
+
+    def start_rounds(self, folder: RunFolder) -> None:
+        """The hospitals are there and the federation begins, or goes on."""
+        study = folder.study
+        self._console.print(
+            f"Federation '{study.name}': {study.federation.rounds} rounds of "
+            f"{study.federation.local_steps} steps, arm {folder.info['arm']}; sites read their "
+            "files first"
+        )
+        self._rounds = self._progress.add_task(
+            "rounds", total=study.federation.rounds, completed=folder.last_round
+        )
+
+    def round(self, line: Json) -> None:
+        """One line of rounds.jsonl."""
+        self._progress.update(self._rounds, completed=line["round"])
+        evaluation = line["evaluation"] or {}
+        auroc = evaluation.get("auroc")
+        spent = [s["epsilon"] for s in line["sites"].values() if s.get("epsilon") is not None]
+        parts = [
+            f"round {line['round']:>3}",
+            f"{sum(s['outcome'] == 'updated' for s in line['sites'].values())}"
+            f"/{len(line['sites'])} sites",
+            f"validation AUROC {auroc:.3f}" if auroc is not None else "not evaluated",
+            f"epsilon up to {max(spent):.2f}" if spent else "no privacy",
+            f"{line['seconds']:.1f} s",
+        ]
+        self._console.print("  ".join(parts))
+        for site, entry in line["sites"].items():
+            if entry["outcome"] != "updated":
+                self._console.print(f"  {site}: {entry['outcome']}: {entry['reason']}")
+
+    def summary(self, folder: RunFolder, results: Json, report: Path) -> None:
+        """The final table, and where everything lies."""
+        for name, arm in results["arms"].items():
+            self._console.print(_label_table(name, arm))
+            self._console.print(_site_table(arm))
+        if folder.info.get("stopped"):
+            self._console.print(f"Stopped early: {folder.info['stopped']}")
+        self._console.print(f"results  {folder.path / 'results.json'}")
+        self._console.print(f"report   {report}")
+
+    def listing(self, written: Sequence[Path]) -> None:
+        """The site files that were written."""
+        for path in written:
+            self._console.print(str(path))
+
+
+def _label_table(name: str, arm: Json) -> Table:
+    table = Table(title=f"{name}, test patients of all sites", title_justify="left")
+    for column in ("label", "positives", "patients", "AUROC", "95% interval", "AUPRC"):
+        table.add_column(column, justify="left" if column == "label" else "right")
+    for label, auroc in arm["auroc"]["by_label"].items():
+        table.add_row(
+            label,
+            str(auroc["positives"]),
+            str(auroc["n"]),
+            _number(auroc["value"]) if auroc["value"] is not None else auroc.get("note", "-"),
+            _interval(auroc["ci95"]),
+            _number(arm["auprc"]["by_label"][label]["value"]),
+        )
+    table.add_section()
+    macro = arm["auroc"]
+    table.add_row(
+        "macro", "", "", _number(macro["macro"]), _interval(macro["ci95"]),
+        _number(arm["auprc"]["macro"]), style="bold",
+    )  # fmt: skip
+    return table
+
+
+def _site_table(arm: Json) -> Table:
+    table = Table(title="Sites", title_justify="left")
+    for column in ("site", "AUROC", "epsilon", "delta"):
+        table.add_column(column, justify="left" if column == "site" else "right")
+    for site, auroc in arm["auroc"]["by_site"].items():
+        privacy = arm["privacy"].get(site, {})
+        spent = privacy.get("epsilon")
+        table.add_row(
+            site,
+            _number(auroc),
+            "no privacy" if spent is None else f"{spent:.2f}",
+            f"{privacy['delta']:g}" if spent is not None else "-",
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "-" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"

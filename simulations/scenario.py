@@ -1,0 +1,89 @@
+"""A scenario file: a study, a synthetic cohort, and how the cohort becomes sites.
+
+.. code-block:: yaml
+
+    study: {...}                    # as study.yaml
+    cohort:
+      patients: 6000                # over all synthetic sites
+      split: natural                # or iid, label_skew, quantity_skew
+      sites:
+        - {name: north, share: 4}
+        - {name: south, share: 2, lacks: [text], lacks_labels: [tuberculosis]}
+    join: [hannover/site.yaml]      # further sites with files of their own
+    parallel_sites: 2               # how many train at once
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from irene_model.settings import Settings, override, parse, read_mapping
+from irene_model.study import Study
+
+Modality = Literal["image", "text", "labs", "demographics"]
+SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
+
+
+class SimulatedSite(Settings):
+    """One synthetic hospital; what is None follows from its character (see `hospitals`).
+
+    share: relative number of patients. lacks: modalities that it has not.
+    missing: chance of a single laboratory value to be missing.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
+    share: float = Field(default=1.0, gt=0)
+    lacks: tuple[Modality, ...] = ()
+    lacks_labels: tuple[str, ...] = ()
+    missing: float | None = Field(default=None, ge=0, lt=1)
+    tables: Literal["csv", "parquet"] | None = None
+    images: Literal["png", "dicom"] | None = None
+
+
+class Cohort(Settings):
+    """The synthetic patients and their split over sites.
+
+    natural: each site its own scanner, phrasing, units, prevalence and missingness. iid: one
+    character for all and patients at random. label_skew: a Dirichlet(`alpha`) share of each
+    disease a site. quantity_skew: site sizes drawn from Dirichlet(`alpha`).
+    """
+
+    patients: int = Field(ge=8)
+    split: SplitKind = "natural"
+    alpha: float = Field(default=0.5, gt=0)
+    image_pixels: int = Field(default=128, ge=32, le=1024)
+    lacks: tuple[Modality, ...] = ()
+    sites: tuple[SimulatedSite, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [site.name for site in self.sites]
+        if len(set(names)) < len(names):
+            raise ValueError("two sites have the same name")
+        return self
+
+
+class Scenario(Settings):
+    """What `irene-sim` runs."""
+
+    study: Study
+    cohort: Cohort
+    join: tuple[Path, ...] = ()
+    parallel_sites: int = Field(default=2, ge=1)
+    folder: Path = Field(default=Path(), exclude=True)
+
+    @classmethod
+    def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Scenario":
+        """Read a scenario; `overrides` name keys of the study, or `cohort.…` and the like.
+
+        `privacy.epsilon=4` means `study.privacy.epsilon=4`: what is varied is mostly the study.
+        """
+        document = override(read_mapping(path), [_full_key(item) for item in overrides])
+        return parse(cls, {**document, "folder": path.resolve().parent}, path)
+
+
+def _full_key(assignment: str) -> str:
+    top = assignment.partition("=")[0].partition(".")[0].strip()
+    return assignment if top in {"study", *Scenario.model_fields} else f"study.{assignment}"

@@ -1,0 +1,120 @@
+"""Cells: one text to one value, or a complaint that gives nothing away."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.cells import label_reader, read_age, read_lab, read_number, sex_reader
+from client.frames import CellError
+from client.site import LabelColumn, SexColumn
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("", None),
+        ("40", 40.0),
+        ("40.", 40.0),
+        (".5", 0.5),
+        ("-2.5", -2.5),
+        ("+1e-3", 0.001),
+        ("inf", math.inf),
+        ("+Inf", math.inf),
+        ("-inf", -math.inf),
+        ("<5", -math.inf),
+        ("< 0.3", -math.inf),
+        ("<=5", -math.inf),
+        ("≤5", -math.inf),
+        (">500", math.inf),
+        ("≥ 500", math.inf),
+    ],
+)
+def test_lab_cells(cell: str, value: float | None) -> None:
+    assert read_lab(cell) == value
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "1,5",
+        "1.234,5",
+        "nan",
+        "NA",
+        "neg",
+        "1_000",
+        "٣",
+        "1e999",
+        "<",
+        "<inf",
+        "> x",
+        "5 mg/L",
+        "0x1",
+    ],
+)
+def test_lab_cells_that_are_not_guessed(cell: str) -> None:
+    with pytest.raises(CellError) as caught:
+        read_lab(cell)
+    assert cell not in str(caught.value).split("(")[0]
+
+
+def test_a_decimal_comma_gets_its_own_remedy() -> None:
+    with pytest.raises(CellError, match=r"a number with a comma.*write a decimal point"):
+        read_lab("12,5")
+
+
+@given(FINITE)
+def test_every_finite_number_reads_back_exactly(number: float) -> None:
+    assert read_lab(repr(number)) == number
+
+
+@given(FINITE, st.sampled_from(["<", ">", "<=", ">=", "≤", "≥"]), st.sampled_from(["", " "]))
+def test_a_limit_is_censored_whatever_its_number(number: float, side: str, gap: str) -> None:
+    expected = -math.inf if side in ("<", "<=", "≤") else math.inf
+    assert read_lab(f"{side}{gap}{number!r}") == expected
+
+
+@given(st.text())
+def test_any_text_is_a_value_or_a_complaint_and_never_nan(cell: str) -> None:
+    try:
+        value = read_lab(cell)
+    except CellError:
+        return
+    assert value is None or not math.isnan(value)
+    assert (value is None) == (cell == "")
+
+
+@given(st.text(alphabet="qxzäß9", min_size=6))
+def test_a_complaint_never_quotes_the_cell(cell: str) -> None:
+    for read in (read_lab, read_number, read_age, label_reader(LabelColumn(column="c"))):
+        try:
+            read(cell)
+        except CellError as error:
+            assert cell not in str(error)
+
+
+@pytest.mark.parametrize("cell", ["-1", "121", "1e9"])
+def test_ages_have_bounds(cell: str) -> None:
+    with pytest.raises(CellError, match="outside 0 to 120"):
+        read_age(cell)
+
+
+def test_sex_and_labels() -> None:
+    read_sex = sex_reader(SexColumn(column="sex", female=("w",), male=("m",)))
+    assert [read_sex(cell) for cell in ("w", "m", "")] == ["female", "male", None]
+    with pytest.raises(CellError, match=r"columns\.sex\.female"):
+        read_sex("f")
+    binary = label_reader(LabelColumn(column="c"))
+    assert [binary(cell) for cell in ("", "0", "1", "0.0", "1.0")] == [None, 0, 1, 0, 1]
+    with pytest.raises(CellError, match="a number, expected 0, 1 or empty"):
+        binary("2")
+    filled = label_reader(LabelColumn(column="c", rule="filled"))
+    assert [filled(cell) for cell in ("", "0", "-3.0")] == [0, 1, 1]
+
+
+def test_a_cell_can_mean_only_one_thing() -> None:
+    with pytest.raises(ValueError, match="'x' is listed both as female and as male"):
+        SexColumn(column="sex", female=("f", "x"), male=("m", "x"))

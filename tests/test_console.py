@@ -1,0 +1,119 @@
+"""Exit codes and errors of a command line, whatever went wrong."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+
+from irene_model import __version__
+from irene_model.console import Version, new_app, run_app
+from irene_model.errors import BudgetExceeded, ConfigError, DataError, ProtocolError
+
+
+def leave(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], error: BaseException | None
+) -> int:
+    app = new_app("A command for tests.")
+
+    @app.callback()
+    def root(version: Version = False) -> None:
+        """Options of all."""
+
+    @app.command()
+    def work(count: int = 1) -> None:
+        """Fail as told."""
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(sys, "argv", ["tool", *arguments])
+    with pytest.raises(SystemExit) as left:
+        run_app(app)
+    return int(left.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (ConfigError("a.yaml: wrong\nin two lines"), 2),
+        (DataError("a.csv: wrong"), 2),
+        (BudgetExceeded("nothing is left"), 1),
+        (ProtocolError("wrong shape"), 1),
+        (KeyboardInterrupt(), 130),
+        (typer.Exit(3), 3),
+    ],
+)
+def test_exit_codes(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException | None,
+    code: int,
+) -> None:
+    assert leave(monkeypatch, ["work"], error) == code
+    printed = capsys.readouterr().err
+    if isinstance(error, (ConfigError, DataError, BudgetExceeded, ProtocolError)):
+        assert printed == f"error: {' '.join(str(error).split())}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["play"], "No such command 'play'"),
+        (["work", "--cuont", "2"], "No such option"),
+        (["work", "--count", "two"], "'two' is not a valid int"),
+    ],
+)
+def test_wrong_usage_is_the_users_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    assert leave(monkeypatch, arguments, None) == 2
+    printed = capsys.readouterr().err
+    assert said in printed and printed.count("error:") == 1 and "--help" in printed
+
+
+def test_our_own_mistakes_are_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        leave_raw(monkeypatch)
+
+
+def leave_raw(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = new_app("A command for tests.")
+
+    @app.command()
+    def work() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys, "argv", ["tool"])
+    app.info.no_args_is_help = False
+    run_app(app)
+
+
+def test_version_and_help_are_quick_and_teach() -> None:
+    start = time.perf_counter()
+    helped = _client("--help")
+    assert time.perf_counter() - start < 5.0
+    assert helped.returncode == 0 and "irene-client check site.yaml" in helped.stdout
+    assert _client("--version").stdout.strip() == __version__
+    assert "STUDY.yaml" in _client("check", "--help").stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'pandas', 'flwr', 'numpy'}"
+    probe = f"import sys, client.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def _client(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from client.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -1,0 +1,146 @@
+"""The private gradient against a plain loop over single patients, and its noise's moments."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from client.dp import PrivateGradient, clip_factors
+from irene_model.model import per_sample_loss
+from irene_model.study import Study
+from irene_model.tensors import Batch
+from irene_model.weights import new_model
+
+STUDY = Study.model_validate(
+    {
+        "name": "tiny",
+        "labels": ["a", "b", "c"],
+        "image": {"size": 16, "patch": 8},
+        "text": {"max_tokens": 6, "width": 8},
+        "labs": [
+            {"name": "CRP", "loinc": "1988-5", "unit": "mg/L", "low": 0, "high": 5},
+            {"name": "LDH", "loinc": "2532-0", "unit": "U/L", "low": 120, "high": 248},
+        ],
+        "model": {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24},
+        "federation": {"rounds": 1, "local_steps": 1},
+        "privacy": {"epsilon": 8},
+    }
+)
+
+
+def batch_of(size: int, seed: int = 0) -> Batch:
+    """Random records with every kind of gap."""
+    g = torch.Generator().manual_seed(seed)
+
+    def some(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=g) < 0.6
+
+    return {
+        "pixel_values": torch.randn(size, 1, 16, 16, generator=g),
+        "image_mask": some(size),
+        "input_ids": torch.randint(0, 400, (size, 6), generator=g),
+        "text_mask": some(size, 6),
+        "lab_values": torch.randn(size, 2, generator=g),
+        "lab_mask": some(size, 2),
+        "age": torch.rand(size, generator=g),
+        "sex": some(size).float(),
+        "demographics_mask": some(size, 2),
+        "labels": some(size, 3).float(),
+        "label_mask": some(size, 3),
+    }
+
+
+def rows(batch: Batch, index: slice) -> Batch:
+    return {name: tensor[index] for name, tensor in batch.items()}
+
+
+def clipped_sum_by_loop(model: nn.Module, batch: Batch, clip_norm: float) -> list[torch.Tensor]:
+    """One backward pass a patient: slow, and plainly right."""
+    totals = [torch.zeros_like(p) for p in model.parameters()]
+    for index in range(len(batch["age"])):
+        inputs = rows(batch, slice(index, index + 1))
+        labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
+        model.zero_grad()
+        per_sample_loss(model(**inputs).logits, labels, mask).sum().backward()
+        gradients = [
+            p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()
+        ]
+        norm = torch.sqrt(sum((g**2).sum() for g in gradients))  # type: ignore[arg-type]
+        factor = min(1.0, clip_norm / max(float(norm), 1e-12))
+        for total, gradient in zip(totals, gradients, strict=True):
+            total += factor * gradient
+    return totals
+
+
+@pytest.mark.parametrize("clip_norm", [0.05, 1e3])
+def test_clipped_sums_equal_a_loop_over_patients(clip_norm: float) -> None:
+    batch = batch_of(7)
+    expected = clipped_sum_by_loop(new_model(STUDY, seed=1), batch, clip_norm)
+    model = new_model(STUDY, seed=1)
+    private = PrivateGradient(model, clip_norm=clip_norm)
+    private.accumulate(rows(batch, slice(0, 3)))  # two micro-batches of one logical batch
+    private.accumulate(rows(batch, slice(3, 7)))
+    private.release(noise_multiplier=0.0, expected_batch=10.0, rng=np.random.default_rng(0))
+    for (name, parameter), total in zip(model.named_parameters(), expected, strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, total / 10, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_one_patient_moves_the_sum_by_at_most_the_clip_norm() -> None:
+    batch = batch_of(6, seed=3)
+    sums = []
+    for count in (5, 6):
+        model = new_model(STUDY, seed=1)
+        private = PrivateGradient(model, clip_norm=0.1)
+        private.accumulate(rows(batch, slice(0, count)))
+        private.release(noise_multiplier=0.0, expected_batch=1.0, rng=np.random.default_rng(0))
+        sums.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert 0.05 < float((sums[1] - sums[0]).norm()) <= 0.1 * (1 + 1e-5)
+
+
+def test_an_empty_batch_is_pure_noise_of_the_right_size_and_shape() -> None:
+    model = new_model(STUDY, seed=1)
+    private = PrivateGradient(model, clip_norm=0.5)
+    private.release(noise_multiplier=3.0, expected_batch=2.0, rng=np.random.default_rng(7))
+    noise = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).double()
+    deviation = 3.0 * 0.5 / 2.0
+    n = len(noise)
+    assert abs(float(noise.mean())) < 4 * deviation / n**0.5
+    assert float(noise.std()) == pytest.approx(deviation, rel=4 / (2 * n) ** 0.5)
+    kurtosis = float(((noise / noise.std()) ** 4).mean())
+    assert kurtosis == pytest.approx(3.0, abs=4 * (24 / n) ** 0.5)
+
+
+def test_a_patient_with_a_non_finite_gradient_counts_as_zero() -> None:
+    batch = batch_of(4, seed=2)
+    batch["image_mask"][:] = True
+    broken = {name: tensor.clone() for name, tensor in batch.items()}
+    broken["pixel_values"][1] = float("inf")
+    kept = {name: tensor[[0, 2, 3]] for name, tensor in batch.items()}
+    gradients = []
+    for some in (broken, kept):
+        model = new_model(STUDY, seed=1)
+        private = PrivateGradient(model, clip_norm=1.0)
+        private.accumulate(some)
+        private.release(noise_multiplier=0.0, expected_batch=1.0, rng=np.random.default_rng(0))
+        gradients.append([p.grad for p in model.parameters()])
+    for left, right in zip(*gradients, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-7)
+
+
+def test_clip_factors_by_hand() -> None:
+    gradients = [torch.tensor([[3.0], [0.3], [float("nan")]]), torch.tensor([[4.0], [0.4], [1.0]])]
+    torch.testing.assert_close(clip_factors(gradients, 1.0), torch.tensor([0.2, 1.0, 0.0]))
+
+
+def test_bf16_autocast_stays_close_to_full_precision() -> None:
+    batch = batch_of(5, seed=4)
+    gradients = []
+    for enabled in (False, True):
+        model = new_model(STUDY, seed=1)
+        private = PrivateGradient(model, clip_norm=0.1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            private.accumulate(batch)
+        private.release(noise_multiplier=0.0, expected_batch=1.0, rng=np.random.default_rng(0))
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))  # type: ignore[union-attr]
+    assert float((gradients[0] - gradients[1]).norm() / gradients[0].norm()) < 0.05

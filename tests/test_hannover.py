@@ -1,0 +1,88 @@
+"""The worked example on the real hospital's files, where they are at hand.
+
+COVID-19 Image Repository, Institute for Diagnostic and Interventional Radiology, Hannover Medical
+School, DOI 10.6084/m9.figshare.12275009, CC BY 3.0. The files are not part of this project.
+"""
+
+import csv
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from client import cli
+from client.site import LabTable, Site
+from irene_model.study import Study
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DATA = REPOSITORY.parent / "shared" / "data" / "hannover"
+EXAMPLE = REPOSITORY / "docs" / "hannover"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the Hannover files are not here")
+
+
+def site_beside(folder: Path) -> Path:
+    """The example's site.yaml, which names the data where it lies: that folder is not ours."""
+    document = yaml.safe_load((EXAMPLE / "site.yaml").read_text(encoding="utf-8"))
+    document["records"]["path"] = str(DATA / document["records"]["path"])
+    image = document["columns"]["image"]
+    image["pattern"] = f"{DATA}/{image['pattern']}"
+    path = folder / "site.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def test_the_example_fits_its_study() -> None:
+    site, study = Site.read(EXAMPLE / "site.yaml"), Study.read(EXAMPLE / "study.yaml")
+    site.check_against(study)
+    assert set(site.labs) == set(study.lab_names)
+    assert site.columns.text is None and site.columns.age is None
+
+
+def test_the_page_for_hospitals_shows_a_site_that_reads(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "hospital.md").read_text(encoding="utf-8")
+    whole, long_table = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "site.yaml").write_text(whole, encoding="utf-8")
+    assert Site.read(tmp_path / "site.yaml").labels["death"].rule == "filled"
+    LabTable.model_validate(yaml.safe_load(long_table)["lab_table"])
+
+
+@needs_data
+def test_check_counts_what_the_csv_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site_file, study_file = site_beside(tmp_path), EXAMPLE / "study.yaml"
+    arguments = ["check", str(site_file), "--study", str(study_file), "--json"]
+    monkeypatch.setattr(sys, "argv", ["irene-client", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert not left.value.code
+    report = json.loads(capsys.readouterr().out)
+
+    with (DATA / "data.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    of_patient = Counter(row["patient_id"] for row in rows)
+    assert report["records"] == len(rows) == 243
+    assert report["patients"] == len(of_patient) == 71
+    assert report["most_records_of_a_patient"] == max(of_patient.values()) == 22
+    assert report["modalities"]["image"] == report["modalities"]["sex"] == 243
+    assert report["modalities"]["text"] == report["modalities"]["age"] == 0
+    assert sum(split["records"] for split in report["splits"].values()) == 243
+    assert sum(split["patients"] for split in report["splits"].values()) == 71
+
+    for name, mapped in Site.read(site_file).labs.items():
+        cells = [row[mapped.column] for row in rows]
+        counts = report["labs"][name]
+        assert counts["missing"] == cells.count("")
+        assert counts["censored_low"] == cells.count("-inf")
+        assert counts["censored_high"] == cells.count("inf")
+        assert counts["measured"] == len(rows) - cells.count("")
+    assert report["labs"]["D-dimer"]["censored_high"] == 6
+    for label, column in (("ICU", "icu_admission_offset"), ("death", "death_offset")):
+        filled = sum(row[column] != "" for row in rows)
+        assert report["labels"][label]["positives"] == filled
+        assert report["labels"][label]["not_annotated"] == 0
+    assert report["warnings"] == []

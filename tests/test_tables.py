@@ -1,0 +1,300 @@
+"""Tables: columns, joins, units and splits to records, and where a refusal points."""
+
+import math
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from client.frames import read_frame
+from client.site import LabTable, Splits, Table
+from client.tables import read_placed_records, read_records, split_of
+from irene_model.errors import ConfigError, DataError
+from irene_model.records import Record
+from tests.hospital_folder import HospitalFolder
+
+
+def records_of(hospital: HospitalFolder) -> tuple[Record, ...]:
+    return read_records(hospital.site, hospital.study)
+
+
+def refusal(hospital: HospitalFolder) -> str:
+    with pytest.raises(DataError) as caught:
+        records_of(hospital)
+    return str(caught.value)
+
+
+def test_records_hold_what_the_files_say(hospital: HospitalFolder) -> None:
+    records = records_of(hospital)
+    assert len(records) == 20
+    by_id = {record.record_id: record for record in records}
+    fifth = by_id["R005"]  # P002's second visit
+    assert (fifth.patient_id, fifth.split, fifth.age_years, fifth.sex) == (
+        "P002", "train", 32.0, "female",
+    )  # fmt: skip
+    assert fifth.text == "cough, and\nfever"
+    assert fifth.image_path is not None and fifth.image_path.name == "5.png"
+    assert fifth.labs == {"CRP": pytest.approx(5.0), "lymphocytes": pytest.approx(1.25)}
+    assert fifth.labels == {"pneumonia": 0, "death": 0}
+    assert by_id["R003"].image_path is None
+    assert by_id["R004"].text is None
+    assert by_id["R008"].age_years is None
+    assert "CRP" not in by_id["R000"].labs
+    assert by_id["R001"].labs["CRP"] == -math.inf
+    assert by_id["R002"].labs["CRP"] == math.inf
+    assert by_id["R008"].labels == {"death": 0}
+    assert by_id["R000"].labels["death"] == 1
+
+
+def test_parquet_reads_as_csv_does(hospital: HospitalFolder) -> None:
+    expected = records_of(hospital)
+    rows = hospital.rows()
+    columns: dict[str, pa.Array] = {
+        name: pa.array([row[name] or None for row in rows]) for name in rows[0]
+    }
+    columns["pneumonia"] = pa.array(
+        [float(r["pneumonia"]) if r["pneumonia"] else None for r in rows]
+    )
+    columns["lympho"] = pa.array([float(row["lympho"]) for row in rows])
+    columns["split"] = columns["split"].dictionary_encode()
+    pq.write_table(pa.table(columns), hospital.folder / "encounters.parquet")
+    hospital.configure("records.path", "encounters.parquet")
+    assert records_of(hospital) == expected
+
+
+def test_whole_floats_join_to_integers(hospital: HospitalFolder) -> None:
+    path = hospital.folder / "ids.parquet"
+    pq.write_table(pa.table({"id": pa.array([12.0, None, 0.5, 3.0])}), path)
+    column = read_frame(hospital.site, Table(path=path), "records").column("id", "k")
+    assert list(column.cells) == ["12", "", "0.5", "3"]
+
+
+def test_parquet_that_is_none_is_refused(hospital: HospitalFolder) -> None:
+    (hospital.folder / "encounters.parquet").write_bytes(b"PAR1 but not really PAR1")
+    hospital.configure("records.path", "encounters.parquet")
+    assert refusal(hospital) == "encounters.parquet: is not a readable Parquet file"
+
+
+def test_lines_are_the_editors_even_after_a_cell_of_two_lines(hospital: HospitalFolder) -> None:
+    hospital.set_cell(2, "crp", "SECRET")
+    text = (hospital.folder / "encounters.csv").read_text(encoding="utf-8")
+    line = next(i for i, row in enumerate(text.split("\n"), 1) if row.startswith("R002"))
+    assert line == 6  # the header, then two records of two lines each
+    said = refusal(hospital)
+    assert said.startswith("encounters.csv line 6, column 'crp': is text, expected a number")
+    assert "SECRET" not in said
+    hospital.set_cell(2, "crp", "1.5")
+    placed = read_placed_records(hospital.site, hospital.study)
+    assert placed[2].place == "encounters.csv line 6"
+
+
+def test_like_problems_are_counted(hospital: HospitalFolder) -> None:
+    for row in (3, 8, 9):
+        hospital.set_cell(row, "lympho", f"1,{row}")
+    assert refusal(hospital).endswith("(and 2 more like it)")
+
+
+def test_a_problem_in_a_joined_table_is_found_there(hospital: HospitalFolder) -> None:
+    hospital.set_cell(6, "sex", "SECRET", "patients.csv")
+    said = refusal(hospital)
+    assert said.startswith("patients.csv line 8, column 'sex': is text, expected a cell that")
+    assert "more" not in said  # the two visits of the patient share the one cell
+
+
+def test_a_record_without_a_joined_row_has_gaps(hospital: HospitalFolder) -> None:
+    hospital.write_rows(hospital.rows("patients.csv")[1:], "patients.csv")
+    first = records_of(hospital)[0]
+    assert (first.age_years, first.sex) == (None, None)
+
+
+def test_a_repeated_join_value_is_refused(hospital: HospitalFolder) -> None:
+    rows = hospital.rows("patients.csv")
+    hospital.write_rows([*rows, rows[2]], "patients.csv")
+    assert refusal(hospital).startswith(
+        "patients.csv line 12, column 'patient_id': repeats an earlier row"
+    )
+
+
+def test_a_column_in_both_tables_is_refused(hospital: HospitalFolder) -> None:
+    rows = [{**row, "crp": ""} for row in hospital.rows("patients.csv")]
+    hospital.write_rows(rows, "patients.csv")
+    assert "column 'crp' is also in encounters.csv" in refusal(hospital)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "said"),
+    [
+        ("labs.CRP.column", "crq", "no column 'crq', named by labs.CRP.column; did you mean 'crp'"),
+        ("labels.pneumonia.column", "pneumo", "did you mean 'pneumonia'"),
+        ("columns.age", "years", "no column 'years', named by columns.age"),
+        ("records.separator", ";", "single column: is its `separator` right"),
+        ("records.path", "encounter.csv", "encounter.csv: no such file, named by records.path"),
+        ("records.path", "images", "no such file"),
+        ("records.encoding", "utf-9", "records.encoding names no known encoding"),
+        ("labs.CRP.unit", "umol/L", "labs.CRP.unit: 'umol/L' can't become the study's 'mg/L'"),
+        ("exclude", ["R999"], "exclude.0: no record has this id"),
+        ("exclude", [f"R{n:03d}" for n in range(20)], "leaves no record"),
+        ("columns.split", {"column": "split", "train": ["test"], "test": ["train"]}, None),
+        ("columns.split", {"column": "split", "test": ["train", "test"], "train": []}, "no pat"),
+    ],
+)  # fmt: skip
+def test_mapping_mistakes(
+    hospital: HospitalFolder, dotted: str, value: object, said: str | None
+) -> None:
+    hospital.configure(dotted, value)
+    if said is None:
+        assert records_of(hospital)[0].split == "test"
+    else:
+        assert said in refusal(hospital)
+
+
+def test_a_name_that_the_study_lacks_is_refused(hospital: HospitalFolder) -> None:
+    hospital.configure("labels.stroke", {"column": "pneumonia"})
+    with pytest.raises(ConfigError, match=r"labels\.stroke"):
+        records_of(hospital)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("record_id", "", "is empty, expected an id"),
+        ("record_id", "R001", "repeats the id of an earlier row"),
+        ("patient_id", "", "is empty, expected an id"),
+        ("pneumonia", "2", "is a number, expected 0, 1 or empty"),
+        ("lympho", "1e307", None),
+        ("crp", "1e308", "is a number too large to convert"),
+        ("split", "", "is empty, expected a cell that columns.split.train"),
+        ("split", "test", "puts a patient into another split"),
+        ("file", "nothing.png", "names an image that can't be found"),
+        ("file", "x" * 5000, "names an image that can't be found"),
+    ],
+)
+def test_cell_mistakes(hospital: HospitalFolder, column: str, cell: str, said: str | None) -> None:
+    hospital.set_cell(5, column, cell)
+    if said is None:
+        assert len(records_of(hospital)) == 20
+    else:
+        assert said in refusal(hospital)
+
+
+def test_an_excluded_record_may_be_broken(hospital: HospitalFolder) -> None:
+    hospital.set_cell(5, "crp", "haemolysed")
+    hospital.configure("exclude", ["R005"])
+    assert "R005" not in {record.record_id for record in records_of(hospital)}
+
+
+def test_no_annotated_label_is_refused(hospital: HospitalFolder) -> None:
+    for row in range(20):
+        hospital.set_cell(row, "pneumonia", "")
+    hospital.configure("labels.death", None)
+    assert "no record has a label" in refusal(hospital)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no rows"),
+        (b"record_id,patient_id\n", "holds no rows"),
+        (b"a,b\n1,2,3\n", "line 2: has 3 cells, the header has 2"),
+        (b'a,b\n1,"2\n', "line 2: is not valid CSV"),
+        (b"a,a\n1,2\n", "two columns are named 'a'"),
+        (b"a,b\n1,\xe4\n", "byte 6 is not utf-8 text"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "is it utf-16"),
+    ],
+)
+def test_files_that_are_no_table(hospital: HospitalFolder, content: bytes, said: str) -> None:
+    (hospital.folder / "encounters.csv").write_bytes(content)
+    assert said in refusal(hospital)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "cp1252", "utf-16"])
+def test_encodings(hospital: HospitalFolder, encoding: str) -> None:
+    hospital.set_cell(0, "complaint", "Müdigkeit, Übelkeit")
+    path = hospital.folder / "encounters.csv"
+    path.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    hospital.configure("records.encoding", encoding.removesuffix("-sig"))
+    assert records_of(hospital)[0].text == "Müdigkeit, Übelkeit"
+
+
+class TestLabTable:
+    """Laboratory values as one row each."""
+
+    def long(self, hospital: HospitalFolder, rows: list[tuple[str, str, str, str]]) -> None:
+        names = ("record", "loinc", "value", "unit")
+        hospital.write_rows([dict(zip(names, row, strict=True)) for row in rows], "labs.csv")
+        hospital.configure("labs", None)
+        table = LabTable(
+            path=Path("labs.csv"), on="record", test="loinc", value="value", unit="unit"
+        )
+        hospital.configure("lab_table", table.model_dump(mode="json"))
+
+    def test_values_in_their_own_units(self, hospital: HospitalFolder) -> None:
+        self.long(
+            hospital,
+            [
+                ("R001", "1988-5", "4", "mg/dL"),
+                ("R002", "1988-5", "4", "mg/L"),
+                ("R002", "731-0", ">9", "1000/µl"),
+                ("R002", "9999-9", "not asked for", ""),
+                ("R003", "731-0", "", ""),
+            ],
+        )
+        labs = [record.labs for record in records_of(hospital)]
+        assert labs[:4] == [{}, {"CRP": 40.0}, {"CRP": 4.0, "lymphocytes": math.inf}, {}]
+
+    @pytest.mark.parametrize(
+        ("row", "said"),
+        [
+            (("R001", "1988-5", "5", "mg/L"), "line 3, column 'record': a second value of CRP"),
+            (("R999", "1988-5", "5", "mg/L"), "line 3, column 'record': names no record"),
+            (("R002", "1988-5", "5", ""), "line 3, column 'unit': is empty"),
+            (("R002", "1988-5", "5", "SECRET"), "can't become the study's 'mg/L': the unit is not"),
+            (("R002", "1988-5", "SECRET", "mg/L"), "line 3, column 'value': is text"),
+            (("R002", "1988-5", "1e308", "g/L"), "line 3, column 'value': is a number too large"),
+        ],
+    )
+    def test_mistakes(
+        self, hospital: HospitalFolder, row: tuple[str, str, str, str], said: str
+    ) -> None:
+        self.long(hospital, [("R001", "1988-5", "4", "mg/dL"), row])
+        message = refusal(hospital)
+        assert said in message and "SECRET" not in message and "R999" not in message
+
+    def test_values_of_an_excluded_record_are_passed_over(self, hospital: HospitalFolder) -> None:
+        self.long(hospital, [("R000", "1988-5", "4", "mg/L"), ("R001", "1988-5", "5", "mg/L")])
+        hospital.configure("exclude", ["R000"])
+        assert records_of(hospital)[0].labs == {"CRP": 5.0}
+
+
+def test_the_split_by_hash_is_stable_and_by_patient() -> None:
+    splits = Splits(validation=0.1, test=0.2)
+    drawn = [split_of(f"patient {n}", splits) for n in range(5000)]
+    assert drawn[:6] == [split_of(f"patient {n}", splits) for n in range(6)]
+    assert drawn.count("validation") == pytest.approx(500, abs=80)
+    assert drawn.count("test") == pytest.approx(1000, abs=110)
+    # Golden, so that no release moves patients between splits: sha256 of P000 ... P005 as
+    # fractions is .258, .872, .932, .070, .003, .888.
+    assert [split_of(f"P00{n}", splits) for n in range(6)] == [
+        "test", "train", "train", "validation", "validation", "train",
+    ]  # fmt: skip
+
+
+def test_without_a_split_column_patients_stay_whole(hospital: HospitalFolder) -> None:
+    hospital.configure("columns.split", None)
+    homes: dict[str, set[str]] = {}
+    for record in records_of(hospital):
+        homes.setdefault(record.patient_id, set()).add(record.split)
+    assert all(len(splits) == 1 for splits in homes.values())
+
+
+def test_ten_thousand_records_are_read_within_seconds(hospital: HospitalFolder) -> None:
+    rows = hospital.rows()
+    hospital.write_rows(
+        [{**rows[n % 20], "record_id": str(n), "lympho": f"{n / 7:.4f}"} for n in range(10_000)]
+    )
+    site, study = hospital.site, hospital.study
+    start = time.perf_counter()
+    assert len(read_records(site, study)) == 10_000
+    assert time.perf_counter() - start < 4.0

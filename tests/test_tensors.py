@@ -1,0 +1,96 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irene_model.records import Record
+from irene_model.study import LabTest, Study
+from irene_model.tensors import LAB_CAP, encode_pixels, encode_records, scale_lab
+from irene_model.text import encode, vocabulary
+
+CRP = LabTest(name="CRP", loinc="1988-5", unit="mg/L", low=0, high=5)
+STUDY = Study.model_validate(
+    {
+        "name": "t",
+        "labels": ["x", "y"],
+        "image": {"size": 16, "patch": 8},
+        "text": {"max_tokens": 5, "width": 4},
+        "labs": [CRP.model_dump(), {"name": "Hb", "loinc": "718-7", "unit": "g/dL", "low": 12, "high": 16}],
+        "federation": {"rounds": 1, "local_steps": 1},
+        "privacy": {"epsilon": 1},
+    }
+)  # fmt: skip
+FULL = Record(
+    patient_id="p", record_id="r", split="train", text="fever", labs={"CRP": 5.0},
+    age_years=50, sex="male", labels={"y": 1},
+)  # fmt: skip
+
+
+def test_the_reference_interval_is_plus_minus_ln_2() -> None:
+    assert scale_lab(0.0, CRP) == pytest.approx(-math.log(2))
+    assert scale_lab(2.5, CRP) == 0
+    assert scale_lab(5.0, CRP) == pytest.approx(math.log(2))
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_scaling_keeps_order_and_stays_in_its_cap(first: float, second: float) -> None:
+    low, high = sorted((first, second))
+    assert -LAB_CAP <= scale_lab(low, CRP) <= scale_lab(high, CRP) <= LAB_CAP
+
+
+def test_censored_values_are_observations_at_their_end_of_the_scale() -> None:
+    assert scale_lab(math.inf, CRP) == LAB_CAP
+    assert scale_lab(-math.inf, CRP) == scale_lab(0.0, CRP)
+
+
+def test_what_is_there_and_what_is_missing() -> None:
+    bare = replace(FULL, text=None, labs={}, age_years=None, sex=None, labels={})
+    batch = encode_records([FULL, bare], STUDY)
+    assert batch["lab_mask"].tolist() == [[True, False], [False, False]]
+    assert batch["demographics_mask"].tolist() == [[True, True], [False, False]]
+    assert batch["label_mask"].tolist() == [[False, True], [False, False]]
+    assert batch["labels"].tolist() == [[0, 1], [0, 0]]
+    assert batch["age"].tolist() == [0.5, 0]
+    assert batch["text_mask"].tolist() == [[True, *[False] * 4], [False] * 5]
+    assert batch["image_mask"].tolist() == [False, False]
+
+
+def test_a_demographic_that_the_study_does_not_have_is_not_read() -> None:
+    study = STUDY.model_copy(update={"demographics": ("sex",)})
+    assert encode_records([FULL], study)["demographics_mask"].tolist() == [[False, True]]
+
+
+def test_pixels_span_minus_one_to_one() -> None:
+    pixels = encode_pixels(np.array([[[0, 255]]], dtype=np.uint8), STUDY)
+    assert pixels.shape == (1, 1, 1, 2)
+    assert pixels.flatten().tolist() == [-1, 1]
+
+
+def test_unknown_words_are_read_by_letters_and_nothing_is_unknown() -> None:
+    ids, mask = encode(["xylophonic q7!"], max_tokens=30)
+    tokens = [vocabulary()[i] for i in ids[0][mask[0]].tolist()]
+    assert "[UNK]" not in tokens
+    assert "".join(t.removeprefix("##") for t in tokens) == "xylophonicq7!"
+
+
+def test_text_is_cut_at_the_last_token_and_case_does_not_matter() -> None:
+    ids, mask = encode(["Fever cough fever", "FEVER", None, "  "], max_tokens=2)
+    assert mask.tolist() == [[True, True], [True, False], [False, False], [False, False]]
+    assert ids[0, 0] == ids[1, 0]
+
+
+@given(st.text(max_size=60))
+def test_any_text_can_be_encoded(text: str) -> None:
+    ids, mask = encode([text], max_tokens=8)
+    assert ids.shape == mask.shape == (1, 8)
+    assert bool((ids >= 0).all()) and bool((ids < len(vocabulary())).all())
+    assert torch.equal(ids[~mask], torch.zeros_like(ids[~mask]))
+
+
+def test_a_record_never_shows_its_values() -> None:
+    assert "fever" not in repr(FULL)
+    assert "50" not in repr(FULL)
