@@ -23,9 +23,9 @@ def execute(
     grid: Grid, folder: RunFolder, *, expected_sites: int, observe: Observer | None = None
 ) -> Path:
     """Run what is left of the run in `folder`; returns the path of its report."""
-    loop = RoundLoop(exchange=Exchange(grid), folder=folder, expected_sites=expected_sites)
-    if observe is not None:
-        loop.observe = observe
+    loop = RoundLoop(
+        exchange=Exchange(grid), folder=folder, expected_sites=expected_sites, observe=observe
+    )
     results = loop.run()
     folder.write_results(results)
     folder.update_info(finished=now(), sites=results["sites"])

@@ -46,7 +46,7 @@ class RoundLoop:
     folder: RunFolder
     expected_sites: int = 0
     patience_s: float = 60.0
-    observe: Observer = lambda line: None
+    observe: Observer | None = None
     sites: dict[int, str] = field(default_factory=dict)  # node -> site
 
     def run(self) -> Json:
@@ -67,10 +67,15 @@ class RoundLoop:
             if round % study.federation.evaluate_every == 0 or round == study.federation.rounds:
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary
             folder.append_round(line)
-            self.observe(line)
+            self._report(line)
         evaluation = self._evaluate(folder.last_round, weights, "test")
         seconds = self.folder.info.get("seconds", 0.0) + time.monotonic() - started
         return self._results(evaluation, seconds)
+
+    def _report(self, line: Json) -> None:
+        _log.info("round %d took %.1f s", line["round"], line["seconds"])
+        if self.observe is not None:
+            self.observe(line)
 
     def _gather_sites(self) -> None:
         """Wait for the expected sites, or for the minimum once patience has run out."""
@@ -153,7 +158,7 @@ class RoundLoop:
         line |= {"update_norm": None, "checkpoint": None}
         self.folder.append_round(line)
         self.folder.update_info(stopped=f"round {line['round']}: too few sites have budget left")
-        self.observe(line)
+        self._report(line)
 
     def _evaluate(self, round: int, weights: Arrays, split: Split) -> Evaluation:
         """All sites' score histograms on their patients of `split`, pooled."""

@@ -16,7 +16,7 @@ class Character:
     written in and the factor to it from the panel's. missing_*: chance that it was not done.
     """
 
-    scanner: Scanner = Scanner()
+    scanner: Scanner = field(default_factory=Scanner)
     phrasing: str = "terse"
     prevalence: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, tuple[str, float]] = field(default_factory=dict)

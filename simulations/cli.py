@@ -1,16 +1,17 @@
 """irene-sim: federated experiments with emulated hospitals on one machine."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from irene_model.console import run_app
+from irene_model.console import Version, new_app, run_app
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Federated experiments with IRENE on one machine, with emulated hospitals.\n\n"
-    "Start here:  irene-sim run simulations/scenarios/demo.yaml --out runs/first",
+app = new_app(
+    "Federated experiments with IRENE on one machine, with emulated hospitals.\n"
+    "\n"
+    "Start here: `irene-sim run simulations/scenarios/demo.yaml --out runs/first`\n"
 )
 
 ScenarioFile = Annotated[
@@ -27,12 +28,17 @@ Settings = Annotated[
 ]
 
 
+@app.callback()
+def _sim(version: Version = False) -> None:
+    """Options before the subcommand; `--version` acts in its callback."""
+
+
 @app.command()
 def run(
+    out: Annotated[Path, typer.Option(help="The run folder to write; new or empty.")],
     scenario: Annotated[
         Path | None, typer.Argument(help="A scenario file; not needed with --resume.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The run folder to write; new or empty.")] = ...,  # type: ignore[assignment]
     seed: Seed = 0,
     set_: Settings = None,
     resume: Annotated[
@@ -41,14 +47,13 @@ def run(
 ) -> None:
     """Run one federated study: hospitals, rounds, evaluation, report.
 
-    Example:  irene-sim run simulations/scenarios/demo.yaml --out runs/first --set privacy.epsilon=4
+    Example: `irene-sim run simulations/scenarios/demo.yaml --out runs/first --set privacy.epsilon=4`
     """
+    from irene_model.errors import ConfigError
+    from server.runs import RunFolder
     from simulations.progress import RunProgress
     from simulations.run import simulate, start_run
     from simulations.scenario import Scenario
-
-    from irene_model.errors import ConfigError
-    from server.runs import RunFolder
 
     with RunProgress() as progress:
         if resume:
@@ -62,7 +67,7 @@ def run(
             folder = start_run(chosen, out, seed=seed, progress=progress.hospitals)
         progress.start_rounds(folder)
         report = simulate(folder, observe=progress.round)
-    progress.summary(folder, report)
+    progress.summary(folder, json.loads((folder.path / "results.json").read_text()), report)
 
 
 @app.command()
@@ -74,7 +79,7 @@ def hospitals(
 ) -> None:
     """Write a study.yaml and one folder for each synthetic hospital, as a real one has.
 
-    Example:  irene-sim hospitals simulations/scenarios/demo.yaml --out hospitals
+    Example: `irene-sim hospitals simulations/scenarios/demo.yaml --out hospitals`
     """
     from simulations.hospitals import write_hospitals
     from simulations.progress import RunProgress
