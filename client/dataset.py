@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 
 from client.images import load_image
 from client.site import Site
-from client.tables import read_records
-from irene_model.records import SPLITS, Record, Split
+from client.tables import PlacedRecord, read_placed_records
+from irene_model.records import SPLITS, Split
 from irene_model.study import Study
 from irene_model.tensors import Batch, encode_pixels, encode_records, take
 
@@ -63,7 +63,7 @@ def sample_patients(
     its records, and contributes one of them, drawn uniformly.
     """
     drawn = np.flatnonzero(rng.random(len(patients)) < sample_rate)
-    rows = [patients[index][rng.integers(len(patients[index]))] for index in drawn]
+    rows = [rng.choice(patients[index]) for index in drawn.tolist()]
     return np.asarray(rows, dtype=np.int64)
 
 
@@ -87,12 +87,13 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
 
 
 def _build(folder: Path, site: Site, study: Study, progress: Progress | None) -> None:
-    records = read_records(site, study)
+    placed = read_placed_records(site, study)
+    records = [each.record for each in placed]
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Built beside its place and renamed: an interrupted build is never taken for a cache.
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
     try:
-        _write_pixels(work / "pixels.npy", records, study.image.size, progress)
+        _write_pixels(work / "pixels.npy", placed, study.image.size, progress)
         tensors = encode_records(records, study)
         numbers = {p: n for n, p in enumerate(dict.fromkeys(r.patient_id for r in records))}
         tensors["patient"] = torch.tensor([numbers[r.patient_id] for r in records])
@@ -107,21 +108,21 @@ def _build(folder: Path, site: Site, study: Study, progress: Progress | None) ->
 
 
 def _write_pixels(
-    path: Path, records: Sequence[Record], size: int, progress: Progress | None
+    path: Path, placed: Sequence[PlacedRecord], size: int, progress: Progress | None
 ) -> None:
     pixels = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
+        path, mode="w+", dtype=np.uint8, shape=(len(placed), size, size)
     )
 
     def decode(row: int) -> None:
-        image = records[row].image_path
+        image = placed[row].record.image_path
         if image is not None:
-            pixels[row] = load_image(image, size)
+            pixels[row] = load_image(image, size, shown=f"the image of {placed[row].place}")
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done, _ in enumerate(pool.map(decode, range(len(records))), start=1):
+        for done, _ in enumerate(pool.map(decode, range(len(placed))), start=1):
             if progress is not None:
-                progress(done, len(records))
+                progress(done, len(placed))
     pixels.flush()
 
 

@@ -8,9 +8,9 @@ import torch
 from client.dataset import SiteDataset
 from client.training import autocast, logits_and_losses, to_device
 from irene_model.metrics import score_histograms
-from irene_model.protocol import Array, Arrays
+from irene_model.protocol import Array, Arrays, check_update
 from irene_model.records import Split
-from irene_model.weights import load_arrays, new_model
+from irene_model.weights import load_arrays, new_model, to_arrays
 
 _BATCH = 256
 
@@ -19,9 +19,11 @@ _BATCH = 256
 def evaluate(weights: Arrays, *, dataset: SiteDataset, split: Split, device: torch.device) -> Array:
     """Histograms (K, 2, BINS) of the scores of all records of the held-out patients.
 
-    Each patient weighs 1 for each label, spread over the records.
+    Each patient weighs 1 for each label, spread over the records. Raises ProtocolError for weights
+    that are not those of the study's model.
     """
     model = new_model(dataset.study, seed=0)
+    check_update(weights, to_arrays(model))
     load_arrays(model, weights)
     model.to(device).eval()
     patients = dataset.patients[split]

@@ -30,12 +30,16 @@ class Plan:
 
 
 def declared_patients(site: Site, dataset: SiteDataset) -> int:
-    """The training cohort's public size: declared by the site, or its count rounded."""
+    """The training cohort's public size: declared by the site, or its count rounded.
+
+    Rounded to two significant digits, never finer than tens and at least 10: 4 becomes 10, 73
+    becomes 70 and 1470 becomes 1500. 0 where there are no patients.
+    """
     count = len(dataset.patients["train"])
     if site.declared_patients is not None or count == 0:
         return site.declared_patients or 0
-    digits = max(0, math.floor(math.log10(count)) - 1)
-    return int(round(count / 10**digits) * 10**digits)
+    step: int = 10 ** max(1, len(str(count)) - 2)
+    return max(10, round(count / step) * step)
 
 
 def plan_round(study: Study, declared: int, round: int) -> Plan:

@@ -7,19 +7,29 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Randomness:
-    """Generators of one round: who is sampled, and the noise. They are never the same stream."""
+    """Generators of one round: who is sampled, the noise, and which units drop out.
+
+    They are never the same stream.
+    """
 
     sampling: np.random.Generator
     noise: np.random.Generator
+    dropout: np.random.Generator
 
     @classmethod
     def of_the_operating_system(cls) -> "Randomness":
         """128 fresh bits from the operating system for each; the only kind at a real site."""
-        return cls(sampling=np.random.default_rng(), noise=np.random.default_rng())
+        return cls(
+            sampling=np.random.default_rng(),
+            noise=np.random.default_rng(),
+            dropout=np.random.default_rng(),
+        )
 
     @classmethod
     def reproducible(cls, *, seed: int, site: str, round: int) -> "Randomness":
         """For simulations: a stream of its own for every seed, site and round."""
         entropy = [seed, round, *site.encode()]
-        sampling, noise = np.random.SeedSequence(entropy).spawn(2)
-        return cls(sampling=np.random.default_rng(sampling), noise=np.random.default_rng(noise))
+        sampling, noise, dropout = map(
+            np.random.default_rng, np.random.SeedSequence(entropy).spawn(3)
+        )
+        return cls(sampling=sampling, noise=noise, dropout=dropout)

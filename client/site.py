@@ -179,7 +179,8 @@ class Budget(Settings):
 class Site(Settings):
     """One hospital. `declared_patients` is the public size of its training cohort: it weights the
     site's updates and sets its sampling rate, so that neither depends on the exact count. Without
-    it the count of training patients is declared, rounded to two significant digits.
+    it the count of training patients is declared, rounded to two significant digits and never
+    finer than tens.
 
     `budget: none` must be written out to allow training without privacy.
     """

@@ -1,7 +1,7 @@
 """Weights in, update out: one round at one site.
 
-The order of a private round is fixed here: reserve durably, train, release durably, and only then
-hand the update to be sent.
+The order of a private round is fixed here: judge the message, reserve durably, train, release
+durably, and only then hand the update to be sent.
 """
 
 import math
@@ -37,35 +37,37 @@ def train_round(
 ) -> Arrays:
     """The update of one round, reserved in the ledger before and released in it after.
 
-    Raises BudgetExceeded before anything is trained. A round that was released before gives the
-    same bytes again.
+    Raises BudgetExceeded before anything is trained, and ProtocolError for weights that are not
+    those of the study's model. A round that was released before gives the same bytes again.
     """
+    model = new_model(dataset.study, seed=0)
+    check_update(weights, to_arrays(model))  # a malformed message must not cost budget
+    load_arrays(model, weights)
     reservation = ledger.reserve(
         run=run, round=round, mechanism=plan.mechanism, clip_norm=plan.clip_norm
     )
     if reservation.released:
         return load(ledger.outbox(reservation))
-    update = _local_update(
-        weights, dataset=dataset, plan=plan, randomness=randomness, device=device
-    )
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # Dropout takes no generator but the global one.
+        torch.manual_seed(int(randomness.dropout.integers(2**63)))
+        _train(model.to(device), dataset=dataset, plan=plan, randomness=randomness, device=device)
+    trained = to_arrays(model)
+    update = {name: trained[name] - weights[name] for name in weights}
     return load(ledger.release(reservation, save(update)))
 
 
-def _local_update(
-    weights: Arrays,
+def _train(
+    model: IreneModel,
     *,
     dataset: SiteDataset,
     plan: Plan,
     randomness: Randomness,
     device: torch.device,
-) -> Arrays:
-    """`plan.mechanism.steps` local steps from `weights`; the difference to them."""
-    study = dataset.study
-    model = new_model(study, seed=0)
-    check_update(weights, to_arrays(model))  # same names, shapes and dtype as the study's model
-    load_arrays(model, weights)
-    model.to(device).train()
-    optimizer = _optimizer(model, study, plan.learning_rate)
+) -> None:
+    """`plan.mechanism.steps` local steps; changes `model`."""
+    model.train()
+    optimizer = _optimizer(model, dataset.study, plan.learning_rate)
     private = PrivateGradient(model, clip_norm=plan.clip_norm) if plan.private else None
     for _ in range(plan.mechanism.steps):
         rows = sample_patients(
@@ -91,8 +93,6 @@ def _local_update(
         optimizer.step()
     if private is not None:
         private.close()
-    trained = to_arrays(model)
-    return {name: trained[name] - weights[name] for name in weights}
 
 
 def pick_device(name: str) -> torch.device:

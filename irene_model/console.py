@@ -5,6 +5,7 @@ traceback: it names what to mend, and a traceback of a hospital's process could 
 """
 
 import logging
+import os
 import sys
 from typing import Annotated
 
@@ -43,8 +44,11 @@ Version = Annotated[
 def configure_logging() -> None:
     """This project's counts and durations to stderr; of libraries, warnings only.
 
-    Of pydicom, errors only: its warnings quote header fields, and those name patients.
+    Of pydicom, errors only: its warnings quote header fields, and those name patients. Nothing
+    of transformers' bars for every file of weights: it obeys huggingface_hub's variable, which
+    unlike its own function needs no import.
     """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.basicConfig(
         level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

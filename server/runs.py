@@ -65,7 +65,11 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: Path) -> Self:
-        """Open the run in `path` at its last whole round; later lines of rounds.jsonl go."""
+        """Open the run in `path` at its last whole round: one with a checkpoint and a line.
+
+        What is left of a later one goes. It is trained again, and sites that had released their
+        update send the same bytes again.
+        """
         try:
             info = json.loads((path / "run.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -76,8 +80,18 @@ class RunFolder:
         if study.fingerprint != info.get("fingerprint"):
             raise CheckpointError(f"{path / 'study.yaml'}: was changed since the run started")
         folder = cls(path, study, info)
-        kept = [line for line in folder.rounds() if line["round"] <= folder.last_round]
+        newest = folder.last_round
+        kept = [line for line in folder.rounds() if line["round"] <= newest]
+        if len(kept) < newest - 1:
+            raise CheckpointError(
+                f"{path / 'rounds.jsonl'}: lacks the line of round {len(kept) + 1}, which only the "
+                "last round may; restore the file"
+            )
         _write_whole(path / "rounds.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        if len(kept) == newest - 1:
+            shutil.rmtree(folder.checkpoint(newest))
+        if info.get("stopped"):
+            folder.update_info(stopped=None)
         return folder
 
     @property

@@ -4,6 +4,7 @@ A natural split gives each site a character of its own. The other splits give al
 character, so that nothing but the split differs.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -64,12 +65,13 @@ def write_hospitals(
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out}: is not empty; give a new folder")
     study = scenario.study
-    _check_names(scenario)
+    check_scenario(scenario)
+    hospitals = tuple(_cohort(scenario.cohort, seed))  # all, before anything is written
     out.mkdir(parents=True, exist_ok=True)
     (out / "study.yaml").write_text(dump(study), encoding="utf-8")
     images: list[_Image] = []
     written = []
-    for index, hospital in enumerate(_cohort(scenario.cohort, seed)):
+    for index, hospital in enumerate(hospitals):
         rng = np.random.default_rng([seed, 2, index])
         written.append(_write_site(out, study, hospital, rng))
         images += _images(out, hospital, scenario.cohort.image_pixels, [seed, 3, index])
@@ -77,7 +79,8 @@ def write_hospitals(
     return written
 
 
-def _check_names(scenario: Scenario) -> None:
+def check_scenario(scenario: Scenario) -> None:
+    """Refuse names that study and synthetic hospitals do not share, as a ConfigError."""
     study = scenario.study
     lacking = {label for site in scenario.cohort.sites for label in site.lacks_labels}
     if unknown := sorted(lacking - set(study.labels)):
@@ -292,11 +295,15 @@ def _images(
 
 
 def _draw_all(images: Sequence[_Image], progress: Progress | None) -> None:
-    """Draw on all cores: radiographs are most of the work."""
+    """Draw on all cores: radiographs are most of the work. Few are not worth the processes."""
     chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     done = 0
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        for count in pool.map(_draw_chunk, chunks):
+    with contextlib.ExitStack() as stack:
+        drawn: Iterator[int] = map(_draw_chunk, chunks)
+        if len(chunks) > 4:
+            pool = stack.enter_context(ProcessPoolExecutor(mp_context=get_context("spawn")))
+            drawn = pool.map(_draw_chunk, chunks)
+        for count in drawn:
             done += count
             if progress is not None:
                 progress(done, len(images))

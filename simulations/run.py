@@ -4,20 +4,22 @@ A simulated site is a folder like a real one and is read by the same client code
 which messages travel differs from the deployment. The engine is chosen here and nowhere else.
 """
 
+import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from client.site import Site
 from server.app import execute
 from server.rounds import Observer
 from server.runs import RunFolder
-from simulations.hospitals import write_hospitals
+from simulations.hospitals import Progress, check_scenario, write_hospitals
 from simulations.scenario import Scenario
 
 _QUIET = {
@@ -27,21 +29,27 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # What leaves a hospital here and is not covered by the accounting; the report prints it.
 OUTSIDE_THE_GUARANTEE = (
     "score histograms of held-out patients, without noise, after each evaluated round and at the end",
-    "the declared number of training patients, by default the count rounded to two digits",
+    "the declared number of training patients, by default the count rounded to tens or coarser",
     "how long each round took and whether a site replied",
 )
 
 
 def start_run(
-    scenario: Scenario, out: Path, *, seed: int, progress: Observer | None = None
+    scenario: Scenario, out: Path, *, seed: int, progress: Progress | None = None
 ) -> RunFolder:
     """Write the hospitals of `scenario` and a run folder around them.
 
-    `out` must be new or empty; the hospitals are under `out/hospitals`.
+    `out` must be new or empty; the hospitals are under `out/hospitals`. A mistake in the scenario
+    is a ConfigError before anything is written.
     """
+    check_scenario(scenario)
+    joined = [(scenario.folder / path).resolve() for path in scenario.join]
+    for path in joined:
+        Site.read(path).check_against(scenario.study)
     folder = RunFolder.create(
         out,
         scenario.study,
@@ -53,10 +61,9 @@ def start_run(
         site_files=[],
     )
     written = write_hospitals(scenario, out / "hospitals", seed=seed, progress=progress)
-    joined = [(scenario.folder / path).resolve() for path in scenario.join]
     folder.update_info(
         site_files=[
-            *(str(path.relative_to(out.resolve())) for path in written),
+            *(str(path.relative_to(out)) for path in written),
             *(str(path) for path in joined),
         ]
     )
@@ -74,12 +81,13 @@ def simulate(folder: RunFolder, *, observe: Observer | None = None) -> Path:
     def _main(grid: Grid, context: Context) -> None:
         reports.append(execute(grid, folder, expected_sites=len(sites), observe=observe))
 
-    _run_engine(
-        server,
-        client_app(sites, seed=folder.info["seed"]),
-        num_sites=len(sites),
-        parallel=folder.info["parallel_sites"],
-    )
+    with _server_log(folder.path / "run.log"):
+        _run_engine(
+            server,
+            client_app(sites, seed=folder.info["seed"]),
+            num_sites=len(sites),
+            parallel=folder.info["parallel_sites"],
+        )
     return reports[0]
 
 
@@ -106,11 +114,27 @@ def _log_to(site_file: Path) -> None:
     folder = site_file.parent / ".irene"
     folder.mkdir(exist_ok=True)
     logging.basicConfig(
-        filename=folder / "client.log",
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
+        filename=folder / "client.log", level=logging.INFO, format=_LOG_FORMAT, force=True
     )
+
+
+@contextlib.contextmanager
+def _server_log(path: Path) -> Iterator[None]:
+    """The server's log goes to `path` alone: a terminal shows the rounds' own lines."""
+    logger = logging.getLogger("server")
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    before = (logger.level, logger.propagate)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def _run_engine(server: ServerApp, client: ClientApp, *, num_sites: int, parallel: int) -> None:

@@ -19,6 +19,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from irene_model.errors import ConfigError
 from irene_model.settings import Settings, override, parse, read_mapping
 from irene_model.study import Study
 
@@ -64,6 +65,14 @@ class Cohort(Settings):
             raise ValueError("two sites have the same name")
         return self
 
+    @model_validator(mode="after")
+    def _everyone_fits(self) -> Self:
+        if self.patients < len(self.sites):
+            raise ValueError(
+                f"{self.patients} patients can't be split over {len(self.sites)} sites"
+            )
+        return self
+
 
 class Scenario(Settings):
     """What `irene-sim` runs."""
@@ -81,9 +90,13 @@ class Scenario(Settings):
         `privacy.epsilon=4` means `study.privacy.epsilon=4`: what is varied is mostly the study.
         """
         document = override(read_mapping(path), [_full_key(item) for item in overrides])
+        if "folder" in document:
+            raise ConfigError(f"{path}: folder: unknown key")
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
 
 
 def _full_key(assignment: str) -> str:
-    top = assignment.partition("=")[0].partition(".")[0].strip()
-    return assignment if top in {"study", *Scenario.model_fields} else f"study.{assignment}"
+    key, equals, _ = assignment.partition("=")
+    top = key.partition(".")[0].strip()
+    malformed = not (equals and top)  # `override` says so, of what the user wrote
+    return assignment if malformed or top in Scenario.model_fields else f"study.{assignment}"

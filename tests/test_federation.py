@@ -1,0 +1,290 @@
+"""Whole runs on Flower's simulation engine: hospitals on disk, real clients, a real server."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from flwr.app import Array, ArrayRecord, Context, Message
+from flwr.clientapp import ClientApp
+
+from client.app import answer
+from client.ledger import Ledger
+from client.participant import Participant
+from client.site import Site
+from irene_model.model import IreneModel
+from irene_model.protocol import Arrays
+from irene_model.weights import to_arrays
+from server.runs import Json, RunFolder
+from simulations import cli
+from simulations.run import simulate, start_run
+from tests.small_scenario import small_scenario, write_scenario
+
+pytestmark = pytest.mark.slow
+THREE_SITES = "cohort.sites=[{name: north}, {name: south}, {name: east}]"
+
+
+def start(out: Path, *overrides: str) -> RunFolder:
+    scenario = small_scenario(
+        out.parent / "scenario", "cohort.patients=60", THREE_SITES, *overrides
+    )
+    return start_run(scenario, out, seed=4)
+
+
+def site_of(folder: RunFolder, name: str) -> Site:
+    return Site.read(folder.path / "hospitals" / name / "site.yaml")
+
+
+def set_budget(folder: RunFolder, site: str, epsilon: float) -> None:
+    path = folder.path / "hospitals" / site / "site.yaml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document["budget"]["epsilon"] = epsilon
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+def copy_of(folder: RunFolder, path: Path) -> RunFolder:
+    shutil.copytree(folder.path, path)
+    return RunFolder.resume(path)
+
+
+def outcomes(folder: RunFolder, site: str) -> list[str]:
+    return [line["sites"][site]["outcome"] for line in folder.rounds()]
+
+
+def weights_after(folder: RunFolder, round: int) -> Arrays:
+    return to_arrays(IreneModel.from_pretrained(folder.checkpoint(round)))
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run whose hospitals are written and that has not trained yet; east has a small budget."""
+    folder = start(tmp_path_factory.mktemp("federation") / "run")
+    set_budget(folder, "east", 6.0)  # of the 8 that three rounds spend: enough for one or two
+    return folder
+
+
+@pytest.fixture(scope="module")
+def straight(begun: RunFolder) -> RunFolder:
+    """The same run from beginning to end."""
+    folder = copy_of(begun, begun.path.with_name("straight"))
+    simulate(folder)
+    return folder
+
+
+def test_a_site_without_budget_is_declined_and_the_others_go_on(straight: RunFolder) -> None:
+    assert outcomes(straight, "north") == outcomes(straight, "south") == ["updated"] * 3
+    east = outcomes(straight, "east")
+    assert east[0] == "updated" and east[-1] == "declined"
+    assert straight.last_round == 3
+    last = straight.rounds()[-1]["sites"]
+    assert "the site's budget is 6 at delta 0.001" in last["east"]["reason"]
+    assert last["east"]["weight"] == 0 and last["east"]["bytes_up"] == 0
+    results = json.loads((straight.path / "results.json").read_text())
+    privacy = results["arms"]["federated-dp"]["privacy"]
+    for name in ("north", "south"):
+        assert 0.97 * 8 <= privacy[name]["epsilon"] <= 8
+        assert privacy[name]["epsilon"] == pytest.approx(last[name]["epsilon"])
+    assert 0 < privacy["east"]["epsilon"] <= 6
+    assert (straight.path / "report.html").exists()
+
+
+def test_every_site_paid_what_the_run_says(straight: RunFolder) -> None:
+    for name in ("north", "south", "east"):
+        ledger = Ledger.of(site_of(straight, name))
+        updated = [
+            line for line in straight.rounds() if line["sites"][name]["outcome"] == "updated"
+        ]
+        assert len(ledger.reservations()) == len(updated)
+        assert all(reservation.released for reservation in ledger.reservations())
+        spent = ledger.epsilon(delta=1e-3, run=straight.info["run"])
+        assert spent == pytest.approx(updated[-1]["sites"][name]["epsilon"])
+
+
+def test_the_new_weights_are_the_weighted_mean_of_the_updates(straight: RunFolder) -> None:
+    """The last round's updates still lie in the ledgers of the sites that gave one."""
+    from safetensors.numpy import load
+
+    before, after = weights_after(straight, 2), weights_after(straight, 3)
+    last = straight.rounds()[-1]["sites"]
+    updates: list[tuple[float, Arrays]] = []
+    for name in ("north", "south"):
+        ledger = Ledger.of(site_of(straight, name))
+        update = load(ledger.outbox(ledger.reservations()[-1]))
+        updates.append((last[name]["weight"], update))
+    total = sum(weight for weight, _ in updates)
+    for name, array in before.items():
+        mean = sum(weight * update[name].astype(np.float64) for weight, update in updates) / total
+        np.testing.assert_allclose(after[name], array + mean, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def test_the_server_logs_into_the_run_and_not_on_the_terminal(straight: RunFolder) -> None:
+    log = (straight.path / "run.log").read_text(encoding="utf-8")
+    assert "server.rounds: site north is here" in log
+    assert "round 3, site east: the round would bring epsilon to" in log
+    assert (straight.path / "hospitals" / "north" / ".irene" / "client.log").exists()
+
+
+def test_an_interrupted_run_resumes_to_the_same_end(begun: RunFolder, straight: RunFolder) -> None:
+    folder = copy_of(begun, begun.path.with_name("interrupted"))
+
+    def interrupt(line: Json) -> None:
+        raise InterruptedError(f"after round {line['round']}")
+
+    with pytest.raises(InterruptedError, match="after round 1"):
+        simulate(folder, observe=interrupt)
+    assert folder.last_round == 1 and not (folder.path / "results.json").exists()
+    seen: list[int] = []
+    resumed = RunFolder.resume(folder.path)
+    simulate(resumed, observe=lambda line: seen.append(line["round"]))
+    assert seen == [2, 3]
+    assert [line["round"] for line in resumed.rounds()] == [1, 2, 3]
+    expected = weights_after(straight, 3)
+    for name, array in weights_after(resumed, 3).items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+    for name in ("north", "south", "east"):
+        assert outcomes(resumed, name) == outcomes(straight, name)
+        spent, as_if = (
+            Ledger.of(site_of(run, name)).epsilon(delta=1e-3) for run in (resumed, straight)
+        )
+        assert spent == as_if > 0
+    results, others = (
+        json.loads((run.path / "results.json").read_text())["arms"]["federated-dp"]
+        for run in (resumed, straight)
+    )
+    assert results["auroc"] == others["auroc"] and results["privacy"] == others["privacy"]
+
+
+def hostile_app(sites: Sequence[Path], *, seed: int) -> ClientApp:
+    """The real client, whose updates the second and third site spoil before they are sent."""
+    app = ClientApp()
+
+    def respond(message: Message, context: Context) -> Message:
+        index = int(context.node_config["partition-id"])
+        reply = answer(message, Participant.at(sites[index], simulation_seed=seed))
+        if message.metadata.message_type == "train" and index in (1, 2):
+            arrays = reply.content.array_records["arrays"]
+            bias = arrays["head.bias"].numpy()
+            bias = np.full_like(bias, np.nan) if index == 1 else bias[:1]
+            spoilt = ArrayRecord({**dict(arrays), "head.bias": Array(bias)})
+            reply.content["arrays"] = spoilt
+        return reply
+
+    app.query()(respond)
+    app.train()(respond)
+    app.evaluate()(respond)
+    return app
+
+
+def test_hostile_updates_are_refused_and_named_and_the_others_aggregate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulations.run.client_app", hostile_app)
+    folder = start(tmp_path / "run", "federation.rounds=2", "federation.minimum_sites=1")
+    simulate(folder)
+    for line in folder.rounds():
+        sites = line["sites"]
+        assert sites["north"]["outcome"] == "updated"
+        assert sites["south"]["outcome"] == sites["east"]["outcome"] == "refused"
+        assert sites["south"]["reason"].endswith("'head.bias' holds a value that is not finite")
+        assert sites["east"]["reason"].endswith("'head.bias' has shape (1,), not (2,)")
+    weights = weights_after(folder, 2)
+    assert all(np.isfinite(array).all() for array in weights.values())
+    privacy = json.loads((folder.path / "results.json").read_text())["arms"]["federated-dp"][
+        "privacy"
+    ]
+    assert "north" in privacy
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from simulations.cli import main; main()", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+MISTAKES = {
+    "unknown key": (
+        ["run", "scenario.yaml", "--out", "new", "--set", "privacy.epsilonn=4"],
+        "study.privacy.epsilonn: unknown key; did you mean 'epsilon'?",
+    ),
+    "missing file": (["run", "nowhere.yaml", "--out", "new"], "nowhere.yaml: no such file"),
+    "full folder": (["run", "scenario.yaml", "--out", "full"], "full: is not empty; give a new"),
+    "unknown label": (
+        ["run", "scenario.yaml", "--out", "new", "--set", "labels=[gout]"],
+        "synthetic hospitals know none of them",
+    ),
+    "missing site": (
+        ["run", "scenario.yaml", "--out", "new", "--set", "join=[nowhere/site.yaml]"],
+        "nowhere/site.yaml: no such file",
+    ),
+    "no scenario": (["run", "--out", "new"], "name a scenario"),
+    "no run": (["run", "--out", "new", "--resume"], "new: no run to resume"),
+    "resume another": (["run", "scenario.yaml", "--out", "full", "--resume"], "give only --out"),
+    "full folder for hospitals": (["hospitals", "scenario.yaml", "--out", "full"], "is not empty"),
+}
+
+
+def prepare(folder: Path) -> None:
+    write_scenario(folder)
+    (folder / "full").mkdir()
+    (folder / "full" / "mine.txt").write_text("keep me")
+
+
+def assert_refused(folder: Path, stderr: str, said: str) -> None:
+    assert stderr.startswith("error: ") and stderr.count("\n") == 1
+    assert said in stderr
+    assert not (folder / "new").exists()
+    assert [path.name for path in (folder / "full").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(
+    tmp_path: Path,
+    mistake: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments, said = MISTAKES[mistake]
+    prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["irene-sim", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    assert_refused(tmp_path, capsys.readouterr().err, said)
+
+
+@pytest.mark.parametrize("mistake", ["unknown key", "missing file", "full folder"])
+def test_a_process_of_its_own_says_the_same(tmp_path: Path, mistake: str) -> None:
+    arguments, said = MISTAKES[mistake]
+    prepare(tmp_path)
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert_refused(tmp_path, done.stderr, said)
+
+
+def test_the_command_shows_rounds_and_no_log_lines(tmp_path: Path) -> None:
+    """A relative --out, as everyone gives it."""
+    write_scenario(tmp_path)
+    done = command(
+        "run", "scenario.yaml", "--out", "runs/first", "--set", "federation.rounds=1",
+        "--set", "cohort.patients=24", "--set", "cohort.sites=[{name: north}, {name: south}]",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "round   1  2/2 sites" in done.stdout
+    assert "runs/first/report.html" in done.stdout
+    assert "INFO" not in done.stdout + done.stderr
+    assert "Writing model" not in done.stderr and "Loading weights" not in done.stderr
+    assert (tmp_path / "runs" / "first" / "results.json").exists()

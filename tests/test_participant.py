@@ -1,0 +1,281 @@
+"""A site's answers to the server: what is done, what is declined, and what is never said."""
+
+import logging
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from client.ledger import Ledger
+from client.participant import Participant
+from client.plan import plan_round
+from irene_model.metrics import BINS
+from irene_model.protocol import (
+    Arrays,
+    EvaluateReply,
+    EvaluateRequest,
+    Flat,
+    HelloReply,
+    HelloRequest,
+    TrainReply,
+    TrainRequest,
+)
+from irene_model.study import Study
+from irene_model.weights import new_model, to_arrays
+from tests.hospital_folder import HospitalFolder
+
+SECRET = "Erika-Mustermann-4711"
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_bidirectional_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
+
+
+@pytest.fixture(autouse=True)
+def _small_model(hospital: HospitalFolder) -> None:
+    hospital.configure("model", SMALL, "study.yaml")
+
+
+def weights_of(study: Study) -> Arrays:
+    return to_arrays(new_model(study, seed=1))
+
+
+def hello(hospital: HospitalFolder) -> HelloReply:
+    request = HelloRequest(study=hospital.study.canonical, run="r")
+    return Participant.at(hospital.site_file).hello(request)
+
+
+def train(
+    hospital: HospitalFolder,
+    *,
+    round: int = 1,
+    run: str = "r",
+    study: Study | None = None,
+    weights: Arrays | None = None,
+    simulation_seed: int | None = None,
+) -> TrainReply:
+    study = study or hospital.study
+    request = TrainRequest(
+        study=study.canonical, run=run, round=round, arrays=weights or weights_of(study)
+    )
+    return Participant.at(hospital.site_file, simulation_seed).train(request)
+
+
+def evaluate(hospital: HospitalFolder) -> EvaluateReply:
+    study = hospital.study
+    request = EvaluateRequest(
+        study=study.canonical, run="r", round=1, split="test", arrays=weights_of(study)
+    )
+    return Participant.at(hospital.site_file).evaluate(request)
+
+
+def charges(hospital: HospitalFolder) -> int:
+    return len(Ledger.of(hospital.site).reservations())
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a patient was drawn")
+
+    monkeypatch.setattr("client.training.sample_patients", refuse)
+
+
+def test_hello_says_who_is_ready_and_prepares_the_files(hospital: HospitalFolder) -> None:
+    reply = hello(hospital)
+    assert (reply.site, reply.outcome, reply.reason) == ("north", "ready", "")
+    assert len(list((hospital.folder / ".irene" / "cache").iterdir())) == 1
+
+
+def test_a_round_gives_an_update_and_what_it_cost(hospital: HospitalFolder) -> None:
+    study = hospital.study
+    first, second = train(hospital), train(hospital, round=2)
+    plan = plan_round(study, 10, 1)  # six training patients are declared as ten
+    for number, reply in enumerate((first, second), start=1):
+        assert (reply.site, reply.round, reply.outcome, reply.reason) == (
+            "north", number, "updated", "",
+        )  # fmt: skip
+        assert reply.arrays.keys() == weights_of(study).keys()
+        assert all(np.abs(array).max() > 0 for array in reply.arrays.values())
+        assert reply.weight == 10
+        assert reply.noise_multiplier == plan.mechanism.noise_multiplier
+        assert reply.sample_rate == pytest.approx(0.4)
+        assert reply.seconds > 0
+    assert 0 < first.epsilon_run < second.epsilon_run <= 8  # two rounds are the whole study
+    assert second.epsilon_run == second.epsilon_total > 0.97 * 8
+
+
+def test_epsilon_counts_the_run_and_all_runs(hospital: HospitalFolder) -> None:
+    hospital.configure("budget", {"epsilon": 50, "delta": 1.0e-3})
+    first, other = train(hospital), train(hospital, run="another")
+    assert first.epsilon_run == first.epsilon_total == other.epsilon_run
+    assert other.epsilon_total > 1.2 * other.epsilon_run
+
+
+def test_evaluation_gives_histograms_of_the_held_out_patients(hospital: HospitalFolder) -> None:
+    reply = evaluate(hospital)
+    assert (reply.site, reply.round, reply.outcome, reply.reason) == ("north", 1, "evaluated", "")
+    (histograms,) = reply.arrays.values()
+    assert histograms.shape == (2, 2, BINS)
+    test_patients = {row["patient_id"] for row in hospital.rows() if row["split"] == "test"}
+    assert histograms[1].sum() == pytest.approx(len(test_patients))  # death is known of everyone
+    died = {row["patient_id"] for row in hospital.rows() if row["death_offset"]} & test_patients
+    assert histograms[1, 1].sum() == pytest.approx(len(died))
+
+
+def test_messages_of_the_participant_travel(hospital: HospitalFolder) -> None:
+    for reply, kind in (
+        (hello(hospital), HelloReply),
+        (train(hospital), TrainReply),
+        (evaluate(hospital), EvaluateReply),
+    ):
+        flat = reply.to_flat()
+        assert kind.from_flat(Flat(arrays=flat.arrays, values=flat.values)) == reply
+
+
+@pytest.mark.usefixtures("no_training")
+def test_over_budget_is_declined_with_the_reason(hospital: HospitalFolder) -> None:
+    hospital.configure("budget", {"epsilon": 0.5, "delta": 1.0e-3})
+    reply = train(hospital)
+    assert reply.outcome == "declined" and reply.arrays == {} and reply.weight == 0
+    assert "the site's budget is 0.5 at delta 0.001" in reply.reason
+    assert charges(hospital) == 0
+
+
+def test_the_budget_ends_midway(hospital: HospitalFolder) -> None:
+    hospital.configure("budget", {"epsilon": 7, "delta": 1.0e-3})
+    assert [train(hospital, round=n).outcome for n in (1, 2, 2)] == [
+        "updated", "declined", "declined",
+    ]  # fmt: skip
+    assert charges(hospital) == 1
+    assert train(hospital, round=1).outcome == "updated"  # its bytes are still there
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    "loosened",
+    [
+        {"noise_multiplier": 0.0},  # no noise
+        {"noise_multiplier": 0.01},
+        {"epsilon": 1000.0},  # little noise
+        {"epsilon": 1000.0, "delta": 0.09},
+    ],
+)
+def test_no_study_loosens_the_sites_limits(
+    hospital: HospitalFolder, loosened: dict[str, float]
+) -> None:
+    honest = hospital.study
+    study = honest.model_copy(
+        update={"privacy": honest.privacy.model_copy(update={"epsilon": None, **loosened})}
+    )
+    reply = train(hospital, study=study)
+    assert reply.outcome == "declined" and "budget" in reply.reason
+    assert charges(hospital) == 0
+
+
+def test_training_without_privacy_wants_a_site_that_allows_it(hospital: HospitalFolder) -> None:
+    hospital.configure("privacy", {"noise_multiplier": 0.0}, "study.yaml")
+    assert train(hospital).outcome == "declined"
+    hospital.configure("budget", "none")
+    reply = train(hospital)
+    assert reply.outcome == "updated" and math.isinf(reply.epsilon_run)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_malformed_messages_are_declined_and_cost_nothing(hospital: HospitalFolder) -> None:
+    weights = weights_of(hospital.study)
+    del weights["head.bias"]
+    reply = train(hospital, weights=weights)
+    assert reply.outcome == "declined"
+    assert reply.reason == "the update's array 'head.bias' is missing"
+    participant = Participant.at(hospital.site_file)
+    broken = participant.train(TrainRequest(study="{", run="r", round=1))
+    assert (broken.outcome, broken.reason) == (
+        "declined", "the study in the message is not valid JSON",
+    )  # fmt: skip
+    assert participant.hello(HelloRequest(study="{", run="r")).outcome == "failed"
+    assert charges(hospital) == 0
+
+
+def test_a_round_can_not_be_asked_for_again_with_another_mechanism(
+    hospital: HospitalFolder,
+) -> None:
+    """Otherwise the server could shop for the noise that suits it."""
+    hospital.configure("budget", {"epsilon": 100, "delta": 1.0e-3})
+    train(hospital)
+    study = hospital.study
+    quieter = study.model_copy(
+        update={"privacy": study.privacy.model_copy(update={"noise_multiplier": 5.0})}
+    )
+    reply = train(hospital, study=quieter)
+    assert reply.outcome == "failed" and reply.arrays == {}
+    assert charges(hospital) == 1
+
+
+def test_a_study_that_does_not_fit_is_declined(hospital: HospitalFolder) -> None:
+    hospital.configure("labels", ["pneumonia", "gout"], "study.yaml")
+    said = "the site's configuration does not fit the study; the site's log says where"
+    assert (hello(hospital).outcome, hello(hospital).reason) == ("failed", said)
+    reply = train(hospital)
+    assert (reply.outcome, reply.reason) == ("declined", said)
+    assert (evaluate(hospital).outcome, evaluate(hospital).reason) == ("failed", said)
+
+
+def damage_cell(hospital: HospitalFolder) -> None:
+    hospital.set_cell(3, "pneumonia", SECRET)
+
+
+def damage_image(hospital: HospitalFolder) -> None:
+    image = hospital.folder / "images" / "5.png"
+    image.rename(image.with_name(f"{SECRET}.png")).write_bytes(b"no image")
+    hospital.set_cell(5, "file", f"{SECRET}.png")
+
+
+def damage_table(hospital: HospitalFolder) -> None:
+    (hospital.folder / "encounters.csv").unlink()
+
+
+@pytest.mark.parametrize("damage", [damage_cell, damage_image, damage_table])
+@pytest.mark.parametrize("ask", [hello, train, evaluate])
+def test_broken_files_fail_and_the_reason_gives_nothing_away(
+    hospital: HospitalFolder,
+    damage: Callable[[HospitalFolder], None],
+    ask: Callable[[HospitalFolder], HelloReply | TrainReply | EvaluateReply],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damage(hospital)
+    with caplog.at_level(logging.INFO):
+        reply = ask(hospital)
+    assert reply.outcome == "failed" and reply.arrays == {}
+    assert reply.reason == "the site's files were refused; the site's log says where"
+    assert "encounters.csv" in caplog.text  # the hospital can find it
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("ask", [hello, train, evaluate])
+def test_an_unexpected_error_gives_its_kind_alone(
+    hospital: HospitalFolder,
+    ask: Callable[[HospitalFolder], HelloReply | TrainReply | EvaluateReply],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def crash(*_: object) -> None:
+        raise ZeroDivisionError(f"patient {SECRET} in {hospital.folder}")
+
+    monkeypatch.setattr("client.participant.open_dataset", crash)
+    reply = ask(hospital)
+    assert reply.outcome == "failed"
+    assert reply.reason == "error at the site (ZeroDivisionError); the site's log says more"
+
+
+def test_only_a_simulation_repeats_itself(hospital: HospitalFolder) -> None:
+    def update(simulation_seed: int | None) -> bytes:
+        (hospital.folder / ".irene" / "ledger.sqlite").unlink(missing_ok=True)
+        reply = train(hospital, simulation_seed=simulation_seed)
+        return b"".join(reply.arrays[name].tobytes() for name in sorted(reply.arrays))
+
+    assert update(5) == update(5) != update(6)
+    assert update(None) != update(None)

@@ -1,0 +1,132 @@
+"""A round's plan: what the study and a site's public size make of noise, rate and learning rate."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from client.dataset import SiteDataset
+from client.plan import declared_patients, learning_rate, plan_round
+from client.site import Site
+from irene_model.errors import ProtocolError
+from irene_model.privacy import epsilon
+from irene_model.protocol import Flat, TrainRequest
+from irene_model.study import Study
+from tests.hospital_folder import SITE, STUDY
+
+
+def study(**changes: dict[str, Any]) -> Study:
+    """The tests' study with keys of its sections replaced."""
+    document = {**STUDY, **{key: {**STUDY[key], **change} for key, change in changes.items()}}
+    return Study.model_validate(document)
+
+
+def dataset_of(num_patients: int) -> SiteDataset:
+    return SiteDataset(
+        study=study(),
+        pixels=np.zeros((0, 16, 16), dtype=np.uint8),
+        tensors={"labels": torch.zeros(0, 2)},
+        patients={"train": (np.array([0]),) * num_patients, "validation": (), "test": ()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "declared"),
+    [(0, 0), (1, 10), (4, 10), (14, 10), (16, 20), (73, 70), (99, 100), (104, 100), (996, 1000),
+     (1470, 1500), (12_345, 12_000)],
+)  # fmt: skip
+def test_the_count_is_declared_rounded(count: int, declared: int) -> None:
+    site = Site.model_validate(SITE)
+    assert declared_patients(site, dataset_of(count)) == declared
+    assert declared_patients(site.model_copy(update={"declared_patients": 37}), dataset_of(9)) == 37
+
+
+@given(st.integers(1, 10**6))
+def test_rounding_hides_the_count_and_stays_near(count: int) -> None:
+    counted = replace(dataset_of(0), patients={"train": range(count)})  # type: ignore[dict-item]
+    declared = declared_patients(Site.model_validate(SITE), counted)
+    assert declared % 10 == 0 and declared >= 10
+    assert len(str(declared).rstrip("0")) <= 2
+    assert abs(declared - count) <= max(9, 0.05 * count)
+
+
+@given(st.integers(1, 500), st.integers(1, 5000))
+def test_the_rate_is_the_expected_batch_over_the_declared_patients(
+    batch: int, declared: int
+) -> None:
+    asked = study(training={"expected_batch": batch}, privacy={"noise_multiplier": 1.5})
+    plan = plan_round(asked, declared, 1)
+    assert plan.mechanism.sample_rate == min(1.0, batch / declared)
+    assert plan.expected_batch == pytest.approx(min(batch, declared))
+    assert plan.declared_patients == declared
+    assert plan.mechanism.steps == asked.federation.local_steps
+    assert plan.mechanism.noise_multiplier == 1.5  # a multiplier that is given is used as it is
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    target=st.sampled_from([0.5, 2.0, 8.0]),
+    declared=st.sampled_from([3, 40, 300, 5000]),
+    rounds=st.integers(1, 30),
+    steps=st.integers(1, 20),
+)
+def test_all_rounds_together_spend_the_target_and_no_more(
+    target: float, declared: int, rounds: int, steps: int
+) -> None:
+    asked = study(
+        privacy={"epsilon": target, "delta": 1e-5},
+        federation={"rounds": rounds, "local_steps": steps},
+    )
+    first, last = (plan_round(asked, declared, number).mechanism for number in (1, rounds))
+    assert first == last  # a round's mechanism can't change
+    spent = epsilon([first] * rounds, delta=1e-5)
+    assert 0.97 * target <= spent <= target
+
+
+def test_more_patients_need_less_noise() -> None:
+    noises = [plan_round(study(), count, 1).mechanism.noise_multiplier for count in (10, 100, 1000)]
+    assert noises == sorted(noises, reverse=True) and noises[0] > 2 * noises[2]
+
+
+def test_no_noise_means_a_plan_that_is_not_private() -> None:
+    assert not plan_round(study(privacy={"noise_multiplier": 0.0}), 100, 1).private
+    assert plan_round(study(), 100, 1).private
+
+
+@pytest.mark.parametrize("field", ["noise_multiplier", "sample_rate", "clip_norm", "epsilon"])
+def test_the_server_has_no_word_in_it(field: str) -> None:
+    request = TrainRequest(study=study().canonical, run="r", round=1).to_flat()
+    assert TrainRequest.from_flat(request).round == 1
+    with pytest.raises(ProtocolError, match=f"'{field}': extra_forbidden"):
+        TrainRequest.from_flat(Flat(arrays={}, values={**request.values, field: 0.0}))
+
+
+def test_the_learning_rate_warms_up_and_falls_to_its_fraction() -> None:
+    asked = study(
+        training={"learning_rate": 0.01, "warmup_rounds": 2, "final_rate_fraction": 0.2},
+        federation={"rounds": 9},
+    )
+    rates = [learning_rate(asked, number) for number in range(1, 10)]
+    assert rates[0] == pytest.approx(0.01 / 3)  # the cosine starts at 1
+    assert rates[4] == pytest.approx(0.01 * (0.2 + 0.8 / 2))  # halfway
+    assert rates[8] == pytest.approx(0.002)
+    assert rates[0] < rates[1] < rates[2] and rates[2:] == sorted(rates[2:], reverse=True)
+
+
+@given(st.integers(1, 50), st.integers(0, 10), st.floats(0, 1))
+def test_the_learning_rate_stays_within_its_bounds(rounds: int, warm: int, final: float) -> None:
+    asked = study(
+        training={"learning_rate": 0.5, "warmup_rounds": warm, "final_rate_fraction": final},
+        federation={"rounds": rounds},
+    )
+    for number in range(1, rounds + 1):
+        assert 0 <= learning_rate(asked, number) <= 0.5 * (1 + 1e-12)
+
+
+def test_one_round_trains_at_all() -> None:
+    one = study(training={"learning_rate": 0.5, "warmup_rounds": 0}, federation={"rounds": 1})
+    assert learning_rate(one, 1) == 0.5
