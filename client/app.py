@@ -17,7 +17,7 @@ def answer(message: Message, participant: Participant) -> Message:
         arrays={
             name: array.numpy() for name, array in message.content.array_records["arrays"].items()
         },
-        values=dict(message.content.config_records["values"]),
+        values=dict(message.content.config_records["values"]),  # type: ignore[arg-type]
     )
     match message.metadata.message_type:
         case "train":

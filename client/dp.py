@@ -21,17 +21,17 @@ from irene_model.model import per_sample_loss
 from irene_model.tensors import Batch
 
 
-@register_grad_sampler(PositionTable)
+@register_grad_sampler(PositionTable)  # type: ignore[untyped-decorator]
 def _position_gradient(
-    layer: PositionTable, activations: list[torch.Tensor], backprops: torch.Tensor
+    layer: PositionTable, _activations: list[torch.Tensor], backprops: torch.Tensor
 ) -> dict[nn.Parameter, torch.Tensor]:
     """output = input + table, so the per-sample gradient is the output's (B, N, D)."""
     return {layer.table: backprops.reshape(-1, *layer.table.shape)}
 
 
-@register_grad_sampler(ClassToken)
+@register_grad_sampler(ClassToken)  # type: ignore[untyped-decorator]
 def _class_token_gradient(
-    layer: ClassToken, activations: list[torch.Tensor], backprops: torch.Tensor
+    layer: ClassToken, _activations: list[torch.Tensor], backprops: torch.Tensor
 ) -> dict[nn.Parameter, torch.Tensor]:
     """The token is the first row of the output, (B, D)."""
     return {layer.token: backprops[:, 0].reshape(-1, *layer.token.shape)}
@@ -58,7 +58,7 @@ class PrivateGradient:
         with warnings.catch_warnings():
             # The first layers' inputs need no gradient; their hooks fire as they should.
             warnings.filterwarnings("ignore", message="Full backward hook is firing")
-            per_sample_loss(logits.float(), labels, label_mask).sum().backward()
+            torch.autograd.backward(per_sample_loss(logits.float(), labels, label_mask).sum())
         with torch.no_grad():
             per_sample = [p.grad_sample.float() for p in self._parameters]  # type: ignore[attr-defined]
             factors = clip_factors(per_sample, self._clip_norm)

@@ -212,8 +212,8 @@ def _decoded(content: bytes, table: Table, key: str) -> str:
 
 
 def _read_parquet(file: Any, shown: str) -> _Cells:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     with file:
         try:

@@ -188,7 +188,7 @@ class Site(Settings):
     site: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
     records: RecordsTable
     columns: Columns
-    labs: dict[str, LabColumn] = {}
+    labs: dict[str, LabColumn] = Field(default_factory=dict)
     lab_table: LabTable | None = None
     labels: dict[str, LabelColumn]
     splits: Splits = Splits()

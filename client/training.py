@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import torch
-from safetensors.numpy import load, save
+from safetensors import numpy as safetensors
 
 from client.dataset import SiteDataset, sample_patients
 from client.dp import PrivateGradient
@@ -21,7 +21,7 @@ from irene_model.study import Study
 from irene_model.tensors import Batch
 from irene_model.weights import load_arrays, new_model, to_arrays
 
-_MICRO_BATCH = 64  # per-sample gradients are held for so many patients at a time
+_MICRO_BATCH = 128  # per-sample gradients are held for so many patients at a time
 
 
 def train_round(
@@ -47,14 +47,14 @@ def train_round(
         run=run, round=round, mechanism=plan.mechanism, clip_norm=plan.clip_norm
     )
     if reservation.released:
-        return load(ledger.outbox(reservation))
+        return unpack(ledger.outbox(reservation))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Dropout takes no generator but the global one.
         torch.manual_seed(int(randomness.dropout.integers(2**63)))
         _train(model.to(device), dataset=dataset, plan=plan, randomness=randomness, device=device)
     trained = to_arrays(model)
     update = {name: trained[name] - weights[name] for name in weights}
-    return load(ledger.release(reservation, save(update)))
+    return unpack(ledger.release(reservation, pack(update)))
 
 
 def _train(
@@ -83,7 +83,9 @@ def _train(
                 if private is not None:
                     private.accumulate(batch)
                 else:
-                    (logits_and_losses(model, batch)[1].sum() / plan.expected_batch).backward()
+                    torch.autograd.backward(
+                        logits_and_losses(model, batch)[1].sum() / plan.expected_batch
+                    )
         if private is not None:
             private.release(
                 noise_multiplier=plan.mechanism.noise_multiplier,
@@ -93,6 +95,17 @@ def _train(
         optimizer.step()
     if private is not None:
         private.close()
+
+
+def pack(update: Arrays) -> bytes:
+    """The update as the bytes that the ledger keeps."""
+    return bytes(safetensors.save(update))
+
+
+def unpack(payload: bytes) -> Arrays:
+    """The inverse of `pack`."""
+    arrays: Arrays = safetensors.load(payload)
+    return arrays
 
 
 def pick_device(name: str) -> torch.device:
@@ -121,6 +134,7 @@ def autocast(device: torch.device) -> torch.autocast:
 
 
 def _optimizer(model: IreneModel, study: Study, rate: float) -> torch.optim.Optimizer:
+    trained = [p for p in model.parameters() if p.requires_grad]
     if study.training.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
-    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=study.training.weight_decay)
+        return torch.optim.SGD(trained, lr=rate, momentum=0.9)
+    return torch.optim.AdamW(trained, lr=rate, weight_decay=study.training.weight_decay)

@@ -13,7 +13,7 @@ PRESETS: dict[str, dict[str, int | float]] = {
     # For tests, demonstrations and small cohorts on a CPU.
     "tiny": {
         "hidden_size": 64,
-        "num_hidden_layers": 4,
+        "num_hidden_layers": 3,
         "num_bidirectional_layers": 2,
         "num_attention_heads": 4,
         "intermediate_size": 128,

@@ -41,7 +41,7 @@ class PrivacyError(IreneError):
     """Privacy accounting forbids what was asked."""
 
 
-class BudgetExceeded(PrivacyError):
+class BudgetExceeded(PrivacyError):  # noqa: N818  # the field's word for it
     """The next release would exceed the site's budget; nothing was trained."""
 
 

@@ -25,10 +25,11 @@ from irene_model.encoder import AttentionMaps, IreneEncoder
 __all__ = ["PRESETS", "IreneConfig", "IreneModel", "IreneOutput", "per_sample_loss"]
 
 # All laboratory values share one projection, so a token says which value it is by its position
-# alone. The first norm rescales every token: a position much smaller than the value's part is
-# lost, and with it the value's size. Positions of the usual 0.02 cost `tiny` hundreds of steps.
-_POSITION_STD = 1.0
-_NUMBER_STD = 0.3
+# alone, and the first norm rescales every token: a position much smaller than the value's part is
+# lost. A position much larger makes all records alike: their gradients then share most of their
+# norm, clipping keeps that shared part, and private training learns little.
+_POSITION_STD = 0.3
+_NUMBER_STD = 1.0
 
 
 @dataclass

@@ -23,6 +23,14 @@ Plain = str | int | float | bool
 Outcome = Literal["ready", "updated", "evaluated", "declined", "failed"]
 PROTOCOL = 1
 WIRE_DTYPE = np.dtype(np.float32)
+# What these messages carry out of a hospital besides noised updates; the report prints it.
+OUTSIDE_THE_GUARANTEE = (
+    "score histograms of held-out patients, without noise: after each evaluated round (validation "
+    "patients) and at the end (test patients); in a small group a cell may be one patient",
+    "the declared number of training patients, by default the count rounded to two digits and "
+    "never finer than tens",
+    "whether and when a site replied, how long it took, and the kind of an error",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,11 +34,16 @@ class ImageShape(Settings):
 
 
 class TextShape(Settings):
-    """How the chief complaint becomes at most `max_tokens` tokens of `width` numbers."""
+    """How the chief complaint becomes at most `max_tokens` tokens of `width` numbers.
+
+    With `trainable: false` the table of token vectors stays as it was drawn and only its
+    projection learns: a large table that each record touches in a few rows costs much noise.
+    """
 
     encoder: Literal["wordpiece"] = "wordpiece"
     max_tokens: int = Field(default=40, ge=1, le=512)
     width: int = Field(default=64, ge=1, le=4096)
+    trainable: bool = True
     language: str = "en"
 
 
@@ -59,9 +64,15 @@ class LabTest(Settings):
 
 
 class ModelShape(Settings):
-    """A preset of `IreneModel`, or single sizes that replace the preset's."""
+    """A preset of `IreneModel`, or single sizes that replace the preset's.
+
+    `prior`: the share of positives that one expects of a label, from the literature and never
+    from the patients. The head starts there instead of at one half, so that no budget is spent
+    on learning that diseases are rare.
+    """
 
     preset: Literal["tiny", "small", "base"] = "tiny"
+    prior: float = Field(default=0.1, gt=0, lt=1)
     hidden_size: int | None = Field(default=None, ge=8)
     num_hidden_layers: int | None = Field(default=None, ge=1)
     num_bidirectional_layers: int | None = Field(default=None, ge=0)

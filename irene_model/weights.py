@@ -1,5 +1,6 @@
 """A model's weights as named arrays, and a study's model."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,7 +15,7 @@ from irene_model.text import vocabulary
 
 def config_of(study: Study) -> IreneConfig:
     """The model's sizes: capacity from the preset and its replacements, the rest from the data."""
-    replaced = study.model.model_dump(exclude={"preset"}, exclude_none=True)
+    replaced = study.model.model_dump(exclude={"preset", "prior"}, exclude_none=True)
     return IreneConfig(
         **{**PRESETS[study.model.preset], **replaced},
         image_size=study.image.size,
@@ -33,7 +34,12 @@ def new_model(study: Study, *, seed: int) -> IreneModel:
     """A freshly initialised model; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return IreneModel(config_of(study))
+        model = IreneModel(config_of(study))
+    prior = study.model.prior
+    torch.nn.init.constant_(model.head.bias, math.log(prior / (1 - prior)))
+    if model.embeddings.text_tokens is not None:
+        model.embeddings.text_tokens.requires_grad_(study.text.trainable)
+    return model
 
 
 def to_arrays(model: IreneModel) -> Arrays:

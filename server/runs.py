@@ -19,7 +19,7 @@ from typing import Any, Self
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError
 from irene_model.model import IreneModel
-from irene_model.protocol import Array, Arrays
+from irene_model.protocol import OUTSIDE_THE_GUARANTEE, Array, Arrays
 from irene_model.settings import dump
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model, to_arrays
@@ -54,6 +54,7 @@ class RunFolder:
             "seed": seed,
             "arm": arm_name(study),
             "versions": versions(),
+            "outside_guarantee": list(OUTSIDE_THE_GUARANTEE),
             "started": now(),
             "finished": None,
             **facts,

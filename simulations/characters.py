@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from simulations.diseases import LabTest
 from simulations.files import ImageFormat, TableFormat
 from simulations.radiographs import Scanner
 
@@ -26,6 +27,10 @@ class Character:
     labs_in: Literal["columns", "rows"] = "columns"
     tables: TableFormat = "csv"
     images: ImageFormat = "png"
+
+    def unit_of(self, test: LabTest) -> tuple[str, float]:
+        """The unit in which `test` is written here, and the factor to it from the panel's."""
+        return self.units.get(test.name, (test.unit, 1.0))
 
 
 _KPA = ("kPa", 0.133322)

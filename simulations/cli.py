@@ -47,7 +47,7 @@ def run(
 ) -> None:
     """Run one federated study: hospitals, rounds, evaluation, report.
 
-    Example: `irene-sim run simulations/scenarios/demo.yaml --out runs/first --set privacy.epsilon=4`
+    Example: `irene-sim run simulations/scenarios/demo.yaml --out runs/a --set privacy.epsilon=4`
     """
     from irene_model.errors import ConfigError
     from server.runs import RunFolder

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import csv, parquet
 
 TableFormat = Literal["csv", "parquet"]
 ImageFormat = Literal["png", "dicom"]
@@ -14,14 +16,12 @@ _DIGITAL_XRAY = "1.2.840.10008.5.1.4.1.1.1.1"  # Digital X-Ray Image Storage, fo
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Write `rows` with all `columns`; a missing or None cell is empty. The suffix is the format."""
-    import pandas as pd
-
-    frame = pd.DataFrame(list(rows), columns=list(columns))
+    """Write `rows` with all `columns`, a missing cell as empty; the suffix is the format."""
+    table = pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
     if path.suffix == ".parquet":
-        frame.to_parquet(path, index=False)
+        parquet.write_table(table, path)
     else:
-        frame.to_csv(path, index=False, lineterminator="\n")
+        csv.write_csv(table, path)
 
 
 def write_image(

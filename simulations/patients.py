@@ -32,7 +32,7 @@ from simulations.radiographs import FINDING_KINDS, Finding, FindingKind, Finding
 __all__ = ["DISEASES", "LAB_PANEL", "SYMPTOMS", "Encounter", "LabTest", "Patient", "draw_patients"]
 
 _SENSITIVITY = 0.92  # chance that a presentation's element shows
-_CROSSED = 1.9  # look-alikes with crossed presentations, for each person with the disease
+_CROSSED = 0.7  # look-alikes with crossed presentations, for each person with the disease
 _PARTIAL = 1.2  # look-alikes with one or two fitting elements, likewise
 _BACKGROUND = 0.02  # chance of an element without any reason
 _CHATTER: Mapping[str, float] = {"fatigue": 0.12, "dyspnoea": 0.05}

@@ -44,11 +44,11 @@ def label_skew(
 
     `classes` gives one class for each patient, as the first disease.
     """
-    classes = np.asarray(classes)
-    assigned = np.zeros(len(classes), dtype=np.int64)
+    each = np.asarray(classes)
+    assigned = np.zeros(len(each), dtype=np.int64)
     weights = np.asarray(shares) / np.mean(shares)
-    for value in np.unique(classes):
-        members = rng.permutation(np.flatnonzero(classes == value))
+    for value in np.unique(each):
+        members = rng.permutation(np.flatnonzero(each == value))
         borders = np.cumsum(rng.dirichlet(alpha * weights))[:-1] * len(members)
         for site, part in enumerate(np.split(members, np.round(borders).astype(int))):
             assigned[part] = site

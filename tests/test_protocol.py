@@ -42,7 +42,7 @@ def test_an_infinite_epsilon_travels() -> None:
     ("update", "said"),
     [
         ({"a": np.ones(2, np.float32)}, "'b' is missing"),
-        ({"a": np.ones(2, np.float32), "b": np.ones(1, np.float32), "c": np.ones(1)}, "'c' is unknown"),
+        ({"a": np.ones(2, np.float32), "b": np.ones(1), "c": np.ones(1)}, "'c' is unknown"),
         ({"a": np.ones(3, np.float32), "b": np.ones(1, np.float32)}, "shape"),
         ({"a": np.ones(2, np.float64), "b": np.ones(1, np.float32)}, "float64"),
         ({"a": np.array([1, np.nan], np.float32), "b": np.ones(1, np.float32)}, "not finite"),

@@ -19,7 +19,10 @@ STUDY = Study.model_validate(
         "labels": ["x", "y"],
         "image": {"size": 16, "patch": 8},
         "text": {"max_tokens": 5, "width": 4},
-        "labs": [CRP.model_dump(), {"name": "Hb", "loinc": "718-7", "unit": "g/dL", "low": 12, "high": 16}],
+        "labs": [
+            CRP.model_dump(),
+            {"name": "Hb", "loinc": "718-7", "unit": "g/dL", "low": 12, "high": 16},
+        ],
         "federation": {"rounds": 1, "local_steps": 1},
         "privacy": {"epsilon": 1},
     }

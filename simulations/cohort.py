@@ -1,0 +1,84 @@
+"""A scenario's patients, shared out to its sites.
+
+A natural split gives each site a character of its own. The other splits give all sites the first
+character, so that nothing but the split differs.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from irene_model.errors import ConfigError
+from simulations import splits
+from simulations.characters import CHARACTERS, Character
+from simulations.diseases import DEFAULT_PREVALENCE
+from simulations.patients import Patient, draw_patients
+from simulations.scenario import Cohort, Modality, SimulatedSite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hospital:
+    """One site of the scenario with its character, its patients and what it lacks."""
+
+    site: SimulatedSite
+    character: Character
+    patients: tuple[Patient, ...]
+    lacks: frozenset[Modality]
+
+
+def draw_cohort(cohort: Cohort, seed: int) -> Iterator[Hospital]:
+    """The sites with their patients, all following from `seed`."""
+    shares = [site.share for site in cohort.sites]
+    rng = np.random.default_rng([seed, 1])
+    if cohort.split == "natural":
+        for index, count in enumerate(splits.sizes(cohort.patients, shares)):
+            character = CHARACTERS[index % len(CHARACTERS)]
+            prevalence = {
+                name: DEFAULT_PREVALENCE[name] * factor
+                for name, factor in character.prevalence.items()
+            }
+            own = np.random.default_rng([seed, 1, index])
+            patients = draw_patients(own, num_patients=count, prevalence=prevalence)
+            yield _hospital(cohort, index, character, patients)
+        return
+    patients = draw_patients(rng, num_patients=cohort.patients)
+    match cohort.split:
+        case "iid":
+            assigned = splits.iid(len(patients), shares, rng)
+        case "quantity_skew":
+            assigned = splits.quantity_skew(len(patients), len(shares), cohort.alpha, rng)
+        case "label_skew":
+            classes = [_first_disease(patient) for patient in patients]
+            assigned = splits.label_skew(classes, shares, cohort.alpha, rng)
+    for index in range(len(shares)):
+        members = [patients[number] for number in np.flatnonzero(assigned == index)]
+        if not members:
+            raise ConfigError(
+                f"cohort.split: alpha {cohort.alpha:g} left the site "
+                f"'{cohort.sites[index].name}' without patients; take a larger alpha or seed"
+            )
+        yield _hospital(cohort, index, CHARACTERS[0], members)
+
+
+def _hospital(
+    cohort: Cohort, index: int, character: Character, patients: Sequence[Patient]
+) -> Hospital:
+    site = cohort.sites[index]
+    changes = {
+        "missing_lab": site.missing,
+        "tables": site.tables,
+        "images": site.images,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return Hospital(
+        site=site,
+        character=replace(character, **given),  # type: ignore[arg-type]
+        patients=tuple(patients),
+        lacks=frozenset((*cohort.lacks, *site.lacks)),
+    )
+
+
+def _first_disease(patient: Patient) -> int:
+    labels = patient.encounters[0].labels
+    return labels.index(1) if 1 in labels else len(labels)

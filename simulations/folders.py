@@ -1,0 +1,141 @@
+"""One synthetic hospital's tables and its site.yaml, as a real hospital's data team has them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from irene_model.study import Study
+from simulations.characters import Character
+from simulations.cohort import Hospital
+from simulations.complaints import write
+from simulations.diseases import DISEASES, LAB_PANEL, LabTest
+from simulations.files import SUFFIX, write_table
+from simulations.patients import Encounter
+
+Row = dict[str, Any]
+_PANEL = {test.loinc: test for test in LAB_PANEL}
+
+
+def write_folder(out: Path, study: Study, hospital: Hospital, rng: np.random.Generator) -> Path:
+    """Tables and site.yaml of one hospital; returns the path of site.yaml."""
+    folder, character = out / hospital.site.name, hospital.character
+    (folder / "images").mkdir(parents=True)
+    tests = [_PANEL[lab.loinc] for lab in study.labs if lab.loinc in _PANEL]
+    labels = [
+        label
+        for label in study.labels
+        if label in DISEASES and label not in hospital.site.lacks_labels
+    ]
+    people: list[Row] = []
+    encounters: list[Row] = []
+    lab_rows: list[Row] = []
+    for patient in hospital.patients:
+        people.append({"patient_id": patient.patient_id, "sex": patient.encounters[0].sex})
+        for encounter in patient.encounters:
+            row = _encounter_row(patient.patient_id, encounter, hospital, labels, rng)
+            measured = _measured(encounter, tests, character, rng)
+            if character.labs_in == "columns":
+                row |= {f"lab_{t.name}": value for t, value in measured}
+            lab_rows += [
+                {
+                    "encounter_id": encounter.encounter_id,
+                    "loinc": test.loinc,
+                    "result": value,
+                    "unit": character.unit_of(test)[0],
+                }
+                for test, value in measured
+            ]
+            encounters.append(row)
+    suffix = ".parquet" if character.tables == "parquet" else ".csv"
+    columns = ["encounter_id", "patient_id", "image", "complaint", "age", *labels]
+    if character.labs_in == "columns":
+        columns += [f"lab_{test.name}" for test in tests]
+    else:
+        lab_columns = ["encounter_id", "loinc", "result", "unit"]
+        write_table(folder / f"labs{suffix}", lab_rows, lab_columns)
+    write_table(folder / f"encounters{suffix}", encounters, columns)
+    write_table(folder / f"patients{suffix}", people, ["patient_id", "sex"])
+    path = folder / "site.yaml"
+    document = _site_yaml(study, hospital, suffix, labels)
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _encounter_row(
+    patient_id: str,
+    encounter: Encounter,
+    hospital: Hospital,
+    labels: Sequence[str],
+    rng: np.random.Generator,
+) -> Row:
+    character = hospital.character
+    has_text, has_image = rng.random(2) >= (character.missing_text, character.missing_image)
+    complaint = write(encounter.symptoms, rng=rng, phrasing=character.phrasing)
+    truth = dict(zip(DISEASES, encounter.labels, strict=True))
+    return {
+        "encounter_id": encounter.encounter_id,
+        "patient_id": patient_id,
+        "image": encounter.encounter_id + SUFFIX[character.images] if has_image else None,
+        "complaint": complaint if has_text else None,
+        "age": encounter.age_years,
+        **{label: truth[label] for label in labels},
+    }
+
+
+def _measured(
+    encounter: Encounter, tests: Sequence[LabTest], character: Character, rng: np.random.Generator
+) -> list[tuple[LabTest, str]]:
+    """The laboratory values that were measured here, as the hospital writes them."""
+    done = rng.random(len(tests)) >= character.missing_lab
+    return [
+        (test, f"{encounter.labs[test.name] * character.unit_of(test)[1]:.4g}")
+        for test, kept in zip(tests, done, strict=True)
+        if kept
+    ]
+
+
+def _site_yaml(study: Study, hospital: Hospital, suffix: str, labels: Sequence[str]) -> Row:
+    character, lacks = hospital.character, hospital.lacks
+    columns: Row = {"patient_id": "patient_id", "record_id": "encounter_id"}
+    if "image" not in lacks:
+        columns["image"] = {"column": "image", "pattern": "images/{}"}
+    if "text" not in lacks:
+        columns["text"] = "complaint"
+    if "demographics" not in lacks:
+        columns |= {"age": "age", "sex": {"column": "sex", "female": ["f"], "male": ["m"]}}
+    document: Row = {
+        "site": hospital.site.name,
+        "records": {
+            "path": f"encounters{suffix}",
+            "joins": [{"path": f"patients{suffix}", "on": "patient_id"}],
+        },
+        "columns": columns,
+    }
+    if "labs" not in lacks and character.labs_in == "columns":
+        document["labs"] = {
+            lab.name: {
+                "column": f"lab_{_PANEL[lab.loinc].name}",
+                "unit": character.unit_of(_PANEL[lab.loinc])[0],
+            }
+            for lab in study.labs
+            if lab.loinc in _PANEL
+        }
+    elif "labs" not in lacks:
+        document["lab_table"] = {
+            "path": f"labs{suffix}",
+            "on": "encounter_id",
+            "test": "loinc",
+            "value": "result",
+            "unit": "unit",
+        }
+    document["labels"] = {label: {"column": label} for label in labels}
+    document["splits"] = {"validation": 0.1, "test": 0.25}
+    privacy = study.privacy
+    if privacy.enabled and privacy.epsilon is not None:
+        document["budget"] = {"epsilon": privacy.epsilon, "delta": privacy.delta}
+    else:
+        document["budget"] = "none"
+    return document
