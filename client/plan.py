@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from client.dataset import SiteDataset
 from client.site import Site
+from irene_model.errors import ProtocolError
 from irene_model.privacy import Mechanism, noise_multiplier_for
 from irene_model.study import Study
 
@@ -43,15 +44,24 @@ def declared_patients(site: Site, dataset: SiteDataset) -> int:
 
 
 def plan_round(study: Study, declared: int, round: int) -> Plan:
-    """What the study asks of a site of `declared` training patients in `round` (from 1)."""
+    """What the study asks of a site of `declared` training patients in `round` (from 1).
+
+    Raises ProtocolError for a round that the study does not have, and for an epsilon that no
+    noise reaches.
+    """
+    if not 1 <= round <= study.federation.rounds:
+        raise ProtocolError(f"the study has no round {round}; it has {study.federation.rounds}")
     batch, privacy = study.training.expected_batch, study.privacy
     rate = min(1.0, batch / declared)
     noise = privacy.noise_multiplier
     if noise is None:
         assert privacy.epsilon is not None  # Privacy demands one of the two
-        noise = noise_multiplier_for(
-            privacy.epsilon, delta=privacy.delta, sample_rate=rate, steps=study.total_steps
-        )
+        try:
+            noise = noise_multiplier_for(
+                privacy.epsilon, delta=privacy.delta, sample_rate=rate, steps=study.total_steps
+            )
+        except ValueError as error:
+            raise ProtocolError(f"the study's {error}") from None
     return Plan(
         mechanism=Mechanism(
             noise_multiplier=noise, sample_rate=rate, steps=study.federation.local_steps

@@ -51,8 +51,8 @@ class RoundLoop:
 
     def run(self) -> Json:
         """Train all rounds that are left, evaluate on the test patients, and give the results."""
-        started = time.monotonic()
         study, folder = self.folder.study, self.folder
+        started = time.monotonic() - folder.info.get("seconds", 0.0)  # of earlier sessions
         weights = folder.load_checkpoint(folder.last_round)
         self._gather_sites()
         for round in range(folder.last_round + 1, study.federation.rounds + 1):
@@ -67,10 +67,10 @@ class RoundLoop:
             if round % study.federation.evaluate_every == 0 or round == study.federation.rounds:
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary
             folder.append_round(line)
+            folder.update_info(seconds=time.monotonic() - started)
             self._report(line)
         evaluation = self._evaluate(folder.last_round, weights, "test")
-        seconds = self.folder.info.get("seconds", 0.0) + time.monotonic() - started
-        return self._results(evaluation, seconds)
+        return self._results(evaluation, time.monotonic() - started)
 
     def _report(self, line: Json) -> None:
         _log.info("round %d took %.1f s", line["round"], line["seconds"])
@@ -81,8 +81,12 @@ class RoundLoop:
         """Wait for the expected sites, or for the minimum once patience has run out."""
         minimum = self.folder.study.federation.minimum_sites
         deadline = time.monotonic() + self.patience_s
+        shown = -1
         while len(self.sites) < max(self.expected_sites, minimum):
             self._greet()
+            if len(self.sites) != shown:
+                shown = len(self.sites)
+                _log.info("%d sites are here; waiting for %d", shown, max(self.expected_sites, minimum))
             if time.monotonic() > deadline and len(self.sites) >= minimum:
                 _log.warning("going on with %d sites", len(self.sites))
                 break

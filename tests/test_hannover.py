@@ -86,3 +86,28 @@ def test_check_counts_what_the_csv_holds(
         assert report["labels"][label]["positives"] == filled
         assert report["labels"][label]["not_annotated"] == 0
     assert report["warnings"] == []
+
+
+@needs_data
+@pytest.mark.slow
+def test_the_real_hospital_trains_beside_synthetic_ones(tmp_path: Path) -> None:
+    from simulations.run import simulate, start_run
+    from simulations.scenario import Scenario
+
+    joined = f"join=[{site_beside(tmp_path)}]"
+    scenario = Scenario.read(EXAMPLE / "scenario.yaml", [joined, "federation.rounds=2"])
+    folder = start_run(scenario, tmp_path / "run", seed=1)
+    report = simulate(folder)
+
+    for line in folder.rounds():
+        outcomes = {site: entry["outcome"] for site, entry in line["sites"].items()}
+        assert outcomes == dict.fromkeys(("hannover", "north", "south"), "updated")
+    results = json.loads((folder.path / "results.json").read_text())
+    arm = results["arms"]["federated-dp"]
+    assert 0 < arm["privacy"]["hannover"]["epsilon"] <= 8
+    by_label = arm["auroc"]["by_label"]
+    held_out = by_label["ICU"]["n"]
+    assert 5 <= held_out <= 40  # test patients of the 71; one with a dozen images counts once
+    assert by_label["pneumonia"]["n"] > held_out
+    assert folder.info["synthetic"] is False
+    assert report.exists()
