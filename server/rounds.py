@@ -80,13 +80,14 @@ class RoundLoop:
     def _gather_sites(self) -> None:
         """Wait for the expected sites, or for the minimum once patience has run out."""
         minimum = self.folder.study.federation.minimum_sites
+        expected = max(self.expected_sites, minimum)
         deadline = time.monotonic() + self.patience_s
         shown = -1
-        while len(self.sites) < max(self.expected_sites, minimum):
+        while len(self.sites) < expected:
             self._greet()
             if len(self.sites) != shown:
                 shown = len(self.sites)
-                _log.info("%d sites are here; waiting for %d", shown, max(self.expected_sites, minimum))
+                _log.info("%d sites are here; waiting for %d", shown, expected)
             if time.monotonic() > deadline and len(self.sites) >= minimum:
                 _log.warning("going on with %d sites", len(self.sites))
                 break
