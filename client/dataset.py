@@ -71,7 +71,7 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
     """The site's data set, from the cache where the files have not changed."""
     site.check_against(study)
     folder = site.resolve(site.cache) / _cache_key(site, study)
-    if not (folder / "complete").exists():
+    if not folder.exists():
         _build(folder, site, study, progress)
     tensors = load_file(folder / "tensors.safetensors")
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
@@ -99,10 +99,12 @@ def _build(folder: Path, site: Site, study: Study, progress: Progress | None) ->
         tensors["patient"] = torch.tensor([numbers[r.patient_id] for r in records])
         tensors["split"] = torch.tensor([SPLITS.index(r.split) for r in records])
         save_file(tensors, work / "tensors.safetensors")
-        (work / "complete").touch()
-        if folder.exists():
-            shutil.rmtree(folder)
-        work.rename(folder)
+        try:
+            work.rename(folder)
+        except OSError:
+            # Another process built the same meanwhile, and may be reading it.
+            if not folder.exists():
+                raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -4,13 +4,13 @@ It follows from the study and the site's public size alone. No message can lower
 server sends a study, and the site computes its own multiplier from it.
 """
 
-import math
 from dataclasses import dataclass
 
 from client.dataset import SiteDataset
 from client.site import Site
 from irene_model.errors import ProtocolError
 from irene_model.privacy import Mechanism, noise_multiplier_for
+from irene_model.schedule import site_rate
 from irene_model.study import Study
 
 
@@ -69,15 +69,5 @@ def plan_round(study: Study, declared: int, round: int) -> Plan:
         clip_norm=privacy.clip_norm,
         expected_batch=rate * declared,
         declared_patients=declared,
-        learning_rate=learning_rate(study, round),
+        learning_rate=site_rate(study, round),
     )
-
-
-def learning_rate(study: Study, round: int) -> float:
-    """Linear warm-up, then a cosine to `final_rate_fraction` of the rate at the last round."""
-    training, rounds = study.training, study.federation.rounds
-    warm = min(1.0, round / (training.warmup_rounds + 1))
-    done = (round - 1) / max(1, rounds - 1)
-    cosine = 0.5 * (1 + math.cos(math.pi * done))
-    floor = training.final_rate_fraction
-    return training.learning_rate * warm * (floor + (1 - floor) * cosine)

@@ -136,5 +136,5 @@ def autocast(device: torch.device) -> torch.autocast:
 def _optimizer(model: IreneModel, study: Study, rate: float) -> torch.optim.Optimizer:
     trained = [p for p in model.parameters() if p.requires_grad]
     if study.training.optimizer == "sgd":
-        return torch.optim.SGD(trained, lr=rate, momentum=0.9)
+        return torch.optim.SGD(trained, lr=rate)
     return torch.optim.AdamW(trained, lr=rate, weight_decay=study.training.weight_decay)

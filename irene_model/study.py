@@ -83,7 +83,12 @@ class ModelShape(Settings):
 
 
 class Training(Settings):
-    """Local training. `expected_batch` counts patients a step; decay is AdamW's."""
+    """Local training. `expected_batch` counts patients a step; decay is AdamW's.
+
+    The rate warms up over `warmup_rounds` and falls to `final_rate_fraction` of itself, at the
+    sites or at the server: see `irene_model.schedule`. `sgd` is plain, without momentum: under
+    `fedadam` the server has the momentum.
+    """
 
     expected_batch: int = Field(default=128, ge=1)
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -94,7 +99,12 @@ class Training(Settings):
 
 
 class Federation(Settings):
-    """Rounds and who must be there. `round_deadline_s` is in seconds."""
+    """Rounds, who must be there, and how updates become weights (`server.strategies`).
+
+    `round_deadline_s` is in seconds. Under `fedadam` with `sgd` at the sites and one local step
+    the federation is Adam on the mean of all sites' noised gradients: the best use of a small
+    budget, at the price of many rounds.
+    """
 
     rounds: int = Field(ge=1)
     local_steps: int = Field(ge=1)

@@ -1,7 +1,7 @@
-"""Updates to new weights, one update in memory at a time. Pure.
+"""Updates to their mean, one update in memory at a time. Pure.
 
-FedAvg (McMahan et al. 2017): w ← w + Σ nᵢ uᵢ / Σ nᵢ, where uᵢ is site i's update and nᵢ its
-declared number of patients. The sums are kept in float64, so that many sites add up as few.
+Σ nᵢ uᵢ / Σ nᵢ (McMahan et al. 2017), where uᵢ is site i's update and nᵢ its declared number of
+patients. The sums are kept in float64, so that many sites add up as few.
 """
 
 from collections.abc import Mapping
@@ -37,13 +37,6 @@ class WeightedMean:
         return {
             name: (total / self._weight).astype(np.float32) for name, total in self._sums.items()
         }
-
-
-def apply_update(weights: Mapping[str, Array], mean: Mapping[str, Array], rate: float) -> Arrays:
-    """w + rate · mean, in the weights' dtype; `rate` 1 is FedAvg."""
-    return {
-        name: (array + rate * mean[name]).astype(array.dtype) for name, array in weights.items()
-    }
 
 
 def norm(update: Mapping[str, Array]) -> float:

@@ -25,10 +25,12 @@ from irene_model.protocol import (
     TrainRequest,
 )
 from irene_model.records import Split
-from server.aggregation import WeightedMean, apply_update, norm
+from irene_model.schedule import server_rate
+from server.aggregation import WeightedMean, norm
 from server.evaluation import Evaluation, checked, pool
 from server.exchange import Exchange
 from server.runs import Json, RunFolder, now
+from server.strategies import strategy_for
 
 _log = logging.getLogger(__name__)
 Observer = Callable[[Json], None]
@@ -54,6 +56,7 @@ class RoundLoop:
         study, folder = self.folder.study, self.folder
         started = time.monotonic() - folder.info.get("seconds", 0.0)  # of earlier sessions
         weights = folder.load_checkpoint(folder.last_round)
+        strategy = strategy_for(study, folder.load_state(folder.last_round))
         self._gather_sites()
         for round in range(folder.last_round + 1, study.federation.rounds + 1):
             self._greet()
@@ -61,8 +64,8 @@ class RoundLoop:
             if mean is None:
                 self._record_without_progress(line)
                 break
-            weights = apply_update(weights, mean, study.federation.server_learning_rate)
-            folder.save_checkpoint(round, weights)
+            weights = strategy.apply(weights, mean, server_rate(study, round))
+            folder.save_checkpoint(round, weights, strategy.state)
             line |= {"update_norm": norm(mean), "checkpoint": f"checkpoints/round-{round:04d}"}
             if round % study.federation.evaluate_every == 0 or round == study.federation.rounds:
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary

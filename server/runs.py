@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from safetensors.numpy import load_file, save_file
+
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError
 from irene_model.model import IreneModel
@@ -24,6 +26,7 @@ from irene_model.settings import dump
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model, to_arrays
 
+_STATE = "strategy.safetensors"
 _PACKAGES = ("torch", "flwr", "opacus", "transformers", "numpy")
 Json = dict[str, Any]
 
@@ -111,14 +114,24 @@ class RunFolder:
         """The weights after `round`."""
         return to_arrays(IreneModel.from_pretrained(self.checkpoint(round)))
 
-    def save_checkpoint(self, round: int, weights: Mapping[str, Array]) -> None:
-        """Write the weights after `round`, atomically."""
+    def load_state(self, round: int) -> Arrays:
+        """What the strategy kept after `round`; nothing for one that keeps nothing."""
+        path = self.checkpoint(round) / _STATE
+        state: Arrays = load_file(path) if path.exists() else {}
+        return state
+
+    def save_checkpoint(
+        self, round: int, weights: Mapping[str, Array], state: Mapping[str, Array] | None = None
+    ) -> None:
+        """Write the weights after `round` and the strategy's `state`, atomically together."""
         place = self.checkpoint(round)
         work = place.with_suffix(".partial")
         shutil.rmtree(work, ignore_errors=True)
         model = new_model(self.study, seed=0)
         load_arrays(model, weights)
         model.save_pretrained(work)
+        if state:
+            save_file(dict(state), work / _STATE)
         for written in work.iterdir():
             _sync(written)
         shutil.rmtree(place, ignore_errors=True)  # only a round of a run that was cut off here

@@ -42,10 +42,10 @@ class RunProgress:
         self._progress.stop()
 
     def hospitals(self, done: int, total: int) -> None:
-        """`done` of `total` synthetic patients are on disk."""
+        """`done` of `total` synthetic records are on disk."""
         if self._hospitals is None:
-            self._console.print(f"Writing synthetic hospitals: {total} patients")
-            self._hospitals = self._progress.add_task("patients", total=total)
+            self._console.print(f"Writing synthetic hospitals: {total} records")
+            self._hospitals = self._progress.add_task("records", total=total)
         self._progress.update(self._hospitals, completed=done)
 
     def start_rounds(self, folder: RunFolder) -> None:

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irene_model.errors import ProtocolError
-from server.aggregation import WeightedMean, apply_update, norm
+from server.aggregation import WeightedMean, norm
+from server.strategies import FedAvg
 
 LIKE = {"a": np.zeros((2, 2), np.float32), "b": np.zeros(1, np.float32)}
 
@@ -17,7 +18,7 @@ def test_fedavg_by_hand() -> None:
     mean = WeightedMean(LIKE)
     mean.add(update(1.0, -2.0), 300)
     mean.add(update(5.0, 2.0), 100)
-    new = apply_update({k: v + 10 for k, v in LIKE.items()}, mean.mean(), rate=1.0)
+    new = FedAvg().apply({k: v + 10 for k, v in LIKE.items()}, mean.mean(), rate=1.0)
     np.testing.assert_allclose(new["a"], 12.0)  # 10 + (300·1 + 100·5) / 400
     np.testing.assert_allclose(new["b"], 9.0)  # 10 + (300·-2 + 100·2) / 400
     assert new["a"].dtype == np.float32

@@ -149,11 +149,30 @@ def test_an_interrupted_build_is_never_taken_for_a_cache(
 def test_what_a_killed_build_left_behind_is_ignored(hospital: HospitalFolder) -> None:
     whole = np.array(dataset_of(hospital).pixels)
     (cache,) = caches(hospital)
-    (cache / "complete").unlink()
-    np.save(cache / "pixels.npy", np.zeros_like(whole))
-    (cache.parent / "building-left").mkdir()
+    left = cache.with_name("building-left")
+    cache.rename(left)
+    np.save(left / "pixels.npy", np.zeros_like(whole))
     np.testing.assert_array_equal(dataset_of(hospital).pixels, whole)
-    assert (cache / "complete").exists()
+
+
+def test_two_processes_that_build_at_once_both_read_a_whole_cache(
+    hospital: HospitalFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one finishes while this one is decoding."""
+    nested = False
+
+    def overtaken(path: Path, size: int, *, shown: str) -> object:
+        nonlocal nested
+        if not nested:
+            nested = True
+            dataset_of(hospital)
+        return load_image(path, size, shown=shown)
+
+    monkeypatch.setattr("client.dataset.load_image", overtaken)
+    monkeypatch.setattr("client.dataset.os.cpu_count", lambda: 1)
+    slower = dataset_of(hospital)
+    assert len(caches(hospital)) == 1
+    np.testing.assert_array_equal(slower.pixels, dataset_of(hospital).pixels)
 
 
 def test_a_damaged_image_is_named_by_its_place_and_not_by_its_file(

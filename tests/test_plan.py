@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.dataset import SiteDataset
-from client.plan import declared_patients, learning_rate, plan_round
+from client.plan import declared_patients, plan_round
 from client.site import Site
 from irene_model.errors import ProtocolError
 from irene_model.privacy import epsilon
@@ -103,30 +103,3 @@ def test_the_server_has_no_word_in_it(field: str) -> None:
     assert TrainRequest.from_flat(request).round == 1
     with pytest.raises(ProtocolError, match=f"'{field}': extra_forbidden"):
         TrainRequest.from_flat(Flat(arrays={}, values={**request.values, field: 0.0}))
-
-
-def test_the_learning_rate_warms_up_and_falls_to_its_fraction() -> None:
-    asked = study(
-        training={"learning_rate": 0.01, "warmup_rounds": 2, "final_rate_fraction": 0.2},
-        federation={"rounds": 9},
-    )
-    rates = [learning_rate(asked, number) for number in range(1, 10)]
-    assert rates[0] == pytest.approx(0.01 / 3)  # the cosine starts at 1
-    assert rates[4] == pytest.approx(0.01 * (0.2 + 0.8 / 2))  # halfway
-    assert rates[8] == pytest.approx(0.002)
-    assert rates[0] < rates[1] < rates[2] and rates[2:] == sorted(rates[2:], reverse=True)
-
-
-@given(st.integers(1, 50), st.integers(0, 10), st.floats(0, 1))
-def test_the_learning_rate_stays_within_its_bounds(rounds: int, warm: int, final: float) -> None:
-    asked = study(
-        training={"learning_rate": 0.5, "warmup_rounds": warm, "final_rate_fraction": final},
-        federation={"rounds": rounds},
-    )
-    for number in range(1, rounds + 1):
-        assert 0 <= learning_rate(asked, number) <= 0.5 * (1 + 1e-12)
-
-
-def test_one_round_trains_at_all() -> None:
-    one = study(training={"learning_rate": 0.5, "warmup_rounds": 0}, federation={"rounds": 1})
-    assert learning_rate(one, 1) == 0.5

@@ -1,0 +1,76 @@
+"""How a round's mean update becomes new weights: plainly, or through Adam's moments.
+
+Noised updates are small and their noise is the same in every coordinate. Adam at the server divides
+each coordinate by its own history, which no single site could keep without remembering noise from
+round to round; it is post-processing and costs no privacy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from irene_model.errors import CheckpointError
+from irene_model.protocol import Array, Arrays
+from irene_model.study import Study
+
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
+
+
+class Strategy(Protocol):
+    """Weights and a mean update to new weights; `state` is what the next round needs besides."""
+
+    state: Arrays
+
+    def apply(self, weights: Mapping[str, Array], mean: Mapping[str, Array], rate: float) -> Arrays:
+        """New weights, in the dtype of `weights`; `rate` is the server's learning rate now."""
+
+
+@dataclass
+class FedAvg:
+    """w ← w + η Δ. With η = 1: McMahan et al. 2017, Algorithm 1."""
+
+    state: Arrays = field(default_factory=dict)
+
+    def apply(self, weights: Mapping[str, Array], mean: Mapping[str, Array], rate: float) -> Arrays:
+        """w + rate · mean."""
+        return {
+            name: (array + rate * mean[name]).astype(array.dtype) for name, array in weights.items()
+        }
+
+
+@dataclass
+class FedAdam:
+    """Adam on the pseudo-gradient -Δ: Reddi et al. 2021, Algorithm 2.
+
+    With the bias correction of Kingma & Ba 2015 (Algorithm 1), which theirs leaves out: a study
+    has few rounds, and without it the first ones take steps of another size.
+    """
+
+    state: Arrays = field(default_factory=dict)
+
+    def apply(self, weights: Mapping[str, Array], mean: Mapping[str, Array], rate: float) -> Arrays:
+        """w + rate · m̂ / (√v̂ + ε); an array that no site moved stays as it is."""
+        step = int(self.state.get("step", np.zeros(1, np.int64))[0]) + 1
+        moments: Arrays = {"step": np.array([step], np.int64)}
+        new: Arrays = {}
+        for name, array in weights.items():
+            zero = np.zeros_like(mean[name])
+            first = _BETA_1 * self.state.get(f"m.{name}", zero) + (1 - _BETA_1) * mean[name]
+            second = _BETA_2 * self.state.get(f"v.{name}", zero) + (1 - _BETA_2) * mean[name] ** 2
+            moments[f"m.{name}"], moments[f"v.{name}"] = first, second
+            scale = np.sqrt(second / (1 - _BETA_2**step)) + _EPSILON
+            move = first / (1 - _BETA_1**step) / scale
+            new[name] = (array + rate * move).astype(array.dtype)
+        self.state = moments
+        return new
+
+
+def strategy_for(study: Study, state: Mapping[str, Array]) -> Strategy:
+    """The study's strategy, with the `state` that a checkpoint kept; {} before the first round."""
+    if study.federation.strategy == "fedadam":
+        return FedAdam(state=dict(state))
+    if state:
+        raise CheckpointError("the checkpoint keeps the state of another strategy than fedavg")
+    return FedAvg()
