@@ -19,8 +19,6 @@ from irene_model.protocol import (
     Arrays,
     EvaluateReply,
     EvaluateRequest,
-    HelloReply,
-    HelloRequest,
     TrainReply,
     TrainRequest,
 )
@@ -29,6 +27,7 @@ from irene_model.schedule import server_rate
 from server.aggregation import WeightedMean, norm
 from server.evaluation import Evaluation, checked, pool
 from server.exchange import Exchange
+from server.roll import Roll
 from server.runs import Json, RunFolder, now
 from server.strategies import strategy_for
 
@@ -49,7 +48,13 @@ class RoundLoop:
     expected_sites: int = 0
     patience_s: float = 60.0
     observe: Observer | None = None
-    sites: dict[int, str] = field(default_factory=dict)  # node -> site
+    roll: Roll = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The roll starts empty, also when a run is resumed: sites may have changed nodes."""
+        self.roll = Roll(
+            exchange=self.exchange, study=self.folder.study, run=self.folder.info["run"]
+        )
 
     def run(self) -> Json:
         """Train all rounds that are left, evaluate on the test patients, and give the results."""
@@ -57,9 +62,9 @@ class RoundLoop:
         started = time.monotonic() - folder.info.get("seconds", 0.0)  # of earlier sessions
         weights = folder.load_checkpoint(folder.last_round)
         strategy = strategy_for(study, folder.load_state(folder.last_round))
-        self._gather_sites()
+        self.roll.wait(self.expected_sites, self.patience_s)
         for round in range(folder.last_round + 1, study.federation.rounds + 1):
-            self._greet()
+            self.roll.greet()
             line, mean = self._train(round, weights)
             if mean is None:
                 self._record_without_progress(line)
@@ -80,40 +85,6 @@ class RoundLoop:
         if self.observe is not None:
             self.observe(line)
 
-    def _gather_sites(self) -> None:
-        """Wait for the expected sites, or for the minimum once patience has run out."""
-        minimum = self.folder.study.federation.minimum_sites
-        expected = max(self.expected_sites, minimum)
-        deadline = time.monotonic() + self.patience_s
-        shown = -1
-        while len(self.sites) < expected:
-            self._greet()
-            if len(self.sites) != shown:
-                shown = len(self.sites)
-                _log.info("%d sites are here; waiting for %d", shown, expected)
-            if time.monotonic() > deadline and len(self.sites) >= minimum:
-                _log.warning("going on with %d sites", len(self.sites))
-                break
-            time.sleep(0.5)
-
-    def _greet(self) -> None:
-        """Ask new nodes who they are; a site that can't serve the study is named and left out."""
-        nodes = self.exchange.nodes()
-        self.sites = {node: site for node, site in self.sites.items() if node in nodes}
-        new = [node for node in nodes if node not in self.sites]
-        request = HelloRequest(study=self.folder.study.canonical, run=self.folder.info["run"])
-        deadline = self.folder.study.federation.round_deadline_s
-        for reply in self.exchange.ask(new, request, deadline_s=deadline) if new else ():
-            if reply.flat is None:
-                raise IreneError(f"node {reply.node}: {reply.reason}")
-            hello = HelloReply.from_flat(reply.flat)
-            if hello.outcome != "ready":
-                raise IreneError(f"site {hello.site}: {hello.reason}")
-            if hello.site in self.sites.values():
-                raise IreneError(f"two nodes say that they are the site '{hello.site}'")
-            self.sites[reply.node] = hello.site
-            _log.info("site %s is here", hello.site)
-
     def _train(self, round: int, weights: Arrays) -> tuple[Json, Arrays | None]:
         """One round's line, and the mean update if enough sites gave one."""
         study, started = self.folder.study, time.monotonic()
@@ -126,16 +97,15 @@ class RoundLoop:
             "round": round,
             "started": now(),
             "seconds": 0.0,
-            "sites": {},
-            "bytes_down": down * len(self.sites),
+            "sites": self.roll.absences(),
+            "bytes_down": down * len(self.roll.sites),
             "bytes_up": 0,
             "evaluation": None,
         }
-        nodes = sorted(self.sites, key=self.sites.__getitem__)
         for reply in self.exchange.ask(
-            nodes, request, deadline_s=study.federation.round_deadline_s
+            self.roll.nodes, request, deadline_s=study.federation.round_deadline_s
         ):
-            site = self.sites[reply.node]
+            site = self.roll.sites[reply.node]
             entry: Json = {"outcome": "missing" if reply.missing else "failed"}
             entry |= {"reason": reply.reason, "seconds": reply.seconds, "bytes_up": 0}
             if reply.flat is not None:
@@ -179,11 +149,10 @@ class RoundLoop:
             arrays=weights,
         )
         histograms: dict[str, Array] = {}
-        nodes = sorted(self.sites, key=self.sites.__getitem__)
         for reply in self.exchange.ask(
-            nodes, request, deadline_s=study.federation.round_deadline_s
+            self.roll.nodes, request, deadline_s=study.federation.round_deadline_s
         ):
-            site = self.sites[reply.node]
+            site = self.roll.sites[reply.node]
             try:
                 if reply.flat is None:
                     raise ProtocolError(reply.reason)
@@ -214,7 +183,7 @@ class RoundLoop:
         return {
             "schema": 1,
             "labels": list(study.labels),
-            "sites": sorted(self.sites.values()),
+            "sites": self.roll.names,
             "arms": {self.folder.info["arm"]: arm},
         }
 
@@ -223,13 +192,21 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
     """Add a good update to `mean`; what the round's line says of the site."""
     if (reply.site, reply.round) != (site, round):
         raise ProtocolError("the reply is of another site or another round")
-    if reply.outcome == "updated":
-        mean.add(reply.arrays, reply.weight)
-    return {
-        "outcome": reply.outcome,
-        "reason": reply.reason,
+    outcome, reason = str(reply.outcome), reply.reason
+    if outcome == "updated":
+        try:
+            mean.add(reply.arrays, reply.weight)
+        except ProtocolError as error:
+            outcome, reason = "refused", str(error)
+    entry = {
+        "outcome": outcome,
+        "reason": reason,
         "seconds": reply.seconds,
         "weight": reply.weight,
+    }
+    if reply.outcome != "updated":
+        return entry
+    return entry | {
         "noise_multiplier": reply.noise_multiplier,
         "sample_rate": reply.sample_rate,
         "epsilon": _finite(reply.epsilon_run),
@@ -238,11 +215,11 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
 
 
 def _privacy(lines: list[Json], delta: float) -> Mapping[str, Any]:
-    """Each site's epsilon of this run, as it stood in the last round that it updated."""
+    """Each site's epsilon of this run, as it last told it; a refused update was spent too."""
     spent: dict[str, Any] = {}
     for line in lines:
         for site, entry in line["sites"].items():
-            if entry["outcome"] == "updated":
+            if entry["outcome"] in ("updated", "refused") and "epsilon" in entry:
                 spent[site] = {"epsilon": entry["epsilon"], "delta": delta, "unit": "patient"}
     return spent
 

@@ -63,15 +63,17 @@ class RunProgress:
     def round(self, line: Json) -> None:
         """One line of rounds.jsonl."""
         self._progress.update(self._rounds, completed=line["round"])
-        evaluation = line["evaluation"] or {}
-        auroc = evaluation.get("auroc")
+        outcomes = {s["outcome"] for s in line["sites"].values()}
+        if line["evaluation"] is None and outcomes == {"updated"}:
+            return  # the bar tells enough of a round in which nothing happened
+        auroc = (line["evaluation"] or {}).get("auroc")
         spent = [s["epsilon"] for s in line["sites"].values() if s.get("epsilon") is not None]
         parts = [
             f"round {line['round']:>3}",
             f"{sum(s['outcome'] == 'updated' for s in line['sites'].values())}"
             f"/{len(line['sites'])} sites",
             f"validation AUROC {auroc:.3f}" if auroc is not None else "not evaluated",
-            f"epsilon up to {max(spent):.2f}" if spent else "no privacy",
+            f"epsilon up to {max(spent):.2f}" if spent else "no epsilon",
             f"{line['seconds']:.1f} s",
         ]
         self._console.print("  ".join(parts))
