@@ -125,7 +125,7 @@ def test_the_new_weights_are_the_weighted_mean_of_the_updates(straight: RunFolde
 
 def test_the_server_logs_into_the_run_and_not_on_the_terminal(straight: RunFolder) -> None:
     log = (straight.path / "run.log").read_text(encoding="utf-8")
-    assert "server.rounds: site north is here" in log
+    assert "server.roll: site north is here" in log
     assert "round 3, site east: the round would bring epsilon to" in log
     assert (straight.path / "hospitals" / "north" / ".irene" / "client.log").exists()
 
