@@ -488,7 +488,7 @@ def test_presets() -> None:
         with torch.device("meta"):
             model = IreneModel(IreneConfig(**sizes, num_labels=8))
         counts[name] = sum(p.numel() for p in model.parameters())
-    assert counts == {"tiny": 313_224, "small": 18_173_192, "base": 99_497_480}
+    assert counts == {"tiny": 279_752, "small": 18_173_192, "base": 99_497_480}
 
 
 def test_dropout_acts_in_training_only() -> None:
