@@ -26,6 +26,7 @@ _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "error",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
@@ -148,6 +149,7 @@ def _run_engine(server: ServerApp, client: ClientApp, *, num_sites: int, paralle
                 "init_args": {
                     "num_cpus": cores * parallel,
                     "include_dashboard": False,
+                    "_node_ip_address": "127.0.0.1",  # Ray would look for the internet's way out
                     "log_to_driver": False,
                     "logging_level": logging.ERROR,
                 },
