@@ -92,6 +92,41 @@ def hospitals(
     progress.listing(written)
 
 
+@app.command()
+def audit(
+    scenario: ScenarioFile,
+    out: Annotated[Path, typer.Option(help="The folder to write; new or empty.")],
+    canaries: Annotated[
+        int, typer.Option(min=20, help="Made-up patients, half of whom take part.")
+    ] = 240,
+    seed: Seed = 0,
+    set_: Settings = None,
+) -> None:
+    """Attack the first site of a scenario and compare what leaks with the epsilon it claims.
+
+    Canaries join the site's patients or not by coins; its updates are then searched for the coins.
+    The result is a lower bound on epsilon with 95 % confidence: above the claim, something is
+    broken (exit code 1). Below it, nothing is proved, only tried.
+
+    Example: `irene-sim audit simulations/scenarios/audit.yaml --out runs/audit`
+    """
+    from simulations.auditing import audit_first_site
+    from simulations.progress import RunProgress
+    from simulations.scenario import Scenario
+
+    with RunProgress() as progress:
+        found = audit_first_site(
+            Scenario.read(scenario, set_ or []),
+            out,
+            canaries=canaries,
+            seed=seed,
+            progress=progress.attack,
+        )
+    progress.findings(found, out / "audit.json")
+    if found.refuted:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Entry point of the command."""
     run_app(app)

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from server.runs import Json, RunFolder
+from simulations.audit import Audit
 
 
 class RunProgress:
@@ -90,6 +91,29 @@ class RunProgress:
             self._console.print(f"Stopped early: {folder.info['stopped']}")
         self._console.print(f"results  {folder.path / 'results.json'}")
         self._console.print(f"report   {report}")
+
+    def attack(self, done: int, total: int) -> None:
+        """`done` of `total` rounds of an audit are trained and read."""
+        if self._rounds is None:
+            self._console.print(f"Attacking {total} rounds of the first site")
+            self._rounds = self._progress.add_task("rounds", total=total)
+        self._progress.update(self._rounds, completed=done)
+
+    def findings(self, found: Audit, path: Path) -> None:
+        """What an audit proved beside what the ledger claims."""
+        table = Table(title=f"Audit with {found.canaries} canaries", title_justify="left")
+        for column in ("attack", "guesses", "right", "epsilon at least"):
+            table.add_column(column, justify="left" if column == "attack" else "right")
+        for each in found.findings:
+            bound = f"{each.epsilon_at_least:.2f}"
+            table.add_row(each.attack, str(each.guesses), str(each.correct), bound)
+        self._console.print(table)
+        self._console.print(
+            f"claimed  epsilon {found.epsilon_claimed:.2f} at delta {found.delta:g}: "
+            + ("REFUTED, at" if found.refuted else "not refuted, at")
+            + f" {found.confidence:.0%} confidence over all attacks"
+        )
+        self._console.print(f"audit    {path}")
 
     def listing(self, written: Sequence[Path]) -> None:
         """The site files that were written."""

@@ -1,0 +1,195 @@
+"""An attack on our own claim: canaries in a simulated site, and what all its updates betray.
+
+Canaries are made-up patients with loud images, odd words, extreme values and random labels. Each
+joins the training set or not by a fair coin. The site then trains as always, through the real
+client's code and a real ledger, and the attacker sees every update and the weights before it, as a
+curious coordinator would.
+
+As differential privacy grants, the attacker knows all canaries and all other patients and only
+lacks the coins. A round's update is a noised sum of clipped gradients, so the attacker regresses it
+on everybody's own clipped gradients; a canary's score is the sum of its coefficients over the
+rounds. A second
+attack does the same with differences of successive updates, in which a noise that is used twice
+cancels. A third one sees the final model alone: how much better it fits a canary than the first.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from client.dataset import SiteDataset
+from client.ledger import Ledger
+from client.plan import Plan, plan_round
+from client.randomness import Randomness
+from client.training import train_round
+from irene_model.errors import ConfigError
+from irene_model.model import IreneModel, per_sample_loss
+from irene_model.protocol import Arrays
+from irene_model.study import Study
+from irene_model.tensors import Batch
+from irene_model.weights import load_arrays, new_model, to_arrays
+from simulations.attacks import Matrix, clipped_rows, regress, regress_differences
+from simulations.canaries import make_canaries, with_canaries
+from simulations.guessing import correct_guesses, epsilon_lower_bound
+
+RUN = "audit"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One attack: right ones among its guesses, and the epsilon that they prove at least."""
+
+    attack: str
+    guesses: int
+    correct: int
+    epsilon_at_least: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What the ledger claims and what the attacks prove, each with `confidence`."""
+
+    epsilon_claimed: float
+    delta: float
+    confidence: float
+    canaries: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def refuted(self) -> bool:
+        """Whether an attack proves more than the claim."""
+        return any(f.epsilon_at_least > self.epsilon_claimed for f in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """For audit.json."""
+        return {**asdict(self), "refuted": self.refuted}
+
+
+def audit(
+    dataset: SiteDataset,
+    *,
+    ledger: Ledger,
+    canaries: int,
+    seed: int,
+    confidence: float = 0.95,
+    progress: Progress | None = None,
+) -> Audit:
+    """Train all rounds of the data set's study with canaries among its patients, and attack.
+
+    The canaries, their coins and the initial weights follow from `seed`; noise and sampling come
+    from the operating system, as at a real site. ConfigError for a study whose updates are not
+    plain sums of gradients: the attacks assume `sgd` and one local step.
+    """
+    study = dataset.study
+    if study.training.optimizer != "sgd" or study.federation.local_steps != 1:
+        raise ConfigError(
+            "an audit needs plain gradients: set training.optimizer to sgd and "
+            "federation.local_steps to 1"
+        )
+    rng = np.random.default_rng([seed, 9])
+    loud = make_canaries(dataset, canaries, rng)
+    included = rng.random(canaries) < 0.5
+    members = with_canaries(dataset, loud, included)
+    ordinary = dataset.batch(np.concatenate(dataset.patients["train"]))
+    known = {name: torch.cat([loud[name], ordinary[name]]) for name in loud}
+    declared = len(members.patients["train"])
+    weights = first = to_arrays(new_model(study, seed=seed))
+    sums: list[Matrix] = []
+    gradients: list[Matrix] = []
+    for round in range(1, study.federation.rounds + 1):
+        plan = plan_round(study, declared, round)
+        gradients.append(each_gradient(study, weights, known))
+        update = train_round(
+            weights,
+            dataset=members,
+            plan=plan,
+            ledger=ledger,
+            run=RUN,
+            round=round,
+            randomness=Randomness.of_the_operating_system(),
+            device=torch.device("cpu"),
+        )
+        sums.append(_noised_sum(update, plan, study))
+        weights = {name: array + update[name] for name, array in weights.items()}
+        if progress is not None:
+            progress(round, study.federation.rounds)
+    clipped = [clipped_rows(rows, study.privacy.clip_norm) for rows in gradients]
+    scores = {
+        "all updates": regress(sums, clipped)[:canaries],
+        "all updates, as if unclipped": regress(sums, gradients)[:canaries],
+        "differences of updates": regress_differences(sums, clipped)[:canaries],
+        "final model alone": losses(study, first, loud) - losses(study, weights, loud),
+    }
+    return Audit(
+        epsilon_claimed=ledger.epsilon(delta=study.privacy.delta, run=RUN),
+        delta=study.privacy.delta,
+        confidence=confidence,
+        canaries=canaries,
+        findings=tuple(
+            # All attacks together fail with chance 1 - confidence at most (Bonferroni).
+            _finding(name, each, included, study.privacy.delta, 1 - (1 - confidence) / len(scores))
+            for name, each in scores.items()
+        ),
+    )
+
+
+def each_gradient(study: Study, weights: Arrays, batch: Batch) -> Matrix:
+    """Each record's gradient at `weights`: (records, trained parameters)."""
+    model = _model(study, weights)
+    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    fixed = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+
+    def loss(parameters: dict[str, torch.Tensor], record: Batch) -> torch.Tensor:
+        one = {name: tensor[None] for name, tensor in record.items()}
+        labels, mask = one.pop("labels"), one.pop("label_mask")
+        logits = functional_call(model, {**parameters, **fixed}, kwargs=one).logits
+        return per_sample_loss(logits, labels, mask).sum()
+
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels know no vmap
+        each = vmap(grad(loss), in_dims=(None, 0), chunk_size=64)(trained, batch)
+    return np.asarray(torch.cat([g.flatten(start_dim=1) for g in each.values()], dim=1).double())
+
+
+@torch.no_grad()
+def losses(study: Study, weights: Arrays, batch: Batch) -> Matrix:
+    """Each record's loss at `weights`, (records,)."""
+    inputs = dict(batch)
+    labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
+    logits = _model(study, weights)(**inputs).logits
+    return np.asarray(per_sample_loss(logits, labels, mask).double().numpy())
+
+
+def _model(study: Study, weights: Arrays) -> IreneModel:
+    model = new_model(study, seed=0)
+    load_arrays(model, weights)
+    model.eval()
+    return model
+
+
+def _noised_sum(update: Arrays, plan: Plan, study: Study) -> Matrix:
+    """Undo the plain step: the noised sum of clipped gradients, flat, trained parameters only."""
+    trained = [n for n, p in new_model(study, seed=0).named_parameters() if p.requires_grad]
+    flat = np.concatenate([update[name].ravel() for name in trained]).astype(np.float64)
+    return np.asarray(-flat * plan.expected_batch / plan.learning_rate)
+
+
+def _finding(
+    attack: str,
+    scores: Matrix,
+    included: npt.NDArray[np.bool_],
+    delta: float,
+    confidence: float,
+) -> Finding:
+    guesses = len(included) // 2
+    correct = correct_guesses(scores, included, guesses)
+    bound = epsilon_lower_bound(
+        canaries=len(included), guesses=guesses, correct=correct, delta=delta, confidence=confidence
+    )
+    return Finding(attack=attack, guesses=guesses, correct=correct, epsilon_at_least=bound)

@@ -1,0 +1,33 @@
+"""An audit of a scenario's first site, in a folder: the hospital, its ledger and `audit.json`."""
+
+import json
+from pathlib import Path
+
+from client.dataset import open_dataset
+from client.ledger import Ledger
+from client.site import Site
+from simulations.audit import Audit, Progress, audit
+from simulations.hospitals import write_hospitals
+from simulations.scenario import Scenario
+
+
+def audit_first_site(
+    scenario: Scenario,
+    out: Path,
+    *,
+    canaries: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> Audit:
+    """Write the hospitals of `scenario` into `out`, attack the first and write `audit.json`."""
+    site = Site.read(write_hospitals(scenario, out, seed=seed)[0])
+    found = audit(
+        open_dataset(site, scenario.study),
+        ledger=Ledger.of(site),
+        canaries=canaries,
+        seed=seed,
+        progress=progress,
+    )
+    document = json.dumps(found.as_json(), indent=2) + "\n"
+    (out / "audit.json").write_text(document, encoding="utf-8")
+    return found

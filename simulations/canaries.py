@@ -1,0 +1,52 @@
+"""Canaries: made-up patients, unlike any real one, who join a training set or not."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from client.dataset import SiteDataset
+from irene_model.tensors import LAB_CAP, Batch
+from irene_model.text import vocabulary
+
+
+def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) -> Batch:
+    """`count` records unlike any patient's and unlike each other, with random labels."""
+    study = dataset.study
+    C, side = study.image.channels, study.image.size
+    T, L, K = study.text.max_tokens, len(study.labs), len(study.labels)
+    blocks = rng.integers(0, 2, (count, C, side // 4, side // 4)) * 2.0 - 1.0
+    ones = torch.ones(count, dtype=torch.bool)
+    return {
+        "pixel_values": torch.from_numpy(np.kron(blocks, np.ones((4, 4)))).float(),
+        "image_mask": ones,
+        "input_ids": torch.from_numpy(rng.integers(1, len(vocabulary()), (count, T))),
+        "text_mask": torch.ones(count, T, dtype=torch.bool),
+        "lab_values": torch.from_numpy(rng.uniform(-LAB_CAP, LAB_CAP, (count, L))).float(),
+        "lab_mask": torch.ones(count, L, dtype=torch.bool),
+        "age": torch.from_numpy(rng.uniform(0.2, 0.9, count)).float(),
+        "sex": torch.from_numpy(rng.integers(0, 2, count)).float(),
+        "demographics_mask": torch.ones(count, 2, dtype=torch.bool),
+        "labels": torch.from_numpy(rng.integers(0, 2, (count, K))).float(),
+        "label_mask": torch.ones(count, K, dtype=torch.bool),
+    }
+
+
+def with_canaries(
+    dataset: SiteDataset, canaries: Batch, included: npt.NDArray[np.bool_]
+) -> SiteDataset:
+    """The data set with the included canaries as further training patients, one record each."""
+    kept = torch.from_numpy(np.flatnonzero(included))
+    grey = ((canaries["pixel_values"][kept, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
+    old = len(dataset.pixels)
+    rows = tuple(np.array([old + n]) for n in range(len(kept)))
+    return replace(
+        dataset,
+        pixels=np.concatenate([dataset.pixels, grey]),
+        tensors={
+            name: torch.cat([tensor, canaries[name][kept].to(tensor.dtype)])
+            for name, tensor in dataset.tensors.items()
+        },
+        patients={**dataset.patients, "train": (*dataset.patients["train"], *rows)},
+    )
