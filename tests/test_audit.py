@@ -56,7 +56,7 @@ def test_a_planted_bug_is_found(
 
 
 def test_an_audit_wants_plain_gradients(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="set training.optimizer to sgd"):
+    with pytest.raises(ConfigError, match=r"set training\.optimizer to sgd"):
         attack(tmp_path, "federation.local_steps=2")
 
 
