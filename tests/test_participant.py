@@ -273,7 +273,8 @@ def test_an_unexpected_error_gives_its_kind_alone(
 
 def test_only_a_simulation_repeats_itself(hospital: HospitalFolder) -> None:
     def update(simulation_seed: int | None) -> bytes:
-        (hospital.folder / ".irene" / "ledger.sqlite").unlink(missing_ok=True)
+        for name in ("ledger.sqlite", "ledger.sqlite.head"):
+            (hospital.folder / ".irene" / name).unlink(missing_ok=True)
         reply = train(hospital, simulation_seed=simulation_seed)
         return b"".join(reply.arrays[name].tobytes() for name in sorted(reply.arrays))
 
