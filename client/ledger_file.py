@@ -37,6 +37,7 @@ _REMEDY = (
     "nothing is trained; put the newest ledger and its head file back together, and ask the "
     "coordinator which rounds came from this site"
 )
+_GONE = "the ledger is gone but for its head file"
 _CAUSES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, nothing is lost",
     sqlite3.SQLITE_IOERR: "the disk refuses to read or write; see to it, nothing is lost",
@@ -108,6 +109,8 @@ class LedgerFile:
             self._advance_head(connection)
 
     def _verified(self, connection: sqlite3.Connection) -> Snapshot:
+        if self._version(connection) == 0:  # removed or emptied under an open client
+            raise LedgerError(f"{self.path}: {_GONE}; {_REMEDY}")
         rows = connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY sequence").fetchall()
         chain = tuple(
             Entry(sequence=row[0], kind=row[1], content=row[2], previous=row[3], hash=row[4])
@@ -132,7 +135,7 @@ class LedgerFile:
                 "file of its own in site.yaml (`ledger`)"
             )
         if head_path(self.path).exists():
-            raise LedgerError(f"{self.path}: the ledger is gone but for its head file; {_REMEDY}")
+            raise LedgerError(f"{self.path}: {_GONE}; {_REMEDY}")
         for statement in _SCHEMA:
             connection.execute(statement)
         _append(connection, (), "opened", {"salt": secrets.token_hex(32)})
