@@ -66,25 +66,28 @@ def replay(chain: Sequence[Entry]) -> History:
     reservations: dict[int, Reservation] = {}
     releases: dict[int, str] = {}
     for entry in chain:
-        content: dict[str, Any] = json.loads(entry.content)
-        content.pop("at", None)
         if (entry.kind == "opened") != (salt is None):
             raise ValueError(f"row {entry.sequence} is out of order")
-        match entry.kind:
-            case "opened":
-                salt = bytes.fromhex(content["salt"])
-            case "patients":
-                patients = PatientSet(**content)
-            case "reservation":
-                reservations[entry.sequence] = _reservation(entry.sequence, content)
-            case "release":
-                charged = content["reservation"]
-                if charged not in reservations or charged in releases:
-                    raise ValueError(f"row {entry.sequence} releases what is not there to release")
-                releases[charged] = content["sha256"]
-                reservations[charged] = replace(reservations[charged], released=True)
-            case _:
-                raise ValueError(f"row {entry.sequence} is of an unknown kind")
+        try:
+            content: dict[str, Any] = json.loads(entry.content)
+            content.pop("at")
+            match entry.kind:
+                case "opened":
+                    salt = bytes.fromhex(content["salt"])
+                case "patients":
+                    patients = PatientSet(**content)
+                case "reservation":
+                    reservations[entry.sequence] = _reservation(entry.sequence, content)
+                case "release":
+                    charged = content["reservation"]
+                    if charged in releases:
+                        raise ValueError
+                    reservations[charged] = replace(reservations[charged], released=True)
+                    releases[charged] = content["sha256"]
+                case _:
+                    raise ValueError
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"row {entry.sequence} holds what this release never writes") from None
     if salt is None:
         raise ValueError("row 1 is missing")
     return History(

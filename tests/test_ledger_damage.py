@@ -1,7 +1,6 @@
 """What happens to a ledger that somebody or something damaged: it is refused, and says why."""
 
 import contextlib
-import logging
 import multiprocessing
 import os
 import resource
@@ -9,13 +8,14 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
+from client.chain import Entry, append
 from client.head import head_path
 from client.ledger import Ledger
-from client.patients import PatientSet, digest
 from client.site import Budget
 from irene_model.errors import LedgerError
 from irene_model.privacy import Mechanism
@@ -164,52 +164,6 @@ def test_changed_bytes_in_the_outbox_are_not_sent(path: Path) -> None:
             send(ledger.reservations()[-1])
 
 
-def patients(*numbers: int) -> list[bytes]:
-    return [digest(f"P{number:04d}") for number in numbers]
-
-
-def kinds(path: Path) -> list[str]:
-    connection = sqlite3.connect(path)
-    rows = connection.execute("SELECT kind FROM entries ORDER BY sequence").fetchall()
-    connection.close()
-    return [row[0] for row in rows]
-
-
-def test_changed_patients_are_recorded_and_go_on_paying(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    ledger = Ledger(path, BUDGET)
-    spent = ledger.epsilon(delta=1e-5)
-    ledger.record_patients(patients(*range(50)))
-    ledger.record_patients(reversed(patients(*range(50))))  # the same set
-    assert kinds(path)[5:] == ["patients"] and not caplog.records
-    with caplog.at_level(logging.WARNING):
-        ledger.record_patients(patients(*range(10, 70)))
-    assert kinds(path)[5:] == ["patients", "patients"]
-    assert "changed (50 before, 60 now)" in caplog.text
-    assert ledger.epsilon(delta=1e-5) == spent
-
-
-def test_a_ledger_of_other_patients_is_refused(path: Path) -> None:
-    ledger = Ledger(path, BUDGET)
-    ledger.record_patients(patients(*range(50)))
-    with pytest.raises(LedgerError, match="none of whom is among this site's"):
-        ledger.record_patients(patients(*range(100, 150)))
-    assert kinds(path)[5:] == ["patients"]
-
-
-@pytest.mark.parametrize("count", [3, 300, 20_000])
-def test_the_sketch_tells_shared_patients_and_holds_no_pseudonym(count: int) -> None:
-    salt = b"salt"
-    first = PatientSet.of(patients(*range(count)), salt=salt)
-    moved = PatientSet.of(patients(*range(count // 3, count // 3 + count)), salt=salt)
-    others = PatientSet.of(patients(*range(count, 2 * count)), salt=salt)
-    assert first.shares_patients_with(first) and first.shares_patients_with(moved)
-    assert not first.shares_patients_with(others)
-    assert first != PatientSet.of(patients(*range(count)), salt=b"another")
-    assert len(first.sketch) <= 256 and {len(kept) for kept in first.sketch.values()} == {4}
-
-
 def _fill(path: Path, limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     ledger = Ledger(path, BUDGET)
@@ -268,3 +222,27 @@ def test_a_read_only_ledger_can_be_looked_at_and_not_charged() -> None:
             with pytest.raises(LedgerError, match="must be able to write"):
                 ledger.reserve(run="r", round=2, mechanism=STEP, clip_norm=1.0)
         charge(Ledger(path, BUDGET), 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("refund", {"at": ""}),
+        ("release", {"at": "", "reservation": 2, "sha256": ""}),  # released already, in row 3
+        ("release", {"at": "", "reservation": 9, "sha256": ""}),
+        ("reservation", {"at": "", "run": "r"}),
+    ],
+)
+def test_a_chain_that_this_code_never_writes_is_refused(
+    path: Path, kind: str, content: dict[str, object]
+) -> None:
+    """Whoever can hash can lengthen the chain, but not to mean something else."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT sequence, kind, content, previous, hash FROM entries")
+    names = ("sequence", "kind", "content", "previous", "hash")
+    forged = append([Entry(**dict(zip(names, row, strict=True))) for row in rows], kind, content)
+    connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", astuple(forged))
+    connection.commit()
+    connection.close()
+    with pytest.raises(LedgerError, match="row 6 holds what this release never writes"):
+        Ledger(path, BUDGET)
