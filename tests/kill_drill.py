@@ -107,7 +107,7 @@ class Findings:
     rounds_seen: int
     sent_again: int
     reservations: int
-    unreleased: int
+    untrained: int  # kills between a reservation and its release
     epsilon_ledger: float
     epsilon_seen: float
     faults: tuple[str, ...]
@@ -115,7 +115,7 @@ class Findings:
 
 def drill(folder: Path, *, kills: int, seed: int) -> Findings:
     """Run the drill in the empty `folder`."""
-    torch.set_num_threads(1)  # no thread may exist where a client is forked
+    torch.set_num_threads(1)  # its pool of threads would not survive a fork
     round_s = _warm_up(_hospital(folder / "elsewhere"))
     hospital = _hospital(folder / "hospital")
     open_dataset(hospital.site, hospital.study)
@@ -129,7 +129,7 @@ def drill(folder: Path, *, kills: int, seed: int) -> Findings:
     thread.start()
     address: tuple[str, int] = listener.listener.address  # type: ignore[assignment]
     recorded: dict[int, Reservation] = {}
-    lost = 0
+    lost = untrained = 0
     rng = random.Random(seed)
     for _ in range(kills):
         child = os.fork()
@@ -145,12 +145,20 @@ def drill(folder: Path, *, kills: int, seed: int) -> Findings:
             now.get(id) is None or (old.released and not now[id].released)
             for id, old in recorded.items()
         )
+        untrained += any(not r.released for r in now.values())
         recorded = now
     with multiprocessing.connection.Client(address) as last:
         last.send(("end", 0, b""))
         thread.join()
     listener.listener.close()
-    return _findings(tuple(recorded.values()), listener, kills=kills, lost=lost, started=started)
+    return _findings(
+        tuple(recorded.values()),
+        listener,
+        kills=kills,
+        lost=lost,
+        untrained=untrained,
+        started=started,
+    )
 
 
 def _hospital(folder: Path) -> HospitalFolder:
@@ -189,6 +197,7 @@ def _findings(
     *,
     kills: int,
     lost: int,
+    untrained: int,
     started: float,
 ) -> Findings:
     by_round = {r.round: r for r in reservations}
@@ -215,7 +224,7 @@ def _findings(
         rounds_seen=len(listener.seen),
         sent_again=sum(hashes.total() - 1 for hashes in listener.seen.values()),
         reservations=len(reservations),
-        unreleased=sum(not r.released for r in reservations),
+        untrained=untrained,
         epsilon_ledger=spent,
         epsilon_seen=seen,
         faults=tuple(fault for fault, found in checks.items() if found),
@@ -231,7 +240,9 @@ def main(
         found = drill(Path(folder), kills=kills, seed=seed)
     typer.echo(f"{found.kills} kills in {found.seconds:.0f} s")
     typer.echo(f"{found.rounds_seen} rounds seen by the listener, {found.sent_again} sent again")
-    typer.echo(f"{found.reservations} reservations, {found.unreleased} of them unreleased")
+    typer.echo(
+        f"{found.reservations} reservations; {found.untrained} kills came before the release"
+    )
     typer.echo(
         f"epsilon {found.epsilon_ledger:.4f} in the ledger, {found.epsilon_seen:.4f} of what was "
         "seen"
