@@ -22,13 +22,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from client.images import load_image
+from client.patients import digest
 from client.site import Site
 from client.tables import PlacedRecord, read_placed_records
 from irene_model.records import SPLITS, Split
 from irene_model.study import Study
 from irene_model.tensors import Batch, encode_pixels, encode_records, take
 
-_FORMAT = 1  # raise when the meaning of a cached file changes
+_FORMAT = 2  # raise when the meaning of a cached file changes
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
@@ -40,12 +41,14 @@ class SiteDataset:
     pixels: (N, H, W) uint8, memory-mapped; zeros where there is no image.
     tensors: the other tensors of `irene_model.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
+    training_digests: a hash of the id of each training patient, in no order; for the ledger.
     """
 
     study: Study
     pixels: npt.NDArray[np.uint8]
     tensors: Mapping[str, torch.Tensor]
     patients: Mapping[Split, tuple[Rows, ...]]
+    training_digests: frozenset[bytes]
 
     def batch(self, rows: Rows) -> Batch:
         """The model's inputs for `rows`, in order."""
@@ -75,6 +78,7 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
         _build(folder, site, study, progress)
     tensors = load_file(folder / "tensors.safetensors")
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
+    digests = tensors.pop("patient_digest").numpy()
     return SiteDataset(
         study=study,
         pixels=np.load(folder / "pixels.npy", mmap_mode="r"),
@@ -83,6 +87,9 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
             name: _rows_by_patient(patient, np.flatnonzero(split == code))
             for code, name in enumerate(SPLITS)
         },
+        training_digests=frozenset(
+            row.tobytes() for row in digests[split == SPLITS.index("train")]
+        ),
     )
 
 
@@ -97,6 +104,9 @@ def _build(folder: Path, site: Site, study: Study, progress: Progress | None) ->
         tensors = encode_records(records, study)
         numbers = {p: n for n, p in enumerate(dict.fromkeys(r.patient_id for r in records))}
         tensors["patient"] = torch.tensor([numbers[r.patient_id] for r in records])
+        tensors["patient_digest"] = torch.tensor(
+            [list(digest(r.patient_id)) for r in records], dtype=torch.uint8
+        )
         tensors["split"] = torch.tensor([SPLITS.index(r.split) for r in records])
         save_file(tensors, work / "tensors.safetensors")
         try:

@@ -43,6 +43,7 @@ def train_round(
     model = new_model(dataset.study, seed=0)
     check_update(weights, to_arrays(model))  # a malformed message must not cost budget
     load_arrays(model, weights)
+    ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
         run=run, round=round, mechanism=plan.mechanism, clip_norm=plan.clip_norm
     )

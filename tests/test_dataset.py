@@ -9,6 +9,7 @@ import torch
 
 from client.dataset import SiteDataset, open_dataset, sample_patients
 from client.images import load_image
+from client.patients import digest
 from client.tables import read_records
 from irene_model.errors import DataError
 from irene_model.records import SPLITS
@@ -71,6 +72,12 @@ def test_splits_share_no_patient_and_hold_every_record(hospital: HospitalFolder,
             seen += rows.tolist()
     assert sorted(seen) == list(range(20))
     assert len(homes) == 10 and set(homes.values()) == set(SPLITS)
+
+
+def test_training_patients_are_known_by_their_digests(hospital: HospitalFolder) -> None:
+    records = read_records(hospital.site, hospital.study)
+    expected = {digest(record.patient_id) for record in records if record.split == "train"}
+    assert dataset_of(hospital).training_digests == expected and len(expected) == 6
 
 
 def test_unchanged_files_are_not_read_again(

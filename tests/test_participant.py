@@ -216,6 +216,26 @@ def test_a_round_can_not_be_asked_for_again_with_another_mechanism(
     assert charges(hospital) == 1
 
 
+@pytest.mark.usefixtures("no_training")
+def test_nothing_is_trained_on_a_ledger_of_other_patients(
+    hospital: HospitalFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    Ledger.of(hospital.site).record_patients([b"somebody from elsewhere"])
+    reply = train(hospital)
+    assert (reply.outcome, reply.reason) == (
+        "failed", "error at the site (LedgerError); the site's log says more",
+    )  # fmt: skip
+    assert "name this site's own ledger" in caplog.text
+    assert charges(hospital) == 0
+
+
+@pytest.mark.usefixtures("no_training")
+def test_nothing_is_trained_on_a_ledger_without_its_head(hospital: HospitalFolder) -> None:
+    Ledger.of(hospital.site).record_patients([b"somebody"])
+    (hospital.folder / ".irene" / "ledger.sqlite.head").unlink()
+    assert train(hospital).outcome == "failed"
+
+
 def test_a_study_that_does_not_fit_is_declined(hospital: HospitalFolder) -> None:
     hospital.configure("labels", ["pneumonia", "gout"], "study.yaml")
     said = "the site's configuration does not fit the study; the site's log says where"
@@ -273,7 +293,8 @@ def test_an_unexpected_error_gives_its_kind_alone(
 
 def test_only_a_simulation_repeats_itself(hospital: HospitalFolder) -> None:
     def update(simulation_seed: int | None) -> bytes:
-        (hospital.folder / ".irene" / "ledger.sqlite").unlink(missing_ok=True)
+        for name in ("ledger.sqlite", "ledger.sqlite.head"):
+            (hospital.folder / ".irene" / name).unlink(missing_ok=True)
         reply = train(hospital, simulation_seed=simulation_seed)
         return b"".join(reply.arrays[name].tobytes() for name in sorted(reply.arrays))
 

@@ -31,6 +31,7 @@ def dataset_of(num_patients: int) -> SiteDataset:
         pixels=np.zeros((0, 16, 16), dtype=np.uint8),
         tensors={"labels": torch.zeros(0, 2)},
         patients={"train": (np.array([0]),) * num_patients, "validation": (), "test": ()},
+        training_digests=frozenset(),
     )
 
 
