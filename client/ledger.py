@@ -17,7 +17,7 @@ from pathlib import Path
 
 from client.site import Budget, Site
 from irene_model.errors import BudgetExceeded, LedgerError
-from irene_model.privacy import Mechanism, epsilon
+from irene_model.privacy import Mechanism, epsilon, epsilons
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS reservations (
@@ -185,6 +185,8 @@ class Ledger:
             return
         charged = [r.mechanism for r in self._select(connection, None)]
         after = epsilon([*charged, mechanism], delta=self._budget.delta)
+        if after > self._budget.epsilon:  # only now ask the tighter accountant: it takes seconds
+            after = epsilons([*charged, mechanism], delta=self._budget.delta).smallest
         if after > self._budget.epsilon:
             raise BudgetExceeded(
                 f"the round would bring epsilon to {after:.2f} and the site's budget is "
