@@ -31,6 +31,7 @@ def show(report: BudgetReport, console: Console) -> None:
         )
         spent = min(report.spent.smallest, report.budget)
         console.print(ProgressBar(total=report.budget, completed=spent, width=50))
+        console.print()  # a bar ends no line
     console.print(
         f"by RDP {_number(report.spent.rdp)}, by PRV {_prv(report.spent)}; the smaller counts"
     )
