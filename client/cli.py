@@ -9,6 +9,8 @@ from irene_model.console import Version, new_app, run_app
 
 if TYPE_CHECKING:
     from client.quality import QualityReport
+    from client.site import Site
+    from irene_model.study import Study
 
 app = new_app(
     "Take part in a study as a hospital. Describe your files in site.yaml, check them, then join.\n"
@@ -50,6 +52,61 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
         typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
         _show(report)
+
+
+@app.command()
+def budget(
+    site_file: SiteFile,
+    study_file: Annotated[
+        Path | None,
+        typer.Option("--study", metavar="STUDY.yaml", help="Show what this study would cost."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the site's privacy budget: spent, left, by run, and what a study would cost.
+
+    Without a ledger nothing is spent, and none is created. `--study` may read the site's files, to
+    know how many patients it declares.
+
+    Example: `irene-client budget site.yaml --study study.yaml`
+    """
+    import json
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from client.budget import look_ahead, read_budget
+    from client.budget_view import show
+    from client.site import Site
+    from irene_model.study import Study
+
+    site = Site.read(site_file)
+    report = read_budget(site)
+    if study_file is not None:
+        study = Study.read(study_file)
+        report = replace(report, outlook=look_ahead(site, study, _declared(site, study)))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+    else:
+        show(report, Console())
+
+
+def _declared(site: "Site", study: "Study") -> int:
+    """The declared size; the files are read only where site.yaml does not declare one."""
+    from client.dataset import open_dataset
+    from client.plan import declared_patients
+    from irene_model.errors import ConfigError
+
+    if site.declared_patients is not None:
+        return site.declared_patients
+    with _ImageProgress() as progress:
+        declared = declared_patients(site, open_dataset(site, study, progress.show))
+    if declared == 0:
+        raise ConfigError(
+            f"site {site.site}: splits: no patient is left to train on; "
+            "give more patients to the train split"
+        )
+    return declared
 
 
 class _ImageProgress:

@@ -22,7 +22,7 @@ from client.ledger_file import LedgerFile, Snapshot
 from client.patients import PatientSet
 from client.site import Budget, Site
 from irene_model.errors import BudgetExceeded, LedgerError
-from irene_model.privacy import Mechanism, epsilon
+from irene_model.privacy import Mechanism, epsilon, epsilons
 
 __all__ = ["Ledger", "Reservation"]
 
@@ -126,6 +126,8 @@ class Ledger:
             return
         charged = [r.mechanism for r in history.reservations]
         after = epsilon([*charged, mechanism], delta=self._budget.delta)
+        if after > self._budget.epsilon:  # only now ask the tighter accountant: it takes seconds
+            after = epsilons([*charged, mechanism], delta=self._budget.delta).smallest
         if after > self._budget.epsilon:
             raise BudgetExceeded(
                 f"the round would bring epsilon to {after:.2f} and the site's budget is "

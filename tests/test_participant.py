@@ -147,7 +147,7 @@ def test_over_budget_is_declined_with_the_reason(hospital: HospitalFolder) -> No
 
 
 def test_the_budget_ends_midway(hospital: HospitalFolder) -> None:
-    hospital.configure("budget", {"epsilon": 7, "delta": 1.0e-3})
+    hospital.configure("budget", {"epsilon": 6, "delta": 1.0e-3})
     assert [train(hospital, round=n).outcome for n in (1, 2, 2)] == [
         "updated", "declined", "declined",
     ]  # fmt: skip

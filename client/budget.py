@@ -1,0 +1,148 @@
+"""A site's budget as its ledger has it: spent, left, by run, and what a study would still cost.
+
+Pure but for reading the ledger. What decides is the smaller of two valid bounds, as when a round
+is reserved.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from client.ledger import Ledger, Reservation
+from client.plan import plan_round
+from client.site import Site
+from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons
+from irene_model.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCost:
+    """One run alone; a run of several mechanisms has no single noise multiplier or rate: None."""
+
+    run: str
+    rounds: int
+    steps: int
+    noise_multiplier: float | None
+    sample_rate: float | None
+    epsilon: Epsilons
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a study would cost here; `rounds_left` of its rounds fit into what is left."""
+
+    study: str
+    declared_patients: int
+    mechanism: Mechanism
+    rounds: int
+    rounds_left: int
+    after_next_round: Epsilons
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetReport:
+    """`budget` is None where site.yaml says `none`; then `delta` is 1e-5, to have something."""
+
+    site: str
+    budget: float | None
+    delta: float
+    spent: Epsilons
+    runs: tuple[RunCost, ...]
+    outlook: Outlook | None = None
+
+    @property
+    def left(self) -> float | None:
+        """The budget less the smaller bound on what is spent, never below 0."""
+        return None if self.budget is None else max(0.0, self.budget - self.spent.smallest)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain mappings and numbers; an infinite epsilon, which JSON has not, is null."""
+        document: dict[str, Any] = _plain({**asdict(self), "left": self.left})
+        document["spent"]["smallest"] = _plain(self.spent.smallest)
+        for shown, run in zip(document["runs"], self.runs, strict=True):
+            shown["epsilon"]["smallest"] = _plain(run.epsilon.smallest)
+        return document
+
+
+def read_budget(site: Site) -> BudgetReport:
+    """The site's budget and spending; where there is no ledger yet, none is created."""
+    budget = None if site.budget == "none" else site.budget
+    delta = 1e-5 if budget is None else budget.delta
+    reservations: Sequence[Reservation] = ()
+    if site.resolve(site.ledger).exists():
+        reservations = Ledger.of(site).reservations()
+    return BudgetReport(
+        site=site.site,
+        budget=None if budget is None else budget.epsilon,
+        delta=delta,
+        spent=epsilons((r.mechanism for r in reservations), delta=delta),
+        runs=tuple(
+            _cost(run, [r for r in reservations if r.run == run], delta)
+            for run in dict.fromkeys(r.run for r in reservations)
+        ),
+    )
+
+
+def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
+    """What one more round of `study` costs after all that is spent, and how many fit.
+
+    Raises ProtocolError as `plan_round` does.
+    """
+    mechanism = plan_round(study, declared, 1).mechanism
+    path = site.resolve(site.ledger)
+    charged = [r.mechanism for r in Ledger.of(site).reservations()] if path.exists() else []
+    budget = None if site.budget == "none" else site.budget
+    rounds = study.federation.rounds
+    delta = 1e-5 if budget is None else budget.delta
+    fitting = rounds
+    if budget is not None:
+        fitting = rounds_within(budget.epsilon, charged, mechanism, delta=delta, most=rounds)
+    return Outlook(
+        study=study.name,
+        declared_patients=declared,
+        mechanism=mechanism,
+        rounds=rounds,
+        rounds_left=fitting,
+        after_next_round=epsilons([*charged, mechanism], delta=delta),
+    )
+
+
+def rounds_within(
+    budget: float, charged: Sequence[Mechanism], mechanism: Mechanism, *, delta: float, most: int
+) -> int:
+    """How many rounds of `mechanism`, at most `most`, fit after `charged`."""
+
+    def fits(rounds: int) -> bool:
+        after = [*charged, *[mechanism] * rounds]
+        if epsilon(after, delta=delta) <= budget:
+            return True  # RDP is quick, and its word is enough
+        return epsilons(after, delta=delta).smallest <= budget
+
+    low, high = 0, most + 1  # `low` fits, `high` does not: epsilon grows with rounds
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _cost(run: str, reservations: Sequence[Reservation], delta: float) -> RunCost:
+    mechanisms = [r.mechanism for r in reservations]
+    noises = {m.noise_multiplier for m in mechanisms}
+    rates = {m.sample_rate for m in mechanisms}
+    return RunCost(
+        run=run,
+        rounds=len(mechanisms),
+        steps=sum(m.steps for m in mechanisms),
+        noise_multiplier=noises.pop() if len(noises) == 1 else None,
+        sample_rate=rates.pop() if len(rates) == 1 else None,
+        epsilon=epsilons(mechanisms, delta=delta),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and math.isinf(value) else value

@@ -1,0 +1,86 @@
+"""The budget in the terminal: a bar, and a table of runs."""
+
+import math
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from client.budget import BudgetReport, Outlook
+from irene_model.privacy import Epsilons
+
+
+def show(report: BudgetReport, console: Console) -> None:
+    """Write `report` to `console`."""
+    at = f"at delta {report.delta:g}, patient-level"
+    if report.budget is None:
+        console.print(
+            f"Site {report.site} has no budget (`budget: none` in site.yaml): nothing limits what "
+            f"runs spend. Epsilon so far {_number(report.spent.smallest)} {at}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    else:
+        console.print(
+            f"Site {report.site}: epsilon {_number(report.spent.smallest)} of {report.budget:g} "
+            f"spent, {report.left:.2f} left ({at})",
+            highlight=False,
+            soft_wrap=True,
+        )
+        spent = min(report.spent.smallest, report.budget)
+        console.print(ProgressBar(total=report.budget, completed=spent, width=50))
+        console.print()  # a bar ends no line
+    console.print(
+        f"by RDP {_number(report.spent.rdp)}, by PRV {_prv(report.spent)}; the smaller counts"
+    )
+    if report.runs:
+        console.print(_runs(report))
+    else:
+        console.print("No round has been charged yet.")
+    if report.outlook is not None:
+        _show_outlook(report.outlook, report.budget, console)
+
+
+def _runs(report: BudgetReport) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("run", no_wrap=True)
+    for column in ("rounds", "noise", "rate", "steps", "RDP", "PRV", "epsilon"):
+        table.add_column(column, justify="right")
+    for run in report.runs:
+        table.add_row(
+            escape(run.run),
+            str(run.rounds),
+            "mixed" if run.noise_multiplier is None else f"{run.noise_multiplier:.3g}",
+            "mixed" if run.sample_rate is None else f"{run.sample_rate:.3g}",
+            str(run.steps),
+            _number(run.epsilon.rdp),
+            _prv(run.epsilon),
+            _number(run.epsilon.smallest),
+        )
+    return table
+
+
+def _show_outlook(outlook: Outlook, budget: float | None, console: Console) -> None:
+    mechanism = outlook.mechanism
+    console.print(
+        f"Study {escape(outlook.study)}: noise multiplier {mechanism.noise_multiplier:.3g}, rate "
+        f"{mechanism.sample_rate:.3g}, {mechanism.steps} steps a round; the next round brings "
+        f"epsilon to {_number(outlook.after_next_round.smallest)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if budget is not None:
+        console.print(
+            f"{outlook.rounds_left} of a run's {outlook.rounds} rounds fit into what is left.",
+            highlight=False,
+        )
+
+
+def _prv(both: Epsilons) -> str:
+    return "unknown" if both.prv is None else _number(both.prv)
+
+
+def _number(value: float) -> str:
+    return "infinite" if math.isinf(value) else f"{value:.2f}"
