@@ -25,14 +25,17 @@ from irene_model.embeddings import ClassToken, PositionTable
 _MEMORY_FOR_TIME = 1.25
 
 
+PatientRows = Tensor | slice
+
+
 class Contribution(Protocol):
     """What B patients add to one parameter's gradient."""
 
     def squares(self) -> Tensor:
         """Squared L2 norm of each patient's gradient, (B,) float32."""
 
-    def add_to(self, total: Tensor, factors: Tensor) -> None:
-        """Add Σ_b f_b G_b to `total`; a patient with factor 0 adds exactly nothing."""
+    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
+        """Add Σ_b f_b G_b to `total` over the patients in `rows`, which have these `factors`."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,9 @@ class PerPatient:
         norms: Tensor = torch.linalg.vector_norm(flat, dim=1, dtype=torch.float32)
         return norms.square()
 
-    def add_to(self, total: Tensor, factors: Tensor) -> None:
+    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
         """Σ_b f_b G_b."""
-        kept, factors = _counted(factors)
-        flat = self.gradients[kept].flatten(1).float()
+        flat = self.gradients[rows].flatten(1).float()
         total.view(-1).addmv_(flat.T, factors)
 
 
@@ -66,11 +68,10 @@ class Factors:
         a, g = self.inputs.float(), self.backprops.float()
         return (torch.bmm(a, a.mT) * torch.bmm(g, g.mT)).sum(dim=(1, 2)).clamp(min=0)
 
-    def add_to(self, total: Tensor, factors: Tensor) -> None:
+    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
         """Σ_b f_b Σ_t g_t a_tᵀ as one product over all patients' tokens."""
-        kept, factors = _counted(factors)
-        weighted = self.backprops[kept].float() * factors[:, None, None]
-        flat = self.inputs[kept].float().flatten(0, 1)
+        weighted = self.backprops[rows].float() * factors[:, None, None]
+        flat = self.inputs[rows].float().flatten(0, 1)
         total.view(len(total), -1).addmm_(weighted.flatten(0, 1).T, flat)
 
 
@@ -78,24 +79,23 @@ class Factors:
 class Rows:
     """Looked-up rows (B,T) of a table and the gradients (B,T,p) of what was looked up."""
 
-    rows: Tensor
+    looked_up: Tensor
     backprops: Tensor
 
     def squares(self) -> Tensor:
         """The ghost norm with one-hot inputs: a_t·a_s is 1 where both tokens read one row."""
         g = self.backprops.float()
-        same = self.rows[:, :, None] == self.rows[:, None, :]
+        same = self.looked_up[:, :, None] == self.looked_up[:, None, :]
         return torch.where(same, torch.bmm(g, g.mT), 0.0).sum(dim=(1, 2)).clamp(min=0)
 
-    def add_to(self, total: Tensor, factors: Tensor) -> None:
+    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
         """Each token's weighted gradient to its row."""
-        kept, factors = _counted(factors)
-        weighted = self.backprops[kept].float() * factors[:, None, None]
-        total.index_add_(0, self.rows[kept].flatten(), weighted.flatten(0, 1))
+        weighted = self.backprops[rows].float() * factors[:, None, None]
+        total.index_add_(0, self.looked_up[rows].flatten(), weighted.flatten(0, 1))
 
 
-def _counted(factors: Tensor) -> tuple[Tensor | slice, Tensor]:
-    """Which patients count, and their factors: zero times a gradient of NaN would be NaN."""
+def patients_that_count(factors: Tensor) -> tuple[PatientRows, Tensor]:
+    """The patients whose factor is not 0, and their factors: 0 times a NaN would be NaN."""
     counted = factors > 0
     if bool(counted.all()):
         return slice(None), factors  # a view, where an index would copy

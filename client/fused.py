@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from client.clipping import Sums, clip_factors, forward_losses, trained_parameters
-from client.contributions import KINDS, Contribution, refusal
+from client.contributions import KINDS, Contribution, patients_that_count, refusal
 from irene_model.tensors import Batch
 
 _WITHOUT_INPUT = ({"bias"}, {"table"}, {"token"})  # gradients that need the output's alone
@@ -112,9 +112,10 @@ class _Books:
         if not self._squares:
             return
         factors = clip_factors(torch.stack(self._squares).sum(dim=0).sqrt(), clip_norm)
+        rows, factors = patients_that_count(factors)
         while self._contributions:
             parameter, contribution = self._contributions.pop()
-            contribution.add_to(sums[parameter], factors)
+            contribution.add_to(sums[parameter], rows, factors)
 
 
 @contextmanager
