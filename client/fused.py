@@ -51,6 +51,7 @@ class FusedSum:
         if size == 0:
             return
         books = _Books(size)
+        torch.clear_autocast_cache()  # its bf16 weights may be from when they asked for gradients
         with ExitStack() as stack:
             stack.enter_context(_untracked(self._parameters))
             for layer in self._layers:
@@ -78,6 +79,8 @@ class _Books:
         self, layer: _Layer, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
     ) -> None:
         """The forward hook: wait for the output's gradient, with the input where it's needed."""
+        if not torch.is_grad_enabled():
+            return  # a part under reentrant checkpointing: it runs again, and then it counts
         if module in self._seen:
             raise ValueError(
                 f"{layer.name} runs twice in one forward pass, and its gradients can't be told"

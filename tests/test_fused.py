@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from client import contributions
 from client.clipping import ClippedSum, forward_losses
@@ -210,6 +211,29 @@ class Toy(nn.Module):
 
     def forward(self, *, pixel_values: Tensor, **_: Tensor) -> SimpleNamespace:
         return SimpleNamespace(logits=self.body(pixel_values))
+
+
+def test_autograd_computes_no_gradient_of_a_weight() -> None:
+    model = model_of()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        forward_losses(model, batch_of(3))  # leaves weights that ask for gradients in the cache
+        sums_of(FusedSum, model, batch_of(3), clip_norm=1.0)
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_reentrant_checkpointing_gives_the_same_sums() -> None:
+    class Checkpointed(nn.Sequential):
+        def forward(self, input: Tensor) -> Tensor:
+            output: Tensor = checkpoint(super().forward, input, use_reentrant=True)
+            return output
+
+    torch.manual_seed(0)
+    first, last = nn.Linear(16, 8), nn.Sequential(nn.Flatten(), nn.Linear(128, 3))
+    middle = [nn.Linear(8, 8), nn.GELU(), nn.LayerNorm(8)]
+    plain = Toy(nn.Sequential(first, nn.Sequential(*middle), last))
+    lean = Toy(nn.Sequential(first, Checkpointed(*middle), last))
+    expected = clipped_sum_by_loop(plain, batch_of(4), 0.1)
+    assert_equal(sums_of(FusedSum, lean, batch_of(4), clip_norm=0.1), expected)
 
 
 class Twice(nn.Linear):
