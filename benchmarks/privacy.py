@@ -28,6 +28,7 @@ from client.clipping import forward_losses
 from client.dp import PrivateGradient
 from irene_model.console import new_app, run_app
 from irene_model.model import PRESETS, IreneConfig, IreneModel
+from irene_model.study import Engine
 from irene_model.tensors import Batch
 
 app = new_app(
@@ -36,7 +37,7 @@ app = new_app(
     "Start here: `python -m benchmarks.privacy measure --preset small --batch 16`\n"
 )
 Variant = Literal["plain", "fused", "opacus", "ghost"]
-VARIANTS: tuple[Variant, ...] = ("plain", "fused", "opacus", "ghost")
+ENGINES: tuple[Engine, ...] = ("fused", "opacus", "ghost")
 Preset = Annotated[
     Literal["tiny", "small", "base"], typer.Option(help="The model's sizes; base is the authors'.")
 ]
@@ -126,21 +127,24 @@ def _finish() -> None:
 
 @app.command()
 def measure(
+    *,
     preset: Preset = "small",
     batch: BatchSize = 16,
     repetitions: Annotated[int, typer.Option(min=1, help="Turns of each variant.")] = 5,
     bf16: Bf16 = False,
+    engine: Annotated[Engine | None, typer.Option(help="Measure this one only.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures here too, as JSON.")] = None,
 ) -> None:
-    """Measure all engines side by side.
+    """Measure the engines side by side.
 
     Examples: `python -m benchmarks.privacy measure --preset base --batch 4 --out base.json`;
     with `OMP_NUM_THREADS=1` for one thread.
     """
+    variants: tuple[Variant, ...] = ("plain", *((engine,) if engine else ENGINES))
     # First, while this process is small: a new one's peak begins at that of its parent.
-    memory = {v: _peak_in_a_new_process(v, preset, batch, bf16) for v in VARIANTS}
-    steps = {v: new_step(v, preset, batch, bf16) for v in VARIANTS}
-    taken: dict[Variant, list[Seconds]] = {v: [] for v in VARIANTS}
+    memory = {v: _peak_in_a_new_process(v, preset, batch, bf16) for v in variants}
+    steps = {v: new_step(v, preset, batch, bf16) for v in variants}
+    taken: dict[Variant, list[Seconds]] = {v: [] for v in variants}
     for turn in range(repetitions + 1):
         for variant, step in steps.items():
             seconds = step()
@@ -153,7 +157,7 @@ def measure(
             "step_s": statistics.median(s.step for s in taken[variant]),
             "peak_mib": memory[variant],
         }
-        for variant in VARIANTS
+        for variant in variants
     }
     _show(figures, f"{preset}, batch {batch}, {'bf16' if bf16 else 'float32'}, {device().type}")
     if out is not None:
@@ -164,15 +168,14 @@ def measure(
 
 @app.command(hidden=True)
 def peak(
-    variant: Annotated[str, typer.Argument()],
+    variant: Annotated[Variant, typer.Argument()],
     preset: Preset,
     batch: BatchSize,
     bf16: Bf16 = False,
 ) -> None:
     """Two steps in this process, and its peak memory in MiB on stdout."""
-    chosen = next(v for v in VARIANTS if v == variant)
     imports = _peak_so_far()
-    step = new_step(chosen, preset, batch, bf16)
+    step = new_step(variant, preset, batch, bf16)
     step()
     step()  # the second has all that stays between steps
     typer.echo(f"{_peak_so_far() - imports:.1f}")
@@ -196,10 +199,10 @@ def _show(figures: dict[Variant, dict[str, float]], title: str) -> None:
     table = Table(title=title, caption="x: over the non-private step; a step adds noise to it")
     table.add_column("variant")
     columns = {
-        "gradient_s": "gradient, s",
+        "gradient_s": "grad, s",
         "gradient_cpu_s": "CPU, s",
         "step_s": "step, s",
-        "peak_mib": "peak, MiB",
+        "peak_mib": "MiB",
     }
     for heading in columns.values():
         table.add_column(heading, justify="right")
