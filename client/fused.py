@@ -51,7 +51,6 @@ class FusedSum:
         if size == 0:
             return
         books = _Books(size)
-        torch.clear_autocast_cache()  # its bf16 weights may be from when they asked for gradients
         with ExitStack() as stack:
             stack.enter_context(_untracked(self._parameters))
             for layer in self._layers:
