@@ -1,73 +1,49 @@
 """Per-patient clipping and noise: the private gradient of one logical step.
 
 Each sampled patient contributes one record, so a per-sample gradient is a per-patient gradient.
-Opacus' hooks compute it; it is scaled to L2 norm at most C over all parameters together
-(Abadi et al. 2016, Alg. 1), summed over the micro-batches of the logical batch, noised once with
-standard deviation σC, and divided by the *expected* batch size, which is public, never by the
-actual one.
+An engine clips it to L2 norm C and sums; here the sums of the micro-batches of one logical batch
+are added up, noised once with standard deviation σC (Abadi et al. 2016, Alg. 1), and divided by
+the *expected* batch size, which is public, never by the actual one.
 """
 
-import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from opacus.grad_sample import GradSampleModule, register_grad_sampler
 from torch import nn
 
-from irene_model.embeddings import ClassToken, PositionTable
-from irene_model.model import per_sample_loss
+from client.clipping import ClippedSum, Sums, trained_parameters
+from client.fused import FusedSum
+from client.opacus_engines import GhostSum, HookSum
+from irene_model.study import Engine
 from irene_model.tensors import Batch
 
-
-@register_grad_sampler(PositionTable)  # type: ignore[untyped-decorator]
-def _position_gradient(
-    layer: PositionTable, _activations: list[torch.Tensor], backprops: torch.Tensor
-) -> dict[nn.Parameter, torch.Tensor]:
-    """output = input + table, so the per-sample gradient is the output's (B, N, D)."""
-    return {layer.table: backprops.reshape(-1, *layer.table.shape)}
-
-
-@register_grad_sampler(ClassToken)  # type: ignore[untyped-decorator]
-def _class_token_gradient(
-    layer: ClassToken, _activations: list[torch.Tensor], backprops: torch.Tensor
-) -> dict[nn.Parameter, torch.Tensor]:
-    """The token is the first row of the output, (B, D)."""
-    return {layer.token: backprops[:, 0].reshape(-1, *layer.token.shape)}
+_ENGINES: dict[Engine, Callable[..., ClippedSum]] = {
+    "fused": FusedSum,
+    "opacus": HookSum,
+    "ghost": GhostSum,
+}
 
 
 class PrivateGradient:
     """Accumulates clipped per-patient gradients of one model and releases their noised mean."""
 
-    def __init__(self, model: nn.Module, *, clip_norm: float) -> None:
-        """`clip_norm` is C, the L2 sensitivity of a sum to one patient."""
-        self._module = GradSampleModule(model, batch_first=True, loss_reduction="sum")
+    def __init__(self, model: nn.Module, *, clip_norm: float, engine: Engine = "fused") -> None:
+        """`clip_norm` is C, the L2 sensitivity of a sum to one patient.
+
+        The parameters that are trained now are the ones that are released.
+        """
         self._clip_norm = clip_norm
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._sums = [torch.zeros_like(p) for p in self._parameters]
+        self._parameters = trained_parameters(model)
+        self._engine = _ENGINES[engine](model, clip_norm=clip_norm)
+        self._sums: Sums = {}
 
     def accumulate(self, batch: Batch) -> None:
         """Add the clipped gradients of `batch`, one row for each patient.
 
         A row with a non-finite gradient adds nothing: its norm can't be bounded otherwise.
         """
-        inputs: dict[str, Any] = dict(batch)
-        labels, label_mask = inputs.pop("labels"), inputs.pop("label_mask")
-        logits = self._module(**inputs).logits
-        with warnings.catch_warnings():
-            # The first layers' inputs need no gradient; their hooks fire as they should.
-            warnings.filterwarnings("ignore", message="Full backward hook is firing")
-            torch.autograd.backward(per_sample_loss(logits.float(), labels, label_mask).sum())
-        with torch.no_grad():
-            per_sample = [p.grad_sample.float() for p in self._parameters]  # type: ignore[attr-defined]
-            factors = clip_factors(per_sample, self._clip_norm)
-            for total, gradients in zip(self._sums, per_sample, strict=True):
-                finite = torch.where(
-                    factors.view(-1, *[1] * (gradients.dim() - 1)) > 0, gradients, 0.0
-                )
-                total += torch.einsum("b...,b->...", finite, factors)
-        self._module.zero_grad(set_to_none=True)
+        self._engine.add(batch, self._started())
 
     def release(
         self, *, noise_multiplier: float, expected_batch: float, rng: np.random.Generator
@@ -78,23 +54,20 @@ class PrivateGradient:
         was empty.
         """
         deviation = noise_multiplier * self._clip_norm
-        for parameter, total in zip(self._parameters, self._sums, strict=True):
+        for parameter, total in self._started().items():
             noise = rng.standard_normal(tuple(total.shape), dtype=np.float32)
             total += deviation * torch.from_numpy(np.asarray(noise)).to(total.device)
-            parameter.grad = (total / expected_batch).to(parameter.dtype)
-        self._sums = [torch.zeros_like(p) for p in self._parameters]
+            parameter.grad = total.div_(expected_batch).to(parameter.dtype)
+        self._sums = {}  # the sums are gradients now; the next ones begin when they are needed
 
     def close(self) -> None:
-        """Take Opacus' hooks off the model."""
-        self._module.remove_hooks()
+        """Leave the model as it was before."""
+        self._engine.close()
 
-
-def clip_factors(gradients: Sequence[torch.Tensor], clip_norm: float) -> torch.Tensor:
-    """min(1, C / norm) for each sample (B,), 0 where the norm is not finite.
-
-    `gradients` hold one (B, ...) tensor a parameter; the norm is over all of them.
-    """
-    squares = [g.flatten(start_dim=1).pow(2).sum(dim=1) for g in gradients]
-    norms = torch.stack(squares).sum(dim=0).sqrt()
-    factors = (clip_norm / norms.clamp(min=1e-12)).clamp(max=1.0)
-    return torch.where(torch.isfinite(norms), factors, torch.zeros_like(factors))
+    def _started(self) -> Sums:
+        if not self._sums:
+            self._sums = {
+                p: torch.zeros(p.shape, dtype=torch.float32, device=p.device)
+                for p in self._parameters
+            }
+        return self._sums

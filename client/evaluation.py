@@ -5,8 +5,9 @@ import math
 import numpy as np
 import torch
 
+from client.clipping import forward_losses
 from client.dataset import SiteDataset
-from client.training import autocast, logits_and_losses, to_device
+from client.training import autocast, to_device
 from irene_model.metrics import score_histograms
 from irene_model.protocol import Array, Arrays, check_update
 from irene_model.records import Split
@@ -33,7 +34,7 @@ def evaluate(weights: Arrays, *, dataset: SiteDataset, split: Split, device: tor
     for part in np.array_split(np.arange(len(rows)), max(1, math.ceil(len(rows) / _BATCH))):
         if len(part):
             with autocast(device):
-                logits, _ = logits_and_losses(model, to_device(dataset.batch(rows[part]), device))
+                logits, _ = forward_losses(model, to_device(dataset.batch(rows[part]), device))
             scores[part] = torch.sigmoid(logits).cpu().numpy()
     return score_histograms(
         scores,

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from safetensors import numpy as safetensors
 
+from client.clipping import forward_losses, trained_parameters
 from client.dataset import SiteDataset, sample_patients
 from client.dp import PrivateGradient
 from client.ledger import Ledger
 from client.plan import Plan
 from client.randomness import Randomness
-from irene_model.model import IreneModel, per_sample_loss
+from irene_model.model import IreneModel
 from irene_model.protocol import Arrays, check_update
 from irene_model.study import Study
 from irene_model.tensors import Batch
@@ -69,7 +70,10 @@ def _train(
     """`plan.mechanism.steps` local steps; changes `model`."""
     model.train()
     optimizer = _optimizer(model, dataset.study, plan.learning_rate)
-    private = PrivateGradient(model, clip_norm=plan.clip_norm) if plan.private else None
+    engine = dataset.study.privacy.engine
+    private = (
+        PrivateGradient(model, clip_norm=plan.clip_norm, engine=engine) if plan.private else None
+    )
     for _ in range(plan.mechanism.steps):
         rows = sample_patients(
             dataset.patients["train"],
@@ -85,7 +89,7 @@ def _train(
                     private.accumulate(batch)
                 else:
                     torch.autograd.backward(
-                        logits_and_losses(model, batch)[1].sum() / plan.expected_batch
+                        forward_losses(model, batch)[1].sum() / plan.expected_batch
                     )
         if private is not None:
             private.release(
@@ -116,14 +120,6 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def logits_and_losses(model: IreneModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (B, K) and each record's loss (B,), in float32."""
-    inputs = dict(batch)
-    labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
-    logits = model(**inputs).logits.float()
-    return logits, per_sample_loss(logits, labels, mask)
-
-
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on `device`."""
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
@@ -135,7 +131,7 @@ def autocast(device: torch.device) -> torch.autocast:
 
 
 def _optimizer(model: IreneModel, study: Study, rate: float) -> torch.optim.Optimizer:
-    trained = [p for p in model.parameters() if p.requires_grad]
+    trained = trained_parameters(model)
     if study.training.optimizer == "sgd":
         return torch.optim.SGD(trained, lr=rate)
     return torch.optim.AdamW(trained, lr=rate, weight_decay=study.training.weight_decay)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from client.dp import PrivateGradient, clip_factors
+from client.clipping import clip_factors
+from client.dp import PrivateGradient
 from irene_model.model import per_sample_loss
 from irene_model.study import Study
 from irene_model.tensors import Batch
@@ -56,15 +57,14 @@ def rows(batch: Batch, index: slice) -> Batch:
 
 def clipped_sum_by_loop(model: nn.Module, batch: Batch, clip_norm: float) -> list[torch.Tensor]:
     """One backward pass a patient: slow, and plainly right."""
-    totals = [torch.zeros_like(p) for p in model.parameters()]
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    totals = [torch.zeros_like(p) for p in parameters]
     for index in range(len(batch["age"])):
         inputs = rows(batch, slice(index, index + 1))
         labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
         model.zero_grad()
         per_sample_loss(model(**inputs).logits, labels, mask).sum().backward()
-        gradients = [
-            p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()
-        ]
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
         norm = torch.sqrt(sum((g**2).sum() for g in gradients))  # type: ignore[arg-type]
         factor = min(1.0, clip_norm / max(float(norm), 1e-12))
         for total, gradient in zip(totals, gradients, strict=True):
@@ -129,8 +129,8 @@ def test_a_patient_with_a_non_finite_gradient_counts_as_zero() -> None:
 
 
 def test_clip_factors_by_hand() -> None:
-    gradients = [torch.tensor([[3.0], [0.3], [float("nan")]]), torch.tensor([[4.0], [0.4], [1.0]])]
-    torch.testing.assert_close(clip_factors(gradients, 1.0), torch.tensor([0.2, 1.0, 0.0]))
+    norms = torch.tensor([5.0, 0.5, 0.0, float("nan"), float("inf")])
+    torch.testing.assert_close(clip_factors(norms, 1.0), torch.tensor([0.2, 1.0, 1.0, 0.0, 0.0]))
 
 
 def test_bf16_autocast_stays_close_to_full_precision() -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-import client.dp  # noqa: F401  registers the samplers of ClassToken and PositionTable
+import client.opacus_engines  # noqa: F401  registers the samplers of ClassToken and PositionTable
 from irene_model.attention import BidirectionalAttention, SelfAttention, attend
 from irene_model.errors import CheckpointError
 from irene_model.model import PRESETS, IreneConfig, IreneModel, per_sample_loss

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from client.clipping import forward_losses
 from client.dataset import SiteDataset, open_dataset, sample_patients
 from client.ledger import Ledger
 from client.plan import Plan, plan_round
 from client.randomness import Randomness
 from client.site import Budget
-from client.training import logits_and_losses, train_round
+from client.training import train_round
 from irene_model.errors import BudgetExceeded, ProtocolError
 from irene_model.protocol import Arrays
 from irene_model.weights import load_arrays, new_model, to_arrays
@@ -109,7 +110,7 @@ def test_one_step_without_privacy_is_plain_gradient_descent(
     load_arrays(model, weights)
     rows = sample_patients(dataset.patients["train"], sample_rate=1.0, rng=reproducible().sampling)
     assert len(rows) == 6  # everyone; and the update is divided by the expected batch, not by them
-    logits_and_losses(model, dataset.batch(rows))[1].sum().backward()
+    forward_losses(model, dataset.batch(rows))[1].sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None
         expected = -plan.learning_rate * parameter.grad.numpy() / 5
@@ -126,7 +127,7 @@ def test_training_without_privacy_learns(dataset: SiteDataset, tmp_path: Path) -
         model = new_model(dataset.study, seed=0)
         load_arrays(model, arrays)
         with torch.no_grad():
-            losses.append(float(logits_and_losses(model.eval(), batch)[1].mean()))
+            losses.append(float(forward_losses(model.eval(), batch)[1].mean()))
     assert losses[1] < 0.7 * losses[0]
 
 
