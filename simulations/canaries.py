@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 
 from client.dataset import SiteDataset
+from client.patients import digest
 from irene_model.tensors import LAB_CAP, Batch
 from irene_model.text import vocabulary
 
@@ -49,4 +50,5 @@ def with_canaries(
             for name, tensor in dataset.tensors.items()
         },
         patients={**dataset.patients, "train": (*dataset.patients["train"], *rows)},
+        training_digests=dataset.training_digests | {digest(f"canary {n}") for n in kept.tolist()},
     )

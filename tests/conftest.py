@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.hospital_folder import HospitalFolder, write_hospital
 
@@ -10,6 +11,11 @@ from tests.hospital_folder import HospitalFolder, write_hospital
 def pytest_configure(config: pytest.Config) -> None:
     """Flower pins a Typer that imports what newer Clicks deprecate; neither is ours to mend."""
     config.addinivalue_line("filterwarnings", "ignore:'click.:DeprecationWarning")
+
+
+# How long one example takes is the machine's affair: a busy one would fail a test that is right.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture
