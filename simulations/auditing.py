@@ -16,14 +16,18 @@ def audit_first_site(
     out: Path,
     *,
     canaries: int,
+    runs: int,
     seed: int,
     progress: Progress | None = None,
 ) -> Audit:
-    """Write the hospitals of `scenario` into `out`, attack the first and write `audit.json`."""
+    """Write the hospitals of `scenario` into `out`, attack the first and write `audit.json`.
+
+    Each of the `runs` trainings has a ledger of its own: see `audit`.
+    """
     site = Site.read(write_hospitals(scenario, out, seed=seed)[0])
     found = audit(
         open_dataset(site, scenario.study),
-        ledger=Ledger.of(site),
+        ledgers=[Ledger(out / "ledgers" / f"{run}.sqlite", None) for run in range(runs)],
         canaries=canaries,
         seed=seed,
         progress=progress,

@@ -95,10 +95,14 @@ def hospitals(
 @app.command()
 def audit(
     scenario: ScenarioFile,
+    *,
     out: Annotated[Path, typer.Option(help="The folder to write; new or empty.")],
     canaries: Annotated[
         int, typer.Option(min=20, help="Made-up patients, half of whom take part.")
     ] = 240,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Trainings with canaries of their own; more prove more.")
+    ] = 2,
     seed: Seed = 0,
     set_: Settings = None,
 ) -> None:
@@ -119,6 +123,7 @@ def audit(
             Scenario.read(scenario, set_ or []),
             out,
             canaries=canaries,
+            runs=runs,
             seed=seed,
             progress=progress.attack,
         )

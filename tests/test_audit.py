@@ -1,4 +1,4 @@
-"""The audit finds three planted bugs and does not accuse the engine. The bugs live here alone."""
+"""The audit finds planted bugs and does not accuse the engine. The bugs live here alone."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 
 from client import training
-from client.dataset import open_dataset
-from client.ledger import Ledger
-from client.site import Site
 from irene_model.errors import ConfigError
 from simulations.attacks import regress, regress_differences
-from simulations.audit import Audit, audit
-from simulations.hospitals import write_hospitals
+from simulations.audit import Audit
+from simulations.auditing import audit_first_site
 from simulations.scenario import Scenario
 
 SCENARIO = Path(__file__).parents[1] / "simulations" / "scenarios" / "audit.yaml"
@@ -32,10 +29,7 @@ class SameNoise(Engine):
 
 def attack(folder: Path, *overrides: str, seed: int = 0) -> Audit:
     scenario = Scenario.read(SCENARIO, overrides)
-    site = Site.read(write_hospitals(scenario, folder / "hospitals", seed=seed)[0])
-    return audit(
-        open_dataset(site, scenario.study), ledger=Ledger.of(site), canaries=240, seed=seed
-    )
+    return audit_first_site(scenario, folder / "audit", canaries=240, runs=1, seed=seed)
 
 
 @pytest.mark.slow
