@@ -16,7 +16,7 @@ from client.dp import PrivateGradient
 from client.ledger import Ledger
 from client.plan import Plan
 from client.randomness import Randomness
-from irene_model.model import IreneModel
+from irene_model.model import DiagnosticModel
 from irene_model.protocol import Arrays, check_update
 from irene_model.study import Study
 from irene_model.tensors import Batch
@@ -60,7 +60,7 @@ def train_round(
 
 
 def _train(
-    model: IreneModel,
+    model: DiagnosticModel,
     *,
     dataset: SiteDataset,
     plan: Plan,
@@ -130,7 +130,7 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
-def _optimizer(model: IreneModel, study: Study, rate: float) -> torch.optim.Optimizer:
+def _optimizer(model: DiagnosticModel, study: Study, rate: float) -> torch.optim.Optimizer:
     trained = trained_parameters(model)
     if study.training.optimizer == "sgd":
         return torch.optim.SGD(trained, lr=rate)

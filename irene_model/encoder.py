@@ -46,6 +46,7 @@ class BidirectionalBlock(nn.Module):
             hidden_size=config.hidden_size,
             num_heads=config.num_attention_heads,
             dropout=config.attention_probs_dropout_prob,
+            direction=config.attention_direction,
         )
         self.image_mlp_norm = _norm(config)
         self.clinical_mlp_norm = _norm(config)
@@ -91,10 +92,20 @@ class JointBlock(nn.Module):
         self.mlp = _mlp(config)
 
     def forward(
-        self, tokens: Tensor, present: Tensor | None, *, with_map: bool
+        self,
+        tokens: Tensor,
+        present: Tensor | None,
+        *,
+        with_map: bool,
+        others: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B,N+M,D) to the same shape, and the map (B,H,N+M,N+M) when asked."""
-        delta, weights = self.attention(self.attention_norm(tokens), present, with_map=with_map)
+        """Tokens (B,N+M,D) to the same shape, and the map (B,H,N+M,N+M) when asked.
+
+        With `others`, already normed, these are attended to, and `present` is theirs.
+        """
+        delta, weights = self.attention(
+            self.attention_norm(tokens), present, with_map=with_map, others=others
+        )
         tokens = tokens + delta
         return tokens + self.mlp(self.mlp_norm(tokens)), weights
 

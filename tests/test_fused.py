@@ -15,7 +15,7 @@ from client.contributions import Factors, PerPatient, Rows, weight_contribution
 from client.dp import PrivateGradient
 from client.fused import FusedSum
 from client.opacus_engines import GhostSum, HookSum
-from irene_model.model import IreneModel
+from irene_model.model import IreneModel, per_sample_loss
 from irene_model.study import Engine
 from irene_model.tensors import Batch
 from irene_model.weights import new_model
@@ -202,6 +202,10 @@ def test_an_exception_in_the_pass_leaves_no_hook_and_the_flags() -> None:
     assert not any(m._forward_hooks for m in model.modules())
 
 
+def output(logits: Tensor, labels: Tensor, mask: Tensor) -> SimpleNamespace:
+    return SimpleNamespace(logits=logits, losses=per_sample_loss(logits.float(), labels, mask))
+
+
 class Toy(nn.Module):
     """Logits (B,3) of pixels (B,1,16,16), through `body`."""
 
@@ -209,8 +213,10 @@ class Toy(nn.Module):
         super().__init__()
         self.body = body
 
-    def forward(self, *, pixel_values: Tensor, **_: Tensor) -> SimpleNamespace:
-        return SimpleNamespace(logits=self.body(pixel_values))
+    def forward(
+        self, *, pixel_values: Tensor, labels: Tensor, label_mask: Tensor, **_: Tensor
+    ) -> SimpleNamespace:
+        return output(self.body(pixel_values), labels, label_mask)
 
 
 def test_autograd_computes_no_gradient_of_a_weight() -> None:
@@ -247,8 +253,10 @@ def test_any_convolution_and_a_padded_embedding() -> None:
             self.table = nn.Embedding(5, 3, padding_idx=0)
             nn.init.ones_(self.table.weight)  # the padding's row too, which starts at zero
 
-        def forward(self, *, input_ids: Tensor, **_: Tensor) -> SimpleNamespace:
-            return SimpleNamespace(logits=self.table(input_ids % 5).pow(2).sum(dim=1))
+        def forward(
+            self, *, input_ids: Tensor, labels: Tensor, label_mask: Tensor, **_: Tensor
+        ) -> SimpleNamespace:
+            return output(self.table(input_ids % 5).pow(2).sum(dim=1), labels, label_mask)
 
     torch.manual_seed(0)
     convolutions = nn.Sequential(
