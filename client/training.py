@@ -19,7 +19,7 @@ from client.randomness import Randomness
 from irene_model.model import DiagnosticModel
 from irene_model.protocol import Arrays, check_update
 from irene_model.study import Study
-from irene_model.tensors import Batch
+from irene_model.tensors import Batch, drop_modalities
 from irene_model.weights import load_arrays, new_model, to_arrays
 
 _MICRO_BATCH = 128  # per-sample gradients are held for so many patients at a time
@@ -71,6 +71,7 @@ def _train(
     model.train()
     optimizer = _optimizer(model, dataset.study, plan.learning_rate)
     engine = dataset.study.privacy.engine
+    hidden = dataset.study.training.modality_dropout.model_dump()
     private = (
         PrivateGradient(model, clip_norm=plan.clip_norm, engine=engine) if plan.private else None
     )
@@ -83,7 +84,8 @@ def _train(
         parts = np.array_split(rows, math.ceil(len(rows) / _MICRO_BATCH)) if len(rows) else []
         optimizer.zero_grad(set_to_none=private is not None)
         for part in parts:
-            batch = to_device(dataset.batch(part), device)
+            batch = drop_modalities(dataset.batch(part), hidden, randomness.dropout)
+            batch = to_device(batch, device)
             with autocast(device):
                 if private is not None:
                     private.accumulate(batch)

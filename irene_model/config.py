@@ -140,6 +140,16 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         """Tokens of the clinical stream."""
         return self.text_length + self.num_labs + 2 * self.reads_demographics
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those that the model reads, the image first."""
+        read = {
+            "image": self.reads_image,
+            "text": self.text_length > 0,
+            "numbers": self.num_clinical_tokens > self.text_length,
+        }
+        return tuple(name for name, does in read.items() if does)
+
 
 def _at_least(field: str, value: int, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from irene_model.attention import join_presence
 from irene_model.config import IreneConfig
 
-
 Group = tuple[Tensor, Tensor | None]  # tokens (B,N,D) and their presence (B,N)
 
 

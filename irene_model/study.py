@@ -18,6 +18,13 @@ from irene_model.settings import Settings, parse, read
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
 Demographic = Literal["age", "sex"]
 Engine = Literal["fused", "opacus", "ghost"]
+Method = Literal[
+    "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
+    "early_feature", "early_feature_pca", "early_data",
+    "late_mean", "late_max", "late_product", "late_rules", "late_stacker",
+    "hybrid", "hierarchical", "perceiver", "git",
+]  # fmt: skip
+Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ImageShape(Settings):
@@ -67,12 +74,16 @@ class LabTest(Settings):
 class ModelShape(Settings):
     """A preset of `IreneModel`, or single sizes that replace the preset's.
 
+    `method`: IRENE, or one that it is compared with; sizes are IRENE's all the same, and another
+    method gets as many parameters as IRENE has with them (`irene_model.sizes`).
+
     `prior`: the share of positives that one expects of a label, from the literature and never
     from the patients. The head starts there instead of at one half, so that no budget is spent
     on learning that diseases are rare.
     """
 
     preset: Literal["tiny", "small", "base"] = "tiny"
+    method: Method = "irene"
     prior: float = Field(default=0.1, gt=0, lt=1)
     hidden_size: int | None = Field(default=None, ge=8)
     num_hidden_layers: int | None = Field(default=None, ge=1)
@@ -81,6 +92,18 @@ class ModelShape(Settings):
     intermediate_size: int | None = Field(default=None, ge=8)
     hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
+
+
+class ModalityDropout(Settings):
+    """The chance, in each local step, that a record's modality is hidden as a whole.
+
+    A model that has met records without text copes better with hospitals that have none.
+    """
+
+    image: Rate = 0.0
+    text: Rate = 0.0
+    labs: Rate = 0.0
+    demographics: Rate = 0.0
 
 
 class Training(Settings):
@@ -97,6 +120,7 @@ class Training(Settings):
     weight_decay: float = Field(default=0.0, ge=0)
     warmup_rounds: int = Field(default=1, ge=0)
     final_rate_fraction: float = Field(default=0.1, ge=0, le=1)
+    modality_dropout: ModalityDropout = ModalityDropout()
 
 
 class Federation(Settings):

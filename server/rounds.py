@@ -174,7 +174,7 @@ class RoundLoop:
         """The contents of results.json."""
         study, lines = self.folder.study, self.folder.rounds()
         arm = {
-            "model": "irene",
+            "model": study.model.method,
             "rounds": self.folder.last_round,
             "seconds": round(seconds, 1),
             **evaluation.as_dict(),

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from safetensors.numpy import load_file, save_file
+from transformers import AutoModel
 
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.model import IreneModel
 from irene_model.protocol import OUTSIDE_THE_GUARANTEE, Array, Arrays
 from irene_model.settings import dump
 from irene_model.study import Study
@@ -107,12 +107,12 @@ class RunFolder:
         return int(found[-1].name.removeprefix("round-"))
 
     def checkpoint(self, round: int) -> Path:
-        """The folder of a round's weights; `IreneModel.from_pretrained` reads it."""
+        """The folder of a round's weights; transformers' `AutoModel.from_pretrained` reads it."""
         return self.path / "checkpoints" / f"round-{round:04d}"
 
     def load_checkpoint(self, round: int) -> Arrays:
         """The weights after `round`."""
-        return to_arrays(IreneModel.from_pretrained(self.checkpoint(round)))
+        return to_arrays(AutoModel.from_pretrained(self.checkpoint(round)))
 
     def load_state(self, round: int) -> Arrays:
         """What the strategy kept after `round`; nothing for one that keeps nothing."""
