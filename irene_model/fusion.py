@@ -5,7 +5,7 @@ image, the text, and the numbers (laboratory values, sex and age). As in IRENE w
 no part: a modality's feature is the mean of its present tokens, and zero where there is none.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,28 @@ from irene_model.config import IreneConfig
 from irene_model.embeddings import Streams
 from irene_model.encoder import JointBlock
 from irene_model.model import per_sample_loss
+
+
+class FusionConfig(IreneConfig):
+    """Sizes of a `FusionModel`, and which method of `irene_model.methods.FUSIONS` it is.
+
+    `num_hidden_layers` is the depth over all modalities together. `prior` is the share of positives
+    that one expects of a label; `num_latents` are the Perceiver's.
+    """
+
+    model_type = "irene_fusion"
+
+    def __init__(
+        self, *, fusion: str = "late_mean", prior: float = 0.1, num_latents: int = 32, **kwargs: Any
+    ) -> None:
+        if not 0 < prior < 1:
+            raise ValueError(f"prior must be between 0 and 1, not {prior}")
+        if num_latents < 1:
+            raise ValueError(f"num_latents must be at least 1, not {num_latents}")
+        self.fusion = fusion
+        self.prior = prior
+        self.num_latents = num_latents
+        super().__init__(**{"num_bidirectional_layers": 0, **kwargs})
 
 
 class Fused(NamedTuple):
@@ -47,7 +69,7 @@ def judged_once(logits: Tensor, features: Tensor, penalty: Tensor | None = None)
 class Stack(nn.Module):
     """`depth` ordinary blocks and a norm."""
 
-    def __init__(self, config: IreneConfig, depth: int) -> None:
+    def __init__(self, config: FusionConfig, depth: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(JointBlock(config) for _ in range(depth))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -63,7 +85,7 @@ class Stack(nn.Module):
 class ModalityEncoders(nn.Module):
     """A stack for each modality: the image gets the larger part of the depth."""
 
-    def __init__(self, config: IreneConfig) -> None:
+    def __init__(self, config: FusionConfig) -> None:
         super().__init__()
         self.config = config
         names, depth = config.modalities, config.num_hidden_layers
@@ -119,7 +141,7 @@ class PrincipalComponents(nn.Module):
 class FeatureClassifier(nn.Module):
     """Features of all modalities side by side, through one hidden layer."""
 
-    def __init__(self, config: IreneConfig, width: int) -> None:
+    def __init__(self, config: FusionConfig, width: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(width, config.hidden_size)
         self.head = nn.Linear(config.hidden_size, config.num_labels)

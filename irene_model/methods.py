@@ -8,7 +8,6 @@ et al. 2020, "Fusion of medical imaging and electronic health records using deep
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +17,12 @@ from transformers import initialization as init
 
 from irene_model import decisions
 from irene_model.attention import mean_present
-from irene_model.config import IreneConfig
 from irene_model.embeddings import PositionTable, Streams
 from irene_model.encoder import JointBlock
 from irene_model.fusion import (
     FeatureClassifier,
     Fused,
+    FusionConfig,
     ModalityEncoders,
     PrincipalComponents,
     Stack,
@@ -31,30 +30,6 @@ from irene_model.fusion import (
     judged_once,
 )
 from irene_model.model import DiagnosticModel, IreneOutput, mean_loss
-
-
-class FusionConfig(IreneConfig):
-    """Sizes of a `FusionModel`, and which of `FUSIONS` it is.
-
-    `num_hidden_layers` is the depth over all modalities together. `prior` is the share of positives
-    that one expects of a label; `num_latents` are the Perceiver's.
-    """
-
-    model_type = "irene_fusion"
-
-    def __init__(
-        self, *, fusion: str = "late_mean", prior: float = 0.1, num_latents: int = 32, **kwargs: Any
-    ) -> None:
-        if fusion not in FUSIONS:
-            raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}")
-        if not 0 < prior < 1:
-            raise ValueError(f"prior must be between 0 and 1, not {prior}")
-        if num_latents < 1:
-            raise ValueError(f"num_latents must be at least 1, not {num_latents}")
-        self.fusion = fusion
-        self.prior = prior
-        self.num_latents = num_latents
-        super().__init__(**{"num_bidirectional_layers": 0, **kwargs})
 
 
 class EarlyFeature(nn.Module):
@@ -248,6 +223,8 @@ class FusionModel(DiagnosticModel):
     base_model_prefix = "irene_fusion"
 
     def __init__(self, config: FusionConfig) -> None:
+        if config.fusion not in FUSIONS:
+            raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}")
         super().__init__(config)
         self.fusion = FUSIONS[config.fusion](config)
         self.post_init()

@@ -12,7 +12,8 @@ import torch
 
 from irene_model.config import IreneConfig
 from irene_model.errors import ConfigError
-from irene_model.methods import FUSIONS, FusionConfig, FusionModel
+from irene_model.fusion import FusionConfig
+from irene_model.methods import FUSIONS, FusionModel
 from irene_model.model import DiagnosticModel, IreneModel
 
 TOLERANCE = 0.2

@@ -23,8 +23,8 @@ from client.site import Budget
 from client.training import train_round
 from irene_model.config import PRESETS, IreneConfig
 from irene_model.errors import ConfigError
-from irene_model.fusion import PrincipalComponents
-from irene_model.methods import FUSIONS, FusionConfig, FusionModel
+from irene_model.fusion import FusionConfig, PrincipalComponents
+from irene_model.methods import FUSIONS, FusionModel
 from irene_model.model import DiagnosticModel, IreneModel, per_sample_loss
 from irene_model.sizes import METHODS, parameter_count, sized
 from irene_model.study import Method, Study
@@ -36,7 +36,7 @@ from tests.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
 from tests.test_fused import assert_equal, sums_of
 
 ALL = get_args(Method)
-LATE = [name for name in ALL if name.startswith("late")]
+LATE = ["late_mean", "late_max", "late_product", "late_rules"]  # with a rule that learns nothing
 VALUES = {
     "image": ["pixel_values"],
     "text": ["input_ids"],
@@ -99,7 +99,7 @@ def test_output_and_losses(method: str) -> None:
     unlabelled = {name: t for name, t in batch.items() if not name.startswith("label")}
     assert model(**unlabelled).losses is None
     assert torch.equal(model(**unlabelled).logits, out.logits)
-    if method not in {*LATE, "hybrid", "early_feature_pca"}:
+    if method not in {*LATE, "late_stacker", "hybrid", "early_feature_pca"}:
         expected = per_sample_loss(out.logits, batch["labels"], batch["label_mask"])
         assert torch.equal(out.losses, expected)
     nobody = model(**rows(batch, slice(0, 0)))
@@ -179,15 +179,13 @@ def test_saved_and_loaded_exactly(method: str, tmp_path: Path) -> None:
     assert torch.equal(loaded(**batch_of(3)).logits, model(**batch_of(3)).logits)
 
 
-@pytest.mark.parametrize("clip_norm", [0.05, 1e3])
-@pytest.mark.parametrize("method", ALL)
-def test_clipped_sums_equal_a_loop_over_single_patients(method: str, clip_norm: float) -> None:
-    batch = batch_of(6)
+@pytest.mark.parametrize("method", [name for name in ALL if name not in LATE[1:]])
+def test_clipped_sums_equal_a_loop_over_single_patients(method: str) -> None:
+    batch = batch_of(4)
     model = model_of(method).train()
-    loop = clipped_sum_by_loop(model, batch, clip_norm)
-    assert_equal(sums_of(FusedSum, model, batch, clip_norm=clip_norm), loop)
-    if clip_norm < 1:
-        assert_equal(sums_of(HookSum, model, batch, clip_norm=clip_norm), loop)
+    loop = clipped_sum_by_loop(model, batch, 0.05)
+    assert_equal(sums_of(FusedSum, model, batch, clip_norm=0.05), loop)
+    assert_equal(sums_of(HookSum, model, batch, clip_norm=0.05), loop)
 
 
 @pytest.mark.parametrize("method", ALL)
@@ -246,7 +244,7 @@ def test_a_method_that_cannot_be_so_small_is_refused() -> None:
 )
 def test_impossible_settings_are_named(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
-        FusionConfig(**{field: value})
+        FusionModel(FusionConfig(**{field: value}))
 
 
 # --- what each method is -----------------------------------------------------------------------
@@ -301,7 +299,7 @@ def test_models_of_one_modality_carry_nothing_of_the_others() -> None:
         IreneConfig(reads_image=False, reads_demographics=False, text_length=0, num_labs=0)
 
 
-@pytest.mark.parametrize("method", LATE)
+@pytest.mark.parametrize("method", [*LATE, "late_stacker"])
 def test_the_classifiers_of_late_fusion_learn_alone(method: str) -> None:
     """The text changes no gradient of the image's classifier; the stacker's loss neither."""
     batch, gradients = whole(5), []
@@ -313,7 +311,7 @@ def test_the_classifiers_of_late_fusion_learn_alone(method: str) -> None:
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize("method", ["late_mean", "late_max", "late_product", "late_rules"])
+@pytest.mark.parametrize("method", LATE)
 def test_with_one_modality_late_fusion_is_its_classifier(method: str) -> None:
     model, batch = model_of(method), whole(4)
     for modality in ("text", "labs", "demographics"):
@@ -341,11 +339,15 @@ def test_the_principal_subspace_is_found() -> None:
     spread = torch.tensor([3.0, 2.0, 1.5, 0.3, 0.2, 0.1])
     features = (torch.randn(512, 6) * spread) @ rotation.T + 2.0
     pca = PrincipalComponents(6, 3)
-    optimizer = torch.optim.Adam(pca.parameters(), lr=0.03)
-    for _ in range(800):
+    optimizer = torch.optim.LBFGS(pca.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def error() -> float:
         optimizer.zero_grad()
-        pca(features)[1].sum().backward()
-        optimizer.step()
+        total = pca(features)[1].mean()
+        total.backward()
+        return total.item()
+
+    optimizer.step(error)
     centred = features - features.mean(dim=0)
     principal = torch.linalg.svd(centred, full_matrices=False)[2][:3]
     found = torch.linalg.svd(pca.decode.weight.detach().T, full_matrices=False)[2]
