@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from transformers import AutoModel
 
@@ -28,7 +29,7 @@ from irene_model.methods import FUSIONS, FusionModel
 from irene_model.model import DiagnosticModel, IreneModel, per_sample_loss
 from irene_model.sizes import METHODS, parameter_count, sized
 from irene_model.study import Method, Study
-from irene_model.tensors import Batch
+from irene_model.tensors import Batch, take
 from irene_model.weights import config_of, new_model, to_arrays
 from server.runs import RunFolder
 from tests.hospital_folder import HospitalFolder
@@ -395,6 +396,41 @@ def test_the_hierarchy_reads_the_image_last() -> None:
     assert len(read) == 2
     assert read[0][:, 16:].all(dim=1).all()
     assert not read[1][:, 16:].any()
+
+
+def crossed(size: int, seed: int) -> Batch:
+    """Three labels: a bright image, a high value, and both being on the same side of zero."""
+    g = torch.Generator().manual_seed(seed)
+    light, values = torch.randn(size, generator=g), torch.randn(size, 2, generator=g)
+    noise = 0.3 * torch.randn(size, 1, 16, 16, generator=g)
+    return {
+        **whole(size),
+        "pixel_values": light[:, None, None, None] + noise,
+        "lab_values": values,
+        "labels": torch.stack([light, values[:, 0], light * values[:, 0]], dim=1).gt(0).float(),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ALL)
+def test_who_can_learn_what(method: str) -> None:
+    """No rule over decisions can relate two modalities; every method that fuses before can."""
+    model, batch, unseen = model_of(method).train(), crossed(1024, 0), crossed(1024, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    g = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        drawn = take(batch, torch.randint(0, 1024, (64,), generator=g))
+        optimizer.zero_grad()
+        model(**drawn).loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        scores = model.eval()(**unseen).logits.numpy()
+    image, lab, both = (
+        roc_auc_score(unseen["labels"][:, label], scores[:, label]) > 0.9 for label in range(3)
+    )
+    assert image == (method != "clinical_only")
+    assert lab == (method != "image_only")
+    assert both == (method not in {*LATE, "late_stacker", "image_only", "clinical_only"})
 
 
 # --- through the client and the server ---------------------------------------------------------
