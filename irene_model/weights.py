@@ -9,13 +9,17 @@ import torch
 from irene_model.config import PRESETS, IreneConfig
 from irene_model.model import IreneModel
 from irene_model.protocol import WIRE_DTYPE, Array, Arrays
-from irene_model.study import Study
+from irene_model.study import LowRank, Study
+from irene_model.subsets import choose_trained
 from irene_model.text import vocabulary
 
 
 def config_of(study: Study) -> IreneConfig:
     """The model's sizes: capacity from the preset and its replacements, the rest from the data."""
     replaced = study.model.model_dump(exclude={"preset", "prior"}, exclude_none=True)
+    trained = study.training.parameters
+    if isinstance(trained, LowRank):
+        replaced |= {"lora_rank": trained.rank, "lora_alpha": trained.alpha}
     return IreneConfig(
         **{**PRESETS[study.model.preset], **replaced},
         image_size=study.image.size,
@@ -31,15 +35,24 @@ def config_of(study: Study) -> IreneConfig:
 
 
 def new_model(study: Study, *, seed: int) -> IreneModel:
-    """A freshly initialised model; the global random state is left as it was."""
+    """A freshly initialised model, frozen where the study does not train it.
+
+    The global random state is left as it was.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = IreneModel(config_of(study))
     prior = study.model.prior
     torch.nn.init.constant_(model.head.bias, math.log(prior / (1 - prior)))
-    if model.embeddings.text_tokens is not None:
-        model.embeddings.text_tokens.requires_grad_(study.text.trainable)
+    choose_trained(model, study.training.parameters)
+    if model.embeddings.text_tokens is not None and not study.text.trainable:
+        model.embeddings.text_tokens.requires_grad_(False)
     return model
+
+
+def trained_names(model: IreneModel) -> tuple[str, ...]:
+    """The parameters that are not frozen: an update holds these and no other."""
+    return tuple(name for name, p in model.named_parameters() if p.requires_grad)
 
 
 def to_arrays(model: IreneModel) -> Arrays:
