@@ -1,8 +1,9 @@
 """A study that trains a part: its sums in every engine, its update, and its low-rank adapters."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from client.dp import PrivateGradient
 from client.fused import FusedSum
 from client.ledger import Ledger
 from client.opacus_engines import GhostSum, HookSum
+from client.participant import Participant
 from client.plan import plan_round
 from client.randomness import Randomness
 from client.training import train_round
@@ -21,11 +23,14 @@ from irene_model.adapters import adapters
 from irene_model.config import IreneConfig
 from irene_model.errors import ConfigError, ProtocolError
 from irene_model.model import IreneModel
+from irene_model.protocol import EvaluateRequest, HelloRequest, Message, TrainRequest
 from irene_model.settings import parse
 from irene_model.study import Study
 from irene_model.tensors import Batch
 from irene_model.weights import load_arrays, new_model, to_arrays, trained_names
 from server.aggregation import WeightedMean
+from server.exchange import Exchange, Reply
+from server.rounds import RoundLoop
 from server.runs import RunFolder
 from server.strategies import FedAdam, FedAvg, Strategy
 from tests.hospital_folder import HospitalFolder
@@ -196,6 +201,45 @@ def test_only_what_is_trained_travels_and_changes(
         assert same == (name not in update), name
 
 
+class InProcess:
+    """One hospital that the round loop reaches without a network, with all its checks."""
+
+    def __init__(self, hospital: HospitalFolder) -> None:
+        self._participant = Participant.at(hospital.site_file)
+
+    def nodes(self) -> list[int]:
+        return [1]
+
+    def ask(self, nodes: Sequence[int], request: Message, *, deadline_s: float) -> Iterator[Reply]:
+        flat, answer = request.to_flat(), self._participant
+        said: Message
+        if isinstance(request, TrainRequest):
+            said = answer.train(TrainRequest.from_flat(flat))
+        elif isinstance(request, EvaluateRequest):
+            said = answer.evaluate(EvaluateRequest.from_flat(flat))
+        else:
+            said = answer.hello(HelloRequest.from_flat(flat))
+        for node in nodes:
+            yield Reply(node=node, flat=said.to_flat(), reason="", seconds=0.0)
+
+
+@pytest.mark.parametrize("parameters", [{"kind": "biases"}, LORA])
+def test_a_run_trains_sends_and_keeps_a_part(
+    hospital: HospitalFolder, tmp_path: Path, parameters: dict[str, Any]
+) -> None:
+    hospital.configure("model", SMALL, "study.yaml")
+    study = study_of(parameters, hospital.study)
+    folder = RunFolder.create(tmp_path / "run", study, seed=3)
+    RoundLoop(exchange=cast(Exchange, InProcess(hospital)), folder=folder).run()
+    assert folder.last_round == 2
+    before, after = folder.load_checkpoint(0), folder.load_checkpoint(2)
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == set(trained_names(new_model(study, seed=0)))
+    for line in folder.rounds():
+        assert line["bytes_up"] == sum(before[name].nbytes for name in changed)
+        assert line["bytes_up"] < line["bytes_down"] / 4
+
+
 def test_a_runs_checkpoint_of_adapters_loads_as_it_was(
     dataset: SiteDataset, tmp_path: Path
 ) -> None:
@@ -224,6 +268,17 @@ def test_merged_adapters_compute_the_same_in_a_plain_model(tmp_path: Path) -> No
     torch.testing.assert_close(model(**inputs).logits, expected)  # it stays as it was
     untrained = new_model(study_of(LORA), seed=1).eval()
     assert not torch.allclose(untrained(**inputs).logits, expected)
+
+
+def test_adapters_are_merged_into_the_authors_weights() -> None:
+    config = IreneConfig(**SMALL, image_size=16, patch_size=8, lora_rank=2)
+    model = IreneModel(config)
+    for layer in adapters(model).values():
+        torch.nn.init.ones_(layer.up.weight)
+    theirs, plain = model.to_authors(), model.merged().to_authors()
+    assert theirs.keys() == plain.keys()
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(tensor, plain[name])
 
 
 def test_adapters_begin_as_the_plain_model_they_adapt(tmp_path: Path) -> None:
