@@ -122,6 +122,7 @@ class Participant:
             round=request.round,
             randomness=randomness,
             device=pick_device(self.site.device),
+            memory=self.site.memory,
         )
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)

@@ -176,6 +176,17 @@ class Budget(Settings):
     delta: float = Field(gt=0, lt=0.1)
 
 
+class Memory(Settings):
+    """What the site gives up in time to train in little memory; results are the same.
+
+    `micro_batch` patients are held at a time. With `gradient_checkpointing` the inputs of each
+    block are kept and the rest is computed again: about a third more time.
+    """
+
+    micro_batch: int = Field(default=128, ge=1)
+    gradient_checkpointing: bool = False
+
+
 class Site(Settings):
     """One hospital. `declared_patients` is the public size of its training cohort: it weights the
     site's updates and sets its sampling rate, so that neither depends on the exact count. Without
@@ -194,6 +205,7 @@ class Site(Settings):
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    memory: Memory = Memory()
     budget: Budget | Literal["none"]
     declared_patients: int | None = Field(default=None, ge=1)
     cache: Path = Path(".irene/cache")
@@ -219,7 +231,7 @@ class Site(Settings):
         return self.folder / path
 
     def check_against(self, study: Study) -> None:
-        """Refuse a mapping of names that the study does not have."""
+        """Refuse names that the study does not have, and what its engine can't do."""
         for kind, mapped, known in (
             ("labs", self.labs, study.lab_names),
             ("labels", self.labels, study.labels),
@@ -232,6 +244,12 @@ class Site(Settings):
                 )
         if not self.labels:
             raise ConfigError(f"site {self.site}: labels: map at least one label of the study")
+        if self.memory.gradient_checkpointing and study.privacy.engine != "fused":
+            raise ConfigError(
+                f"site {self.site}: memory.gradient_checkpointing: the study's privacy.engine "
+                f"{study.privacy.engine} can't compute activations again; turn it off, or lower "
+                "memory.micro_batch"
+            )
 
 
 def split_cells(column: SplitColumn) -> dict[str, Split]:

@@ -52,6 +52,7 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     otherwise. `text_length` 0, `num_labs` 0, `reads_image` or `reads_demographics` False leaves
     that modality out of the model. `attention_direction` says which stream reads the other in the
     bidirectional blocks: `clinical_to_image` lets the clinical tokens query the image alone.
+    `lora_rank` 0 is a plain model; another rank adds adapters scaled by `lora_alpha` over it.
     """
 
     model_type = "irene"
@@ -78,6 +79,8 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         hidden_dropout_prob: float = 0.3,
         attention_probs_dropout_prob: float = 0.2,
         layer_norm_eps: float = 1e-6,
+        lora_rank: int = 0,
+        lora_alpha: float = 8.0,
         **kwargs: Any,
     ) -> None:
         self.hidden_size = _at_least("hidden_size", hidden_size, 1)
@@ -110,6 +113,10 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         if not layer_norm_eps > 0:
             raise ValueError(f"layer_norm_eps must be positive, not {layer_norm_eps}")
         self.layer_norm_eps = layer_norm_eps
+        self.lora_rank = _at_least("lora_rank", lora_rank, 0)
+        if not lora_alpha > 0:
+            raise ValueError(f"lora_alpha must be positive, not {lora_alpha}")
+        self.lora_alpha = lora_alpha
         if hidden_size % num_attention_heads:
             raise ValueError(
                 f"hidden_size ({hidden_size}) must be a multiple of num_attention_heads"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from irene_model.attention import join_presence, mean_present
 from irene_model.config import IreneConfig
 from irene_model.embeddings import Streams
-from irene_model.encoder import JointBlock
+from irene_model.encoder import Blocks, JointBlock
 from irene_model.model import per_sample_loss
 
 
@@ -66,7 +66,7 @@ def judged_once(logits: Tensor, features: Tensor, penalty: Tensor | None = None)
     return Fused(logits, features, ((logits, None),), penalty)
 
 
-class Stack(nn.Module):
+class Stack(Blocks):
     """`depth` ordinary blocks and a norm."""
 
     def __init__(self, config: FusionConfig, depth: int) -> None:
@@ -77,7 +77,7 @@ class Stack(nn.Module):
     def forward(self, tokens: Tensor, present: Tensor | None) -> Tensor:
         """Tokens (B,N,D) to (B,N,D); `present` as in `attend`."""
         for block in self.blocks:
-            tokens, _ = block(tokens, present, with_map=False)
+            tokens, _ = self.run(block, tokens, present, with_map=False)
         normed: Tensor = self.norm(tokens)
         return normed
 

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModel
 from transformers import initialization as init
 
 from irene_model import decisions
+from irene_model.adapters import adapt
 from irene_model.attention import mean_present
 from irene_model.embeddings import PositionTable, Streams
 from irene_model.encoder import JointBlock
@@ -227,6 +228,8 @@ class FusionModel(DiagnosticModel):
             raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}")
         super().__init__(config)
         self.fusion = FUSIONS[config.fusion](config)
+        if config.lora_rank:
+            adapt(self, rank=config.lora_rank, alpha=config.lora_alpha)
         self.post_init()
 
     def forward(

@@ -5,6 +5,7 @@ processing of multimodal input for clinical diagnostics", Nature Biomedical Engi
 With every modality present this is the authors' mathematics; what is missing takes no part.
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
+from irene_model.adapters import adapt, init_adapter, merged_state
 from irene_model.attention import mean_present
 from irene_model.checkpoints import authors_config, from_authors_state, to_authors_state
 from irene_model.config import PRESETS, IreneConfig
@@ -58,6 +60,7 @@ class DiagnosticModel(PreTrainedModel):  # type: ignore[misc]
     config_class = IreneConfig
     main_input_name = "pixel_values"
     _supports_sdpa = True
+    supports_gradient_checkpointing = True
 
     def __init__(self, config: IreneConfig) -> None:
         super().__init__(config)
@@ -68,9 +71,21 @@ class DiagnosticModel(PreTrainedModel):  # type: ignore[misc]
         """The layers that give a label's logits; their names end in `head`."""
         return [module for name, module in self.named_modules() if name.endswith("head")]
 
+    def merged(self) -> Self:
+        """A plain model that computes the same, with the adapters merged into the weights."""
+        config = copy.deepcopy(self.config)
+        config.lora_rank = 0
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn in vain
+            model = type(self)(config)
+        model.load_state_dict(merged_state(self))
+        model.train(self.training)
+        return model
+
     def _init_weights(self, module: nn.Module) -> None:
         """Initial weights of one module; transformers calls it on each that was not loaded."""
-        if isinstance(module, nn.Linear) and module.in_features == 1:
+        if isinstance(module, nn.Linear) and module.bias is None:
+            init_adapter(module)  # the only layers without a bias
+        elif isinstance(module, nn.Linear) and module.in_features == 1:
             init.normal_(module.weight, std=_NUMBER_STD)
             init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
@@ -100,6 +115,8 @@ class IreneModel(DiagnosticModel):
         super().__init__(config)
         self.encoder = IreneEncoder(config)
         self.head = nn.Linear(config.hidden_size, config.num_labels)
+        if config.lora_rank:
+            adapt(self, rank=config.lora_rank, alpha=config.lora_alpha)
         self.post_init()
 
     def forward(
@@ -178,8 +195,11 @@ class IreneModel(DiagnosticModel):
         return model
 
     def to_authors(self) -> dict[str, Tensor]:
-        """The weights under the authors' names, without the `out_text` that they never call."""
-        return to_authors_state(self.state_dict(), self.config)
+        """The weights under the authors' names, without the `out_text` that they never call.
+
+        Adapters are merged into the weights that they correct.
+        """
+        return to_authors_state(merged_state(self), self.config)
 
 
 def per_sample_loss(logits: Tensor, labels: Tensor, label_mask: Tensor | None = None) -> Tensor:

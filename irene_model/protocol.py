@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
 Outcome = Literal["ready", "updated", "evaluated", "declined", "failed"]
-PROTOCOL = 1
+PROTOCOL = 2
 WIRE_DTYPE = np.dtype(np.float32)
 # What these messages carry out of a hospital besides noised updates; the report prints it.
 OUTSIDE_THE_GUARANTEE = (
@@ -100,7 +100,8 @@ class TrainRequest(Message):
 class TrainReply(Message):
     """What became of a round at a site.
 
-    arrays: the update, new weights minus the round's; empty unless `outcome` is "updated".
+    arrays: the update, new weights minus the round's, of the parameters that the study trains and
+    of no other; empty unless `outcome` is "updated".
     weight: the site's declared number of patients. epsilon_run and epsilon_total: spent by this
     run and by everything in the ledger, at the study's delta; infinite without noise.
     """

@@ -10,13 +10,17 @@ from irene_model.config import PRESETS, IreneConfig
 from irene_model.model import DiagnosticModel
 from irene_model.protocol import WIRE_DTYPE, Array, Arrays
 from irene_model.sizes import model_of, sized
-from irene_model.study import Study
+from irene_model.study import LowRank, Study
+from irene_model.subsets import choose_trained
 from irene_model.text import vocabulary
 
 
 def config_of(study: Study) -> IreneConfig:
     """The model's sizes: capacity from the preset and its replacements, the rest from the data."""
     replaced = study.model.model_dump(exclude={"preset", "method", "prior"}, exclude_none=True)
+    trained = study.training.parameters
+    if isinstance(trained, LowRank):
+        replaced |= {"lora_rank": trained.rank, "lora_alpha": trained.alpha}
     irene = IreneConfig(
         **{**PRESETS[study.model.preset], **replaced},
         image_size=study.image.size,
@@ -33,7 +37,10 @@ def config_of(study: Study) -> IreneConfig:
 
 
 def new_model(study: Study, *, seed: int) -> DiagnosticModel:
-    """A freshly initialised model; the global random state is left as it was."""
+    """A freshly initialised model, frozen where the study does not train it.
+
+    The global random state is left as it was.
+    """
     config = config_of(study)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -41,9 +48,15 @@ def new_model(study: Study, *, seed: int) -> DiagnosticModel:
     prior = study.model.prior
     for head in model.heads:
         torch.nn.init.constant_(head.bias, math.log(prior / (1 - prior)))
-    if config.text_length and config.vocab_size:
-        model.embeddings.text_tokens.requires_grad_(study.text.trainable)
+    choose_trained(model, study.training.parameters)
+    if config.text_length and config.vocab_size and not study.text.trainable:
+        model.embeddings.text_tokens.requires_grad_(False)
     return model
+
+
+def trained_names(model: DiagnosticModel) -> tuple[str, ...]:
+    """The parameters that are not frozen: an update holds these and no other."""
+    return tuple(name for name, p in model.named_parameters() if p.requires_grad)
 
 
 def to_arrays(model: DiagnosticModel) -> Arrays:

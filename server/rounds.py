@@ -24,6 +24,7 @@ from irene_model.protocol import (
 )
 from irene_model.records import Split
 from irene_model.schedule import server_rate
+from irene_model.weights import new_model, trained_names
 from server.aggregation import WeightedMean, norm
 from server.evaluation import Evaluation, checked, pool
 from server.exchange import Exchange
@@ -49,12 +50,14 @@ class RoundLoop:
     patience_s: float = 60.0
     observe: Observer | None = None
     roll: Roll = field(init=False)
+    _trained: tuple[str, ...] = field(init=False)  # what an update must hold
 
     def __post_init__(self) -> None:
         """The roll starts empty, also when a run is resumed: sites may have changed nodes."""
         self.roll = Roll(
             exchange=self.exchange, study=self.folder.study, run=self.folder.info["run"]
         )
+        self._trained = trained_names(new_model(self.folder.study, seed=0))
 
     def run(self) -> Json:
         """Train all rounds that are left, evaluate on the test patients, and give the results."""
@@ -91,7 +94,7 @@ class RoundLoop:
         request = TrainRequest(
             study=study.canonical, run=self.folder.info["run"], round=round, arrays=weights
         )
-        mean = WeightedMean(weights)
+        mean = WeightedMean({name: weights[name] for name in self._trained})
         down = sum(a.nbytes for a in weights.values())
         line: Json = {
             "round": round,

@@ -47,6 +47,7 @@ class RunFolder:
         """
         if path.exists() and any(path.iterdir()):
             raise ConfigError(f"{path}: is not empty; give a new folder, or resume the run in it")
+        weights = to_arrays(new_model(study, seed=seed))  # may refuse the study's sizes
         path.mkdir(parents=True, exist_ok=True)
         (path / "study.yaml").write_text(dump(study), encoding="utf-8")
         info = {
@@ -63,7 +64,7 @@ class RunFolder:
             **facts,
         }
         folder = cls(path, study, info)
-        folder.save_checkpoint(0, to_arrays(new_model(study, seed=seed)))
+        folder.save_checkpoint(0, weights)
         folder.update_info()
         return folder
 

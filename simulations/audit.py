@@ -174,7 +174,7 @@ def _train_and_score(
             device=torch.device("cpu"),
         )
         sums.append(_noised_sum(update, plan, study))
-        weights = {name: array + update[name] for name, array in weights.items()}
+        weights = {**weights, **{name: weights[name] + move for name, move in update.items()}}
         advance()
     clipped = [clipped_rows(rows, study.privacy.clip_norm) for rows in gradients]
     scores = {
