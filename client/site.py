@@ -177,8 +177,9 @@ class Budget(Settings):
 
 
 class Memory(Settings):
-    """What the site gives up in time to train in little memory; results are the same.
+    """What the site gives up in time to train in little memory.
 
+    The result is the same but for rounding, and for which units dropout draws.
     `micro_batch` patients are held at a time. With `gradient_checkpointing` the inputs of each
     block are kept and the rest is computed again: about a third more time.
     """
