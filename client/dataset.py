@@ -154,7 +154,9 @@ def _cache_key(site: Site, study: Study) -> str:
     tables = [site.records, *site.records.joins, *([site.lab_table] if site.lab_table else [])]
     facts: dict[str, object] = {
         "format": _FORMAT,
-        "site": site.model_dump(mode="json", exclude={"budget", "device", "ledger", "cache", "metrics", "minimum_group"}),
+        "site": site.model_dump(
+            mode="json", exclude={"budget", "device", "ledger", "cache", "metrics", "minimum_group"}
+        ),
         "study": {
             name: study.model_dump(mode="json")[name]
             for name in ("labels", "image", "text", "labs", "demographics")

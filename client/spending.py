@@ -61,9 +61,7 @@ def at_most(each: Exposures, *, delta: float) -> Epsilons:
     """By both accountants, the larger epsilon of all splits: seconds."""
     both = [epsilons(mechanisms, delta=delta) for mechanisms in set(each.values())]
     prvs = [e.prv for e in both if e.prv is not None]
-    return Epsilons(
-        rdp=max(e.rdp for e in both), prv=max(prvs) if len(prvs) == len(both) else None
-    )
+    return Epsilons(rdp=max(e.rdp for e in both), prv=max(prvs) if len(prvs) == len(both) else None)
 
 
 def _assignments(charges: Iterable[Reservation]) -> list[str]:
