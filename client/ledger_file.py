@@ -1,8 +1,8 @@
 """The ledger's file: SQLite with full durability, verified at every use, and its head beside it.
 
 `entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest release of each
-run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified under SQLite's
-lock, so nothing is decided on a ledger that can't be trusted.
+run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified under
+SQLite's lock, so nothing is decided on a ledger that can't be trusted.
 """
 
 import contextlib

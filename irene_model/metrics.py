@@ -177,8 +177,9 @@ def eces(hists: Array, centres: Array, groups: int = 10) -> Array:
 def merge_bins(hists: Array, centres: Array, groups: int) -> tuple[Array, Array]:
     """Join neighbouring bins of (..., 2, G) to at most `groups`, the same for the whole stack.
 
-    Returns the joined histograms and their centres, the means of what was joined. The bounds lie at quantiles of the even mixture of all positives and all negatives, so that
-    neither the crowded nor the rare side loses its order. Fewer cells make `bootstrap` fast.
+    Returns the joined histograms and their centres, the means of what was joined. The bounds lie
+    at quantiles of the even mixture of all positives and all negatives, so that neither the
+    crowded nor the rare side loses its order. Fewer cells make `bootstrap` fast.
     """
     side = hists.reshape(-1, *hists.shape[-2:]).sum(axis=0, dtype=np.float64)
     mass = side / np.maximum(side.sum(axis=-1, keepdims=True), np.finfo(float).tiny)

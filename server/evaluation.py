@@ -242,7 +242,7 @@ def _interval(draws: Array) -> Interval | None:
 
 
 def _interval_of_mean(draws: Sequence[Array]) -> Interval | None:
-    """Of the mean over labels, from each one's (R,); a replicate's mean is over its defined ones."""
+    """Of the mean over labels, from each one's (R,); undefined replicates are left out."""
     if not draws:
         return None
     stack = np.stack(draws)

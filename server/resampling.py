@@ -9,6 +9,7 @@ that the sites told, and are brought to the nearest possible histogram like the 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def pool_label(
     )
 
 
-def nearest(hists: Array) -> Array:
+def nearest(hists: Any) -> Array:
     """The nearest (..., G) in L2 without negative cells and with the same sums; zeros if below 0.
 
     The projection onto a simplex: all cells are lowered by one number and cut at 0 (Duchi et al.
