@@ -32,10 +32,11 @@ EDGES: Array = np.linspace(-8.0, 8.0, BINS + 1)
 """(BINS + 1,) bounds of the bins, in logits."""
 CENTRES: Array = expit((EDGES[:-1] + EDGES[1:]) / 2)
 """(BINS,) the probability in the middle of each bin."""
-# Bounds of the coarse bins, as logits from the prior's. Of those tried on a private model's scores
-# it had the least error: ties cost a macro AUROC 0.004, and a finer grid more than that in noise.
-_OFFSETS: Array = np.array([-2, -1.5, -1, -0.75, -0.5, -0.25, 0, 0.25, 0.75, 1.5, 3])
+# Bounds of the coarse bins, as logits from the prior's. Of those tried on the scores of a private
+# model, of a calibrated one and of a strong one, no finer grid took more from ties than it cost.
+_OFFSETS: Array = np.array([-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.75, 3])
 COARSE_BINS = len(_OFFSETS) + 1
+_PARTS = 8  # of a coarse bin, in `refine`
 
 
 def score_histograms(scores: Array, labels: Array, label_mask: Array, patients: Array) -> Array:
@@ -83,11 +84,30 @@ def coarsen(hists: Array, prior: float) -> Array:
     return np.add.reduceat(hists, starts, axis=-1)
 
 
-def coarse_centres(prior: float) -> Array:
-    """(COARSE_BINS,) the probability in the middle of each; the open ends count as 1 wide."""
+def refine(hists: Array, prior: float) -> Array:
+    """Coarse histograms (..., 2, COARSE_BINS) with each bin's patients spread over its parts.
+
+    As those of a calibrated score are: evenly, and the odds of having the label grow with the
+    score's own odds, half of that in the positives and half in the negatives. Read as ties
+    instead, a macro AUROC came out 0.006 too low and an AUPRC 0.012; so, 0.000 and 0.002.
+    """
+    offsets = _parts(prior)[1]
+    tilt = np.exp(np.stack([-offsets, offsets]) / 2)  # (2, COARSE_BINS, parts)
+    spread = hists[..., None] * (tilt / tilt.sum(axis=-1, keepdims=True))
+    return np.asarray(spread.reshape(*hists.shape[:-1], COARSE_BINS * _PARTS))
+
+
+def refined_centres(prior: float) -> Array:
+    """The probability in the middle of each part of `refine`."""
+    return np.asarray(expit(np.add(*_parts(prior)))).ravel()
+
+
+def _parts(prior: float) -> tuple[Array, Array]:
+    """Logits of the middles of the coarse bins (COARSE_BINS, 1), and of their parts from there."""
     bounds = _coarse_bounds(prior)
-    closed = np.concatenate([[bounds[0] - 1], bounds, [bounds[-1] + 1]])
-    return np.asarray(expit((closed[:-1] + closed[1:]) / 2))
+    closed = np.concatenate([[bounds[0] - 1], bounds, [bounds[-1] + 1]])  # an open end: 1 wide
+    steps = (np.arange(_PARTS) + 0.5) / _PARTS - 0.5
+    return (closed[:-1, None] + closed[1:, None]) / 2, np.diff(closed)[:, None] * steps
 
 
 def _coarse_bounds(prior: float) -> Array:

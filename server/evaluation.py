@@ -21,7 +21,7 @@ from irene_model import metrics
 from irene_model.errors import ProtocolError
 from irene_model.metrics import BINS, COARSE_BINS, Array
 from irene_model.protocol import LABEL_SENT, LABEL_WITHHELD, EvaluateReply
-from server.resampling import Measure, Pooled, pool_label
+from server.resampling import Grid, Measure, Pooled, pool_label
 
 Interval = tuple[float, float]
 
@@ -163,12 +163,10 @@ def pool(
     """
     sites = {site: sites[site] for site in sorted(sites)}
     noised = any(site.deviation for site in sites.values())
-    centres = metrics.coarse_centres(prior) if noised else metrics.CENTRES
-
-    def on_one_grid(site: SiteHistograms) -> Array:
-        return site.coarse(prior) if noised else np.asarray(site.histograms, dtype=np.float64)
-
-    by_site = {name: on_one_grid(site) for name, site in sites.items()}
+    grid = Grid(prior=prior if noised else None)
+    by_site = {
+        name: site.coarse(prior) if noised else site.histograms for name, site in sites.items()
+    }
 
     def pooled(chosen: Mapping[str, SiteHistograms], k: int, replicates: int) -> Pooled:
         sent = {name: site for name, site in chosen.items() if site.labels[k] == LABEL_SENT}
@@ -176,7 +174,7 @@ def pool(
             [by_site[name][k] for name, site in sent.items() if not site.deviation],
             [by_site[name][k] for name, site in sent.items() if site.deviation],
             [site.deviation for site in sent.values() if site.deviation],
-            centres=centres,
+            grid=grid,
             rng=rng,
             replicates=replicates,
         )

@@ -28,16 +28,37 @@ _CLEAR_OF_NOISE = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The bins of pooled histograms: the fine ones, or those around a `prior` for noised ones."""
+
+    prior: float | None
+
+    @property
+    def bins(self) -> int:
+        """How many there are."""
+        return metrics.BINS if self.prior is None else metrics.COARSE_BINS
+
+    @property
+    def centres(self) -> Array:
+        """Of what is measured."""
+        return metrics.CENTRES if self.prior is None else metrics.refined_centres(self.prior)
+
+    def refine(self, hists: Array) -> Array:
+        """What is measured of histograms on this grid, or with its bins joined."""
+        return hists if self.prior is None else metrics.refine(hists, self.prior)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pooled:
     """One label's histograms of all sites, added up.
 
-    hist: (2, G), possible, of the bins with `centres`. plausible: (2, H), the same with bins
-    joined, of `joined`. replicates: (R, 2, H). totals: (2,) patients as sent, noise included.
+    hist: (2, G) on `grid`, possible. plausible: (2, H), the same with bins joined, whose centres
+    are `joined`. replicates: (R, 2, H). totals: (2,) patients as sent, noise included.
     noise_of_totals: its standard deviation; 0 for none.
     """
 
+    grid: Grid
     hist: Array
-    centres: Array
     plausible: Array
     joined: Array
     replicates: Array
@@ -49,17 +70,20 @@ class Pooled:
 
         What joining bins took from the value is added back to its replicates.
         """
-        value = of(self.hist, self.centres)
-        draws = of(self.replicates, self.joined) + (value - of(self.plausible, self.joined))
+        refine = self.grid.refine
+        value = of(refine(self.hist), self.grid.centres)
+        plausible = of(refine(self.plausible), self.joined)
+        draws = of(refine(self.replicates), self.joined) + (value - plausible)
         return float(value), draws
 
     def measure_debiased(self, of: Measure) -> tuple[float, Array]:
-        """As `measure`, for a metric that noise always raises, such as a sum of absolute gaps.
+        """As `measure`, for a metric that chance always raises: a sum of absolute gaps.
 
-        What noise adds to the replicates is taken off the value, and the replicates lie around it.
+        What resampling and noise add to the replicates is taken off the value, and they lie
+        around it.
         """
         value, draws = self.measure(of)
-        if self.noise_of_totals and not np.isnan(draws).all():
+        if draws.size and not np.isnan(draws).all():
             raised = np.nanmedian(draws) - value
             value, draws = value - raised, draws - 2 * raised
         return float(value), draws
@@ -75,30 +99,30 @@ def pool_label(
     noised: Sequence[Array],
     deviations: Sequence[float],
     *,
-    centres: Array,
+    grid: Grid,
     rng: np.random.Generator,
     replicates: int,
 ) -> Pooled:
-    """Add one label's histograms, all (2, G): the `exact` ones, and the `noised` with theirs."""
+    """Add one label's (2, G) histograms on `grid`: `exact` ones, and `noised` ones with theirs."""
     deviation = float(np.sqrt(np.sum(np.square(deviations))))
-    nothing = np.zeros((2, len(centres)))
+    nothing = np.zeros((2, grid.bins))
     noised_sum = np.sum([nothing, *noised], axis=0, dtype=np.float64)
     parts = [nearest(noised_sum), *(np.asarray(hist, dtype=np.float64) for hist in exact)]
     totals = np.sum([noised_sum, *parts[1:]], axis=(0, -1))
-    stack, joined = metrics.merge_bins(np.stack(parts), centres, _GROUPS)
+    stack, joined = metrics.merge_bins(np.stack(parts), grid.centres, _GROUPS)
     draws = np.zeros((replicates, *stack.shape[1:]))
     for hist in stack:
         draws += metrics.bootstrap(hist, rng, replicates)
     if deviation:
         draws = nearest(draws + deviation * rng.standard_normal(draws.shape))
     return Pooled(
+        grid=grid,
         hist=np.sum(parts, axis=0),
-        centres=centres,
         plausible=stack.sum(axis=0),
         joined=joined,
         replicates=draws,
         totals=totals,
-        noise_of_totals=deviation * np.sqrt(len(centres)),
+        noise_of_totals=deviation * np.sqrt(grid.bins),
     )
 
 

@@ -151,6 +151,8 @@ def test_merging_keeps_mass_order_and_nearly_the_value() -> None:
     assert merged.shape[-1] <= 32
     np.testing.assert_allclose(merged.sum(axis=-1), hist.sum(axis=-1), rtol=1e-5)
     assert metrics.auroc(merged) == pytest.approx(metrics.auroc(hist), abs=0.005)
+    assert metrics.briers(merged, joined) == pytest.approx(metrics.brier(hist), abs=0.001)
+    assert metrics.eces(merged, joined) == pytest.approx(metrics.ece(hist), abs=0.01)
     assert metrics.merge_bins(np.zeros((3, 2, BINS)), CENTRES, 32)[0].shape == (3, 2, BINS)
 
 
