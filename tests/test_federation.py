@@ -136,16 +136,18 @@ def test_without_any_metrics_a_run_goes_on(begun: RunFolder) -> None:
 
 
 def test_without_noise_exact_metrics_leave_and_are_listed(tmp_path: Path) -> None:
-    folder = start(
-        tmp_path / "run", "privacy.noise_multiplier=0", "federation.rounds=1",
-        "cohort.patients=240",
-    )  # fmt: skip
+    folder = start(tmp_path / "run", "privacy.noise_multiplier=0", "federation.rounds=1")
+    for name in ("north", "south"):  # the groups in east are too small for its minimum of ten
+        path = folder.path / "hospitals" / name / "site.yaml"
+        path.write_text(path.read_text(encoding="utf-8") + "minimum_group: 1\n", encoding="utf-8")
     simulate(folder)
     results = json.loads((folder.path / "results.json").read_text())["arms"]["federated"]
     assert results["auroc"]["macro"] is not None
+    assert results["auroc"]["by_site"]["east"] is None
     run = json.loads((folder.path / "run.json").read_text())
     assert run["inside_guarantee"] == []
     assert any("test patients, once" in s and "exact" in s for s in run["outside_guarantee"])
+    assert any("minimum group" in s and "east (" in s for s in run["outside_guarantee"])
 
 
 def test_every_site_paid_what_the_run_says(straight: RunFolder) -> None:
