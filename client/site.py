@@ -30,6 +30,7 @@ hospital lacks is simply not mapped.
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
     budget: {epsilon: 8, delta: 1.0e-5}
+    metrics: private              # off, private or exact
 """
 
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ from irene_model.settings import Settings, parse, read_mapping
 from irene_model.study import Study
 
 Column = Annotated[str, Field(min_length=1)]
+Metrics = Literal["off", "private", "exact"]
 
 
 class Table(Settings):
@@ -195,6 +197,11 @@ class Site(Settings):
     finer than tens.
 
     `budget: none` must be written out to allow training without privacy.
+
+    `metrics`: what may leave of held-out patients' scores. `private` sends histograms with noise
+    that is charged to the budget, and declines a study that asks for them without; `exact` sends
+    what the study asks for; `off` sends nothing. Exact histograms leave out each label that fewer
+    than `minimum_group` patients have, or have not.
     """
 
     site: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
@@ -209,9 +216,17 @@ class Site(Settings):
     memory: Memory = Memory()
     budget: Budget | Literal["none"]
     declared_patients: int | None = Field(default=None, ge=1)
+    metrics: Metrics = "private"
+    minimum_group: int = Field(default=10, ge=1)
     cache: Path = Path(".irene/cache")
     ledger: Path = Path(".irene/ledger.sqlite")
     folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, metrics: Any) -> Any:
+        """YAML 1.1, which PyYAML reads, takes a bare `off` for false."""
+        return "off" if metrics is False else metrics
 
     @model_validator(mode="after")
     def _one_home_for_labs(self) -> Self:

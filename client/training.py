@@ -50,7 +50,11 @@ def train_round(
         model.activation_checkpointing_enable()
     ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
-        run=run, round=round, mechanism=plan.mechanism, clip_norm=plan.clip_norm
+        run=run,
+        round=round,
+        mechanism=plan.mechanism,
+        clip_norm=plan.clip_norm,
+        assignment=dataset.assignment,
     )
     if reservation.released:
         return unpack(ledger.outbox(reservation))

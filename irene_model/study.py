@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from irene_model.records import HeldOut
 from irene_model.settings import Settings, parse, read
 
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
@@ -174,6 +175,10 @@ class Federation(Settings):
     server_learning_rate: float = Field(default=1.0, gt=0)
     evaluate_every: int = Field(default=1, ge=1)
 
+    def evaluated(self, round: int) -> bool:
+        """Whether the weights are evaluated on validation patients after `round`."""
+        return round % self.evaluate_every == 0 or round == self.rounds
+
 
 class Privacy(Settings):
     """Patient-level (epsilon, delta) for the whole run.
@@ -206,6 +211,20 @@ class Privacy(Settings):
         return self.noise_multiplier is None or self.noise_multiplier > 0
 
 
+class Evaluation(Settings):
+    """The noise on the score histograms of held-out patients.
+
+    With `epsilon` each of them, in validation or test, spends at most that over the whole run, at
+    the delta of `privacy`. A `noise_multiplier`, where given, is that of each evaluation instead;
+    0 asks for exact histograms, which lie outside the guarantee and which only a site with
+    `metrics: exact` sends. Where neither is given they are those of `privacy`: held-out patients
+    are other people than training patients, so this adds nothing to any one's epsilon.
+    """
+
+    epsilon: float | None = Field(default=None, gt=0)
+    noise_multiplier: float | None = Field(default=None, ge=0)
+
+
 class Study(Settings):
     """The whole contract; equal fingerprints mean equal contracts."""
 
@@ -219,6 +238,7 @@ class Study(Settings):
     training: Training = Training()
     federation: Federation
     privacy: Privacy
+    evaluation: Evaluation = Evaluation()
 
     @field_validator("labels")
     @classmethod
@@ -252,6 +272,22 @@ class Study(Settings):
     def total_steps(self) -> int:
         """Noised steps that one site takes in the whole run."""
         return self.federation.rounds * self.federation.local_steps
+
+    @property
+    def evaluation_noise(self) -> Evaluation:
+        """`evaluation`, or what it takes over from `privacy`."""
+        own = self.evaluation
+        if (own.epsilon, own.noise_multiplier) != (None, None):
+            return own
+        return Evaluation(
+            epsilon=self.privacy.epsilon, noise_multiplier=self.privacy.noise_multiplier
+        )
+
+    def evaluations(self, split: HeldOut) -> int:
+        """How often a whole run evaluates the patients of `split`."""
+        if split == "test":
+            return 1
+        return sum(map(self.federation.evaluated, range(1, self.federation.rounds + 1)))
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Study":

@@ -7,6 +7,7 @@ so that one that exists is whole; a round's line follows its checkpoint.
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import secrets
@@ -21,7 +22,7 @@ from transformers import AutoModel
 
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.protocol import OUTSIDE_THE_GUARANTEE, Array, Arrays
+from irene_model.protocol import Array, Arrays
 from irene_model.settings import dump
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model, to_arrays
@@ -58,7 +59,6 @@ class RunFolder:
             "seed": seed,
             "arm": arm_name(study),
             "versions": versions(),
-            "outside_guarantee": list(OUTSIDE_THE_GUARANTEE),
             "started": now(),
             "finished": None,
             **facts,
@@ -179,6 +179,11 @@ def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
     """Versions of what computes the results."""
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"federated-irene": __version__, "python": platform.python_version(), **found}
+
+
+def finite(epsilon: float) -> float | None:
+    """JSON knows no infinity: without noise there is no epsilon."""
+    return epsilon if math.isfinite(epsilon) else None
 
 
 def now() -> str:
