@@ -36,6 +36,9 @@ def show(report: BudgetReport, console: Console) -> None:
         f"by RDP {_number(report.spent.rdp)}, by PRV {_prv(report.spent)}; the smaller counts"
     )
     if report.runs:
+        console.print(
+            "Patients of training, validation and test are counted apart; the most counts."
+        )
         console.print(_runs(report))
     else:
         console.print("No round has been charged yet.")
@@ -46,12 +49,13 @@ def show(report: BudgetReport, console: Console) -> None:
 def _runs(report: BudgetReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("run", no_wrap=True)
-    for column in ("rounds", "noise", "rate", "steps", "RDP", "PRV", "epsilon"):
+    for column in ("rounds", "evaluations", "noise", "rate", "steps", "RDP", "PRV", "epsilon"):
         table.add_column(column, justify="right")
     for run in report.runs:
         table.add_row(
             escape(run.run),
             str(run.rounds),
+            str(run.evaluations),
             "mixed" if run.noise_multiplier is None else f"{run.noise_multiplier:.3g}",
             "mixed" if run.sample_rate is None else f"{run.sample_rate:.3g}",
             str(run.steps),

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from client.images import load_image
-from client.patients import digest
+from client.patients import assignment_of, digest
 from client.site import Site
 from client.tables import PlacedRecord, read_placed_records
 from irene_model.records import SPLITS, Split
@@ -42,6 +42,7 @@ class SiteDataset:
     tensors: the other tensors of `irene_model.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
     training_digests: a hash of the id of each training patient, in no order; for the ledger.
+    assignment: a hash of the function from patients to splits; for the ledger.
     """
 
     study: Study
@@ -49,6 +50,7 @@ class SiteDataset:
     tensors: Mapping[str, torch.Tensor]
     patients: Mapping[Split, tuple[Rows, ...]]
     training_digests: frozenset[bytes]
+    assignment: str
 
     def batch(self, rows: Rows) -> Batch:
         """The model's inputs for `rows`, in order."""
@@ -78,7 +80,8 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
         _build(folder, site, study, progress)
     tensors = load_file(folder / "tensors.safetensors")
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
-    digests = tensors.pop("patient_digest").numpy()
+    digests = [row.tobytes() for row in tensors.pop("patient_digest").numpy()]
+    home = {each: SPLITS[code] for each, code in zip(digests, split.tolist(), strict=True)}
     return SiteDataset(
         study=study,
         pixels=np.load(folder / "pixels.npy", mmap_mode="r"),
@@ -87,9 +90,8 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
             name: _rows_by_patient(patient, np.flatnonzero(split == code))
             for code, name in enumerate(SPLITS)
         },
-        training_digests=frozenset(
-            row.tobytes() for row in digests[split == SPLITS.index("train")]
-        ),
+        training_digests=frozenset(each for each, name in home.items() if name == "train"),
+        assignment=assignment_of(site, home),
     )
 
 
@@ -152,7 +154,9 @@ def _cache_key(site: Site, study: Study) -> str:
     tables = [site.records, *site.records.joins, *([site.lab_table] if site.lab_table else [])]
     facts: dict[str, object] = {
         "format": _FORMAT,
-        "site": site.model_dump(mode="json", exclude={"budget", "device", "ledger", "cache"}),
+        "site": site.model_dump(
+            mode="json", exclude={"budget", "device", "ledger", "cache", "metrics", "minimum_group"}
+        ),
         "study": {
             name: study.model_dump(mode="json")[name]
             for name in ("labels", "image", "text", "labs", "demographics")

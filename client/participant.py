@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.dataset import SiteDataset, open_dataset
-from client.evaluation import evaluate
+from client.evaluation import Evaluated, evaluate, evaluate_privately, evaluation_noise
 from client.ledger import Ledger
 from client.plan import declared_patients, plan_round
-from client.randomness import Randomness
+from client.randomness import Randomness, noise_of_evaluation
 from client.site import Site
 from client.training import pick_device, train_round
-from irene_model.errors import BudgetExceeded, ConfigError, DataError, IreneError, ProtocolError
+from irene_model.errors import (
+    BudgetExceeded,
+    ConfigError,
+    DataError,
+    IreneError,
+    MetricsWithheld,
+    ProtocolError,
+)
 from irene_model.protocol import (
     EvaluateReply,
     EvaluateRequest,
@@ -76,30 +83,66 @@ class Participant:
             )
 
     def evaluate(self, request: EvaluateRequest) -> EvaluateReply:
-        """Evaluate the round's weights on held-out patients."""
+        """Evaluate the round's weights on held-out patients, as far as the site allows it."""
         started = time.monotonic()
         try:
-            dataset = self._dataset(read_study(request.study))
-            histograms = evaluate(
-                request.arrays,
-                dataset=dataset,
-                split=request.split,
-                device=pick_device(self.site.device),
-            )
+            return self._evaluate(request, started)
         except Exception as error:
+            declined = isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError)
             return EvaluateReply(
                 site=self.site.site,
                 round=request.round,
-                outcome="failed",
+                outcome="declined" if declined else "failed",
                 reason=_reason(error),
                 seconds=time.monotonic() - started,
             )
+
+    def _evaluate(self, request: EvaluateRequest, started: float) -> EvaluateReply:
+        study, site = read_study(request.study), self.site
+        noise = evaluation_noise(study, request.split)
+        if site.metrics == "off":
+            raise MetricsWithheld("metrics are turned off at this site")
+        if site.metrics == "private" and noise == 0:
+            raise MetricsWithheld(
+                "this site sends metrics with noise only, and the study asks for exact ones"
+            )
+        dataset = self._dataset(study)
+        what = Evaluated(
+            dataset=dataset,
+            split=request.split,
+            mapped=tuple(site.labels),
+            device=pick_device(site.device),
+        )
+        if noise == 0:
+            return EvaluateReply(
+                site=site.site,
+                round=request.round,
+                outcome="evaluated",
+                seconds=time.monotonic() - started,
+                arrays=evaluate(request.arrays, what, minimum_group=site.minimum_group),
+            )
+        ledger = Ledger.of(site)
+        arrays = evaluate_privately(
+            request.arrays,
+            what,
+            noise_multiplier=noise,
+            ledger=ledger,
+            run=request.run,
+            round=request.round,
+            rng=noise_of_evaluation(
+                seed=self.simulation_seed, site=site.site, round=request.round, split=request.split
+            ),
+        )
         return EvaluateReply(
-            site=self.site.site,
+            site=site.site,
             round=request.round,
             outcome="evaluated",
+            noise_multiplier=noise,
+            deviation=noise * what.sensitivity,
+            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
+            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             seconds=time.monotonic() - started,
-            arrays={"histograms": histograms},
+            arrays=arrays,
         )
 
     def _train(self, request: TrainRequest, started: float) -> TrainReply:
@@ -122,6 +165,7 @@ class Participant:
             round=request.round,
             randomness=randomness,
             device=pick_device(self.site.device),
+            memory=self.site.memory,
         )
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)
@@ -144,7 +188,7 @@ class Participant:
 
 def _reason(error: Exception) -> str:
     """What may be said outside: our own sentences without paths or rows, else only a kind."""
-    if isinstance(error, BudgetExceeded | ProtocolError):
+    if isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError):
         _log.warning("%s", error)
         return str(error)
     if isinstance(error, IreneError):

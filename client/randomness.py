@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irene_model.records import SPLITS, HeldOut
+
 
 @dataclass(frozen=True, kw_only=True)
 class Randomness:
@@ -33,3 +35,16 @@ class Randomness:
             np.random.default_rng, np.random.SeedSequence(entropy).spawn(3)
         )
         return cls(sampling=sampling, noise=noise, dropout=dropout)
+
+
+def noise_of_evaluation(
+    *, seed: int | None, site: str, round: int, split: HeldOut
+) -> np.random.Generator:
+    """The noise of one evaluation; without a seed, 128 fresh bits from the operating system."""
+    if seed is None:
+        return np.random.default_rng()
+    # A spawn key keeps it apart from the streams of `Randomness.reproducible`.
+    entropy = [seed, round, *site.encode()]
+    return np.random.default_rng(
+        np.random.SeedSequence(entropy, spawn_key=(1, SPLITS.index(split)))
+    )

@@ -30,6 +30,7 @@ hospital lacks is simply not mapped.
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
     budget: {epsilon: 8, delta: 1.0e-5}
+    metrics: private              # off, private or exact
 """
 
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ from irene_model.settings import Settings, parse, read_mapping
 from irene_model.study import Study
 
 Column = Annotated[str, Field(min_length=1)]
+Metrics = Literal["off", "private", "exact"]
 
 
 class Table(Settings):
@@ -176,6 +178,18 @@ class Budget(Settings):
     delta: float = Field(gt=0, lt=0.1)
 
 
+class Memory(Settings):
+    """What the site gives up in time to train in little memory.
+
+    The result is the same but for rounding, and for which units dropout draws.
+    `micro_batch` patients are held at a time. With `gradient_checkpointing` the inputs of each
+    block are kept and the rest is computed again: about a third more time.
+    """
+
+    micro_batch: int = Field(default=128, ge=1)
+    gradient_checkpointing: bool = False
+
+
 class Site(Settings):
     """One hospital. `declared_patients` is the public size of its training cohort: it weights the
     site's updates and sets its sampling rate, so that neither depends on the exact count. Without
@@ -183,6 +197,11 @@ class Site(Settings):
     finer than tens.
 
     `budget: none` must be written out to allow training without privacy.
+
+    `metrics`: what may leave of held-out patients' scores. `private` sends histograms with noise
+    that is charged to the budget, and declines a study that asks for them without; `exact` sends
+    what the study asks for; `off` sends nothing. Exact histograms leave out each label that fewer
+    than `minimum_group` patients have, or have not.
     """
 
     site: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
@@ -194,11 +213,20 @@ class Site(Settings):
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    memory: Memory = Memory()
     budget: Budget | Literal["none"]
     declared_patients: int | None = Field(default=None, ge=1)
+    metrics: Metrics = "private"
+    minimum_group: int = Field(default=10, ge=1)
     cache: Path = Path(".irene/cache")
     ledger: Path = Path(".irene/ledger.sqlite")
     folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, metrics: Any) -> Any:
+        """YAML 1.1, which PyYAML reads, takes a bare `off` for false."""
+        return "off" if metrics is False else metrics
 
     @model_validator(mode="after")
     def _one_home_for_labs(self) -> Self:
@@ -219,7 +247,7 @@ class Site(Settings):
         return self.folder / path
 
     def check_against(self, study: Study) -> None:
-        """Refuse a mapping of names that the study does not have."""
+        """Refuse names that the study does not have, and what its engine can't do."""
         for kind, mapped, known in (
             ("labs", self.labs, study.lab_names),
             ("labels", self.labels, study.labels),
@@ -232,6 +260,12 @@ class Site(Settings):
                 )
         if not self.labels:
             raise ConfigError(f"site {self.site}: labels: map at least one label of the study")
+        if self.memory.gradient_checkpointing and study.privacy.engine != "fused":
+            raise ConfigError(
+                f"site {self.site}: memory.gradient_checkpointing: the study's privacy.engine "
+                f"{study.privacy.engine} can't compute activations again; turn it off, or lower "
+                "memory.micro_batch"
+            )
 
 
 def split_cells(column: SplitColumn) -> dict[str, Split]:

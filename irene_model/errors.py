@@ -9,6 +9,7 @@
     │   └── CheckpointError    weights that do not fit
     ├── PrivacyError           the ledger or the accounting stops the work
     │   ├── BudgetExceeded     the release would cost more than is left
+    │   ├── MetricsWithheld    the site does not send the metrics that were asked for
     │   └── LedgerError        the ledger can't be read, written or trusted
     └── ProtocolError          a message of the other side breaks the contract
 
@@ -43,6 +44,10 @@ class PrivacyError(IreneError):
 
 class BudgetExceeded(PrivacyError):  # noqa: N818  # the field's word for it
     """The next release would exceed the site's budget; nothing was trained."""
+
+
+class MetricsWithheld(PrivacyError):  # noqa: N818  # a decision, no error
+    """The site's settings do not allow the metrics that were asked for; nothing was evaluated."""
 
 
 class LedgerError(PrivacyError):

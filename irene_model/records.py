@@ -12,6 +12,7 @@ from typing import Literal
 
 Sex = Literal["female", "male"]
 Split = Literal["train", "validation", "test"]
+HeldOut = Literal["validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 

@@ -31,6 +31,12 @@ from irene_model.study import LabTest, Study
 from irene_model.text import encode
 
 Batch = dict[str, torch.Tensor]
+_MASKS = {
+    "image": "image_mask",
+    "text": "text_mask",
+    "labs": "lab_mask",
+    "demographics": "demographics_mask",
+}
 LAB_CAP = 4.0  # sign(z)·ln(1+|z|) of a value 53 half-widths outside the reference interval
 
 
@@ -89,6 +95,27 @@ def encode_pixels(pixels: npt.NDArray[np.uint8], study: Study) -> torch.Tensor:
     """Grey pixels (B, H, W) 0..255 to float (B, C, H, W) in [-1, 1]."""
     grey = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(127.5).sub_(1.0)
     return grey.unsqueeze(1).expand(-1, study.image.channels, -1, -1)
+
+
+def drop_modalities(
+    batch: Mapping[str, torch.Tensor], rates: Mapping[str, float], rng: np.random.Generator
+) -> Batch:
+    """The batch with some records' modalities hidden, each as a whole with its chance in `rates`.
+
+    Draws are independent of record and modality and of the records' values, so no record changes
+    another's gradient. A record whose every modality would go keeps all. Only the masks change.
+    """
+    masks = {name: batch[_MASKS[name]] for name in rates}
+    shape = (len(batch["labels"]), len(masks))
+    drawn = torch.from_numpy(rng.random(shape) < np.array(list(rates.values())))
+    present = torch.stack([m.flatten(1).any(dim=1) if m.ndim > 1 else m for m in masks.values()], 1)
+    kept = ~drawn.to(present.device)
+    kept |= ~(present & kept).any(dim=1, keepdim=True)
+    hidden = {
+        _MASKS[name]: mask & kept[:, i].view(-1, *[1] * (mask.ndim - 1))
+        for i, (name, mask) in enumerate(masks.items())
+    }
+    return {**batch, **hidden}
 
 
 def take(tensors: Mapping[str, torch.Tensor], rows: torch.Tensor) -> Batch:

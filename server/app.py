@@ -11,6 +11,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from irene_model.errors import ConfigError
 from irene_model.study import Study
+from server.disclosure import disclosure
 from server.exchange import Exchange
 from server.report import write_report
 from server.rounds import Observer, RoundLoop
@@ -28,7 +29,13 @@ def execute(
     )
     results = loop.run()
     folder.write_results(results)
-    folder.update_info(finished=now(), sites=results["sites"])
+    left = disclosure(folder.rounds(), results["arms"][folder.info["arm"]]["evaluation"]["sites"])
+    folder.update_info(
+        finished=now(),
+        sites=results["sites"],
+        inside_guarantee=list(left.covered),
+        outside_guarantee=list(left.outside),
+    )
     return write_report(folder.path)
 
 

@@ -30,7 +30,8 @@ class SiteRow:
     """One hospital's part of the run. `epsilon` None: trained without privacy.
 
     `has_privacy` is false for a hospital that the results give no privacy of. `epsilon_total` is
-    the ledger's, over all runs. `outcomes` counts rounds; `bytes_up` covers all its messages.
+    the ledger's, over all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
+    `metrics` says how its scores of test patients came, or why not.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SiteRow:
     unit: str
     outcomes: Mapping[str, int]
     bytes_up: int
+    metrics: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,13 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
     arm_name = run["arm"] if run.get("arm") in arms else next(iter(arms))
     arm = arms[arm_name]
     auroc, auprc = arm.get("auroc") or _NO_METRIC, arm.get("auprc") or _NO_METRIC
-    sites = _site_rows(results["sites"], auroc, arm.get("privacy") or {}, rounds)
+    sites = _site_rows(
+        results["sites"],
+        auroc,
+        arm.get("privacy") or {},
+        rounds,
+        (arm.get("evaluation") or {}).get("sites", {}),
+    )
     labels = [_label_row(label, auroc, auprc) for label in results["labels"]]
     guarded = [site for site in sites if site.epsilon is not None]
     page = (
@@ -113,13 +121,15 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
 
 
 def _site_rows(
-    names: Sequence[str], auroc: Json, privacy: Json, rounds: Sequence[Json]
+    names: Sequence[str], auroc: Json, privacy: Json, rounds: Sequence[Json], test: Json
 ) -> list[SiteRow]:
     seen = [*names, *auroc["by_site"], *privacy, *(s for line in rounds for s in line["sites"])]
 
     def row(site: str) -> SiteRow:
         parts = [line["sites"][site] for line in rounds if site in line["sites"]]
-        totals = [p["epsilon_total"] for p in parts if p.get("epsilon_total") is not None]
+        evaluated = [((line.get("evaluation") or {}).get("sites") or {}) for line in rounds]
+        told = [*parts, *(sites[site] for sites in (*evaluated, test) if site in sites)]
+        totals = [p["epsilon_total"] for p in told if p.get("epsilon_total") is not None]
         spent = privacy.get(site, {})
         return SiteRow(
             name=site,
@@ -131,9 +141,21 @@ def _site_rows(
             unit=spent.get("unit", "patient"),
             outcomes=Counter(part["outcome"] for part in parts),
             bytes_up=sum(part.get("bytes_up") or 0 for part in parts),
+            metrics=_how_metrics_came(test.get(site)),
         )
 
     return [row(site) for site in dict.fromkeys(seen)]
+
+
+def _how_metrics_came(entry: Json | None) -> str:
+    if entry is None:
+        return "not recorded"
+    if entry["outcome"] != "evaluated":
+        return f"{entry['outcome']}: {entry['reason']}"
+    noise = entry["noise_multiplier"]
+    way = f"noised, multiplier {noise:.3g}" if noise else "exact counts"
+    withheld = ", ".join(entry["withheld"])
+    return f"{way}; too few patients, withheld: {withheld}" if withheld else way
 
 
 def _label_row(label: str, auroc: Json, auprc: Json) -> LabelRow:

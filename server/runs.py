@@ -7,6 +7,7 @@ so that one that exists is whole; a round's line follows its checkpoint.
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import secrets
@@ -17,11 +18,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from safetensors.numpy import load_file, save_file
+from transformers import AutoModel
 
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.model import IreneModel
-from irene_model.protocol import OUTSIDE_THE_GUARANTEE, Array, Arrays
+from irene_model.protocol import Array, Arrays
 from irene_model.settings import dump
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model, to_arrays
@@ -47,6 +48,7 @@ class RunFolder:
         """
         if path.exists() and any(path.iterdir()):
             raise ConfigError(f"{path}: is not empty; give a new folder, or resume the run in it")
+        weights = to_arrays(new_model(study, seed=seed))  # may refuse the study's sizes
         path.mkdir(parents=True, exist_ok=True)
         (path / "study.yaml").write_text(dump(study), encoding="utf-8")
         info = {
@@ -57,13 +59,12 @@ class RunFolder:
             "seed": seed,
             "arm": arm_name(study),
             "versions": versions(),
-            "outside_guarantee": list(OUTSIDE_THE_GUARANTEE),
             "started": now(),
             "finished": None,
             **facts,
         }
         folder = cls(path, study, info)
-        folder.save_checkpoint(0, to_arrays(new_model(study, seed=seed)))
+        folder.save_checkpoint(0, weights)
         folder.update_info()
         return folder
 
@@ -107,12 +108,12 @@ class RunFolder:
         return int(found[-1].name.removeprefix("round-"))
 
     def checkpoint(self, round: int) -> Path:
-        """The folder of a round's weights; `IreneModel.from_pretrained` reads it."""
+        """The folder of a round's weights; transformers' `AutoModel.from_pretrained` reads it."""
         return self.path / "checkpoints" / f"round-{round:04d}"
 
     def load_checkpoint(self, round: int) -> Arrays:
         """The weights after `round`."""
-        return to_arrays(IreneModel.from_pretrained(self.checkpoint(round)))
+        return to_arrays(AutoModel.from_pretrained(self.checkpoint(round)))
 
     def load_state(self, round: int) -> Arrays:
         """What the strategy kept after `round`; nothing for one that keeps nothing."""
@@ -178,6 +179,11 @@ def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
     """Versions of what computes the results."""
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"federated-irene": __version__, "python": platform.python_version(), **found}
+
+
+def finite(epsilon: float) -> float | None:
+    """JSON knows no infinity: without noise there is no epsilon."""
+    return epsilon if math.isfinite(epsilon) else None
 
 
 def now() -> str:

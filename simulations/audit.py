@@ -32,7 +32,7 @@ from client.plan import Plan, plan_round
 from client.randomness import Randomness
 from client.training import train_round
 from irene_model.errors import ConfigError
-from irene_model.model import IreneModel, per_sample_loss
+from irene_model.model import DiagnosticModel
 from irene_model.protocol import Arrays
 from irene_model.study import Study
 from irene_model.tensors import Batch
@@ -192,7 +192,7 @@ def _train_and_score(
             both = participation(change.clipped(plan.clip_norm), np.tile(expected, 2))
             scores["differences of updates"] += both[:canaries] + both[len(rows) :][:canaries]
         before = total, rows
-        weights = {name: array + update[name] for name, array in weights.items()}
+        weights = {**weights, **{name: weights[name] + move for name, move in update.items()}}
         advance()
     scores["final model alone"] = losses(study, first, loud) - losses(study, weights, loud)
     return scores, included
@@ -206,9 +206,8 @@ def each_gradient(study: Study, weights: Arrays, batch: Batch) -> Matrix:
 
     def loss(parameters: dict[str, torch.Tensor], record: Batch) -> torch.Tensor:
         one = {name: tensor[None] for name, tensor in record.items()}
-        labels, mask = one.pop("labels"), one.pop("label_mask")
-        logits = functional_call(model, {**parameters, **fixed}, kwargs=one).logits
-        return per_sample_loss(logits, labels, mask).sum()
+        losses: torch.Tensor = functional_call(model, {**parameters, **fixed}, kwargs=one).losses
+        return losses.sum()
 
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernels know no vmap
         each = vmap(grad(loss), in_dims=(None, 0), chunk_size=64)(trained, batch)
@@ -218,13 +217,10 @@ def each_gradient(study: Study, weights: Arrays, batch: Batch) -> Matrix:
 @torch.no_grad()
 def losses(study: Study, weights: Arrays, batch: Batch) -> Matrix:
     """Each record's loss at `weights`, (records,)."""
-    inputs = dict(batch)
-    labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
-    logits = _model(study, weights)(**inputs).logits
-    return np.asarray(per_sample_loss(logits, labels, mask).double().numpy())
+    return np.asarray(_model(study, weights)(**batch).losses.double().numpy())
 
 
-def _model(study: Study, weights: Arrays) -> IreneModel:
+def _model(study: Study, weights: Arrays) -> DiagnosticModel:
     model = new_model(study, seed=0)
     load_arrays(model, weights)
     model.eval()

@@ -133,9 +133,12 @@ def _site_yaml(study: Study, hospital: Hospital, suffix: str, labels: Sequence[s
         }
     document["labels"] = {label: {"column": label} for label in labels}
     document["splits"] = {"validation": 0.1, "test": 0.25}
-    privacy = study.privacy
+    privacy, evaluation = study.privacy, study.evaluation_noise
     if privacy.enabled and privacy.epsilon is not None:
-        document["budget"] = {"epsilon": privacy.epsilon, "delta": privacy.delta}
+        most = max(privacy.epsilon, evaluation.epsilon or 0)
+        document["budget"] = {"epsilon": most, "delta": privacy.delta}
     else:
         document["budget"] = "none"
+    if evaluation.noise_multiplier == 0:
+        document["metrics"] = "exact"
     return document

@@ -173,6 +173,27 @@ def test_training_without_privacy_is_plain_to_see(folder: Folder) -> None:
     assert "Privacy spent by each site" not in page
 
 
+def test_how_metrics_came_is_told_and_what_covers_them(folder: Folder) -> None:
+    folder.results["arms"]["federated"]["evaluation"] = {
+        "sites": {
+            "North": {"outcome": "evaluated", "reason": "", "noise_multiplier": 0.638,
+                      "withheld": [], "epsilon": 4.1, "epsilon_total": 99.5},
+            "South": {"outcome": "declined", "reason": "metrics are turned off at this site"},
+        }
+    }  # fmt: skip
+    folder.results["arms"]["federated"]["calibration"] |= {"brier_ci95": [0.111, 0.134]}
+    folder.run["inside_guarantee"] = ["score histograms of test patients, once, from North"]
+    page = folder.report()
+    assert "noised, multiplier 0.638" in page
+    assert "declined: metrics are turned off at this site" in page
+    assert "<li>score histograms of test patients, once, from North</li>" in page
+    assert "99.50" in page and "0.111\N{EN DASH}0.134" in page
+    folder.results["arms"]["federated"]["evaluation"]["sites"]["South"] = {
+        "outcome": "evaluated", "reason": "", "noise_multiplier": 0.0, "withheld": ["effusion"],
+    }  # fmt: skip
+    assert "exact counts; too few patients, withheld: effusion" in folder.report()
+
+
 def test_one_unguarded_site_spoils_the_headline(folder: Folder) -> None:
     folder.results["arms"]["federated"]["privacy"]["South"]["epsilon"] = None
     assert "no guarantee at 1 of 2 hospitals" in folder.report()

@@ -11,6 +11,7 @@ import torch
 
 from client.clipping import forward_losses
 from client.dataset import SiteDataset, open_dataset, sample_patients
+from client.evaluation import evaluate
 from client.ledger import Ledger
 from client.plan import Plan, plan_round
 from client.randomness import Randomness
@@ -178,6 +179,32 @@ def test_a_simulation_is_reproducible_and_leaves_the_global_state_alone(
         randomness=replace(reproducible(), dropout=np.random.default_rng(9)),
     )
     assert np.array_equal(flat(other), updates[0]) == (dropout == 0)
+
+
+@pytest.mark.parametrize("image", [0.0, 0.9999])
+def test_a_hidden_image_teaches_nothing_and_is_seen_in_evaluation(
+    hospital: HospitalFolder, tmp_path: Path, image: float
+) -> None:
+    """All of this hospital's records have laboratory values, so any image may go."""
+    hospital.configure("training.modality_dropout", {"image": image}, "study.yaml")
+    hospital.configure("model", SMALL, "study.yaml")
+    dataset = open_dataset(hospital.site, hospital.study)
+    weights = weights_of(dataset)
+    update = update_of(
+        dataset,
+        Ledger(tmp_path / "free.sqlite", None),
+        plan=without_noise(dataset),
+        weights=weights,
+        randomness=reproducible(),
+    )
+    assert update["embeddings.patches.weight"].any() == (image == 0)
+    assert update["embeddings.labs.weight"].any()
+    plain = dataset.study.model_copy(update={"training": type(dataset.study.training)()})
+    seen = [
+        evaluate(weights, dataset=replace(dataset, study=study), split="test", device=CPU)
+        for study in (dataset.study, plain)
+    ]
+    np.testing.assert_array_equal(seen[0], seen[1])
 
 
 def test_streams_are_never_the_same() -> None:
