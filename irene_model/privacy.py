@@ -36,7 +36,6 @@ from scipy.special import erfc
 # Orders 2 to 63 bind at ordinary budgets, those below 2 at a large epsilon (and they are slow to
 # compute), those above 63 at a small one. Any set gives a valid bound.
 _ORDERS = (1.25, 1.5, 1.75, *(x / 10 for x in range(20, 110)), *range(11, 64), 80, 128, 256, 512)
-_LARGEST_NOISE = 1e4
 # What PRV may err by (Gopi et al. 2021, Thm. 5.5); both errors are added, so that it stays a bound.
 PRV_EPSILON_ERROR = 0.01
 PRV_DELTA_ERROR = 1e-3  # of delta
@@ -187,27 +186,3 @@ def _reach(steps: _Steps, delta_error: float) -> float:
 def _curve(noise: float, rate: float) -> npt.NDArray[np.float64]:
     """One step's Rényi divergence at each order; kept, as it is nearly all of the work."""
     return np.asarray(compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=_ORDERS))
-
-
-@lru_cache(maxsize=64)
-def noise_multiplier_for(
-    target_epsilon: float, *, delta: float, sample_rate: float, steps: int
-) -> float:
-    """A noise multiplier whose epsilon is at most the target, and at least 99% of it.
-
-    Raises ValueError where even a noise multiplier of 10,000 spends more.
-    """
-
-    def spent(noise: float) -> float:
-        mechanism = Mechanism(noise_multiplier=noise, sample_rate=sample_rate, steps=steps)
-        return epsilon([mechanism], delta=delta)
-
-    low, high = 0.1, 1.0
-    while spent(high) > target_epsilon:
-        low, high = high, high * 2
-        if high > _LARGEST_NOISE:
-            raise ValueError(f"epsilon {target_epsilon:g} at delta {delta:g} is out of reach")
-    while high / low > 1.001:
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if spent(middle) > target_epsilon else (low, middle)
-    return high
