@@ -132,6 +132,7 @@ class Participant:
             weight=float(plan.declared_patients),
             noise_multiplier=plan.mechanism.noise_multiplier,
             sample_rate=plan.mechanism.sample_rate,
+            rounds_charged=len(ledger.reservations(request.run)),
             epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
             epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             seconds=seconds,

@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
 Outcome = Literal["ready", "updated", "evaluated", "declined", "failed"]
-PROTOCOL = 1
+PROTOCOL = 2
 WIRE_DTYPE = np.dtype(np.float32)
 # What these messages carry out of a hospital besides noised updates; the report prints it.
 OUTSIDE_THE_GUARANTEE = (
@@ -101,8 +101,9 @@ class TrainReply(Message):
     """What became of a round at a site.
 
     arrays: the update, new weights minus the round's; empty unless `outcome` is "updated".
-    weight: the site's declared number of patients. epsilon_run and epsilon_total: spent by this
-    run and by everything in the ledger, at the study's delta; infinite without noise.
+    weight: the site's declared number of patients. rounds_charged: rounds of this run that the
+    ledger has charged until now, this one included. epsilon_run and epsilon_total: spent by this
+    run and by everything in the ledger, by RDP, at the study's delta; infinite without noise.
     """
 
     kind = "trained"
@@ -111,8 +112,9 @@ class TrainReply(Message):
     outcome: Outcome
     reason: str = ""
     weight: float = Field(default=0.0, ge=0)
-    noise_multiplier: float = 0.0
-    sample_rate: float = 0.0
+    noise_multiplier: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sample_rate: float = Field(default=0.0, ge=0, le=1)
+    rounds_charged: int = Field(default=0, ge=0)
     epsilon_run: float = 0.0
     epsilon_total: float = 0.0
     seconds: float = 0.0

@@ -7,9 +7,8 @@ that round's update send the same bytes again.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from server.evaluation import Evaluation, checked, pool
 from server.exchange import Exchange
 from server.roll import Roll
 from server.runs import Json, RunFolder, now
+from server.spending import spending
 from server.strategies import strategy_for
 
 _log = logging.getLogger(__name__)
@@ -178,7 +178,12 @@ class RoundLoop:
             "rounds": self.folder.last_round,
             "seconds": round(seconds, 1),
             **evaluation.as_dict(),
-            "privacy": _privacy(lines, study.privacy.delta),
+            "privacy": spending(
+                lines,
+                local_steps=study.federation.local_steps,
+                delta=study.privacy.delta,
+                restarted=self.folder.info.get("restarted", ()),
+            ),
         }
         return {
             "schema": 1,
@@ -194,6 +199,8 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
         raise ProtocolError("the reply is of another site or another round")
     outcome, reason = str(reply.outcome), reply.reason
     if outcome == "updated":
+        if not reply.sample_rate:
+            raise ProtocolError("the reply does not say at which rate patients took part")
         try:
             mean.add(reply.arrays, reply.weight)
         except ProtocolError as error:
@@ -209,19 +216,10 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
     return entry | {
         "noise_multiplier": reply.noise_multiplier,
         "sample_rate": reply.sample_rate,
+        "rounds_charged": reply.rounds_charged,
         "epsilon": _finite(reply.epsilon_run),
         "epsilon_total": _finite(reply.epsilon_total),
     }
-
-
-def _privacy(lines: list[Json], delta: float) -> Mapping[str, Any]:
-    """Each site's epsilon of this run, as it last told it; a refused update was spent too."""
-    spent: dict[str, Any] = {}
-    for line in lines:
-        for site, entry in line["sites"].items():
-            if entry["outcome"] in ("updated", "refused") and "epsilon" in entry:
-                spent[site] = {"epsilon": entry["epsilon"], "delta": delta, "unit": "patient"}
-    return spent
 
 
 def _finite(epsilon: float) -> float | None:
