@@ -84,14 +84,20 @@ def read_budget(site: Site) -> BudgetReport:
     )
 
 
+def charges(site: Site) -> tuple[Mechanism, ...]:
+    """All that the site's ledger has charged, in order; nothing where there is no ledger yet."""
+    if not site.resolve(site.ledger).exists():
+        return ()
+    return tuple(r.mechanism for r in Ledger.of(site).reservations())
+
+
 def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
     """What one more round of `study` costs after all that is spent, and how many fit.
 
     Raises ProtocolError as `plan_round` does.
     """
     mechanism = plan_round(study, declared, 1).mechanism
-    path = site.resolve(site.ledger)
-    charged = [r.mechanism for r in Ledger.of(site).reservations()] if path.exists() else []
+    charged = charges(site)
     budget = None if site.budget == "none" else site.budget
     rounds = study.federation.rounds
     delta = 1e-5 if budget is None else budget.delta
