@@ -18,7 +18,7 @@ from irene_model.privacy import Epsilons, Mechanism, epsilons
 from irene_model.study import Study
 
 _SHARES = (1 / 4, 1 / 2, 1, 2, 4)  # of the planned rounds: what the table shows
-_CURVE_POINTS = 13
+_CURVE_POINTS = 16
 _MOST_ROUNDS = 1_000_000
 
 
@@ -132,7 +132,7 @@ def forecast(
 
 def _evenly(last: int) -> list[int]:
     """From 0 to `last`, denser at the beginning, where epsilon bends most."""
-    return [round(last * (i / (_CURVE_POINTS - 1)) ** 1.5) for i in range(_CURVE_POINTS)]
+    return [round(last * (i / (_CURVE_POINTS - 1)) ** 2) for i in range(_CURVE_POINTS)]
 
 
 def _spending(

@@ -69,9 +69,9 @@ def _target(axes: Axes, forecast: Forecast) -> None:
     axes.axhline(forecast.target, color=_TARGET, linewidth=1.4, zorder=2)
     name = "budget" if forecast.target == forecast.budget else "target"
     axes.annotate(
-        f"{name} {forecast.target:g}", (0, forecast.target), xytext=(6, 4),
+        f"{name} {forecast.target:g}", (1, forecast.target), xytext=(5, 0),
         xycoords=("axes fraction", "data"), textcoords="offset points",
-        color=_TARGET, fontsize=10.5,
+        color=_TARGET, va="center", fontsize=10.5, annotation_clip=False,
     )  # fmt: skip
 
 
@@ -92,6 +92,9 @@ def _spent(axes: Axes, forecast: Forecast) -> None:
 def _crossing(axes: Axes, forecast: Forecast) -> None:
     """Where the smaller bound still keeps the target."""
     rounds, spent = forecast.fitting.rounds, forecast.fitting.epsilon.smallest
+    if not rounds:
+        axes.text(0.03, 0.94, "not one round fits", transform=axes.transAxes, color=_TARGET)
+        return
     axes.plot([rounds, rounds], [0, spent], ":", color=_INK, linewidth=1.1, zorder=1)
     axes.plot(rounds, spent, "o", color=_INK, markersize=7, clip_on=False, zorder=5)
     fit = "1 round fits" if rounds == 1 else f"{rounds} rounds fit"
