@@ -40,6 +40,7 @@ _ORDERS = (1.25, 1.5, 1.75, *(x / 10 for x in range(20, 110)), *range(11, 64), 8
 PRV_EPSILON_ERROR = 0.01
 PRV_DELTA_ERROR = 1e-3  # of delta
 _LARGEST_GRID = 2**22  # points: 32 MiB an array, some seconds
+_LARGEST_SCALING = 1e-6
 _Steps: TypeAlias = tuple[tuple[tuple[float, float], int], ...]
 
 
@@ -158,13 +159,18 @@ def _prv_one_way(
     if not points < min(_LARGEST_GRID, delta_error / np.finfo(np.float64).eps):
         raise ValueError("the grid is too large")
     domain = Domain.create_aligned(-reach, reach, mesh)
-    composed = compose_heterogeneous(
-        [
-            discretize(TruncatedPrivacyRandomVariable(loss, domain.t_min, domain.t_max), domain)
-            for loss in losses
-        ],
-        counts,
-    )
+    cells = [
+        discretize(TruncatedPrivacyRandomVariable(loss, domain.t_min, domain.t_max), domain)
+        for loss in losses
+    ]
+    for part, count in zip(cells, counts, strict=True):
+        # The cells' edges are rounded, and a composition multiplies what their masses lack or have
+        # too much. Scaled to 1 again, it changes delta by no more than that share of itself.
+        mass = float(part.pmf.sum())
+        if not abs(mass - 1) * count < _LARGEST_SCALING:
+            raise ValueError("the losses are no distribution")
+        part.pmf = part.pmf / mass
+    composed = compose_heterogeneous(cells, counts)
     if not abs(float(composed.pmf.sum()) - 1) < delta_error:
         raise ValueError("the composed losses are no distribution")
     _, _, upper = composed.compute_epsilon(delta, delta_error, PRV_EPSILON_ERROR)
