@@ -72,6 +72,7 @@ class Participant:
                 round=request.round,
                 outcome="declined" if declined else "failed",
                 reason=_reason(error),
+                rounds_charged=self._rounds_charged(request.run),
                 seconds=time.monotonic() - started,
             )
 
@@ -132,12 +133,21 @@ class Participant:
             weight=float(plan.declared_patients),
             noise_multiplier=plan.mechanism.noise_multiplier,
             sample_rate=plan.mechanism.sample_rate,
-            rounds_charged=len(ledger.reservations(request.run)),
+            rounds_charged=self._rounds_charged(request.run),
             epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
             epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             seconds=seconds,
             arrays=update,
         )
+
+    def _rounds_charged(self, run: str) -> int:
+        try:
+            if not self.site.resolve(self.site.ledger).exists():
+                return 0
+            return len(Ledger.of(self.site).reservations(run))
+        except (IreneError, OSError) as error:
+            _log.error("%s", error)
+            return -1
 
     def _dataset(self, study: Study) -> SiteDataset:
         return open_dataset(self.site, study)

@@ -102,8 +102,9 @@ class TrainReply(Message):
 
     arrays: the update, new weights minus the round's; empty unless `outcome` is "updated".
     weight: the site's declared number of patients. rounds_charged: rounds of this run that the
-    ledger has charged until now, this one included. epsilon_run and epsilon_total: spent by this
-    run and by everything in the ledger, by RDP, at the study's delta; infinite without noise.
+    ledger has charged until now, whatever the outcome; -1 if it can't be read. epsilon_run and
+    epsilon_total: spent by this run and by everything in the ledger, by RDP, at the study's delta;
+    infinite without noise.
     """
 
     kind = "trained"
@@ -114,7 +115,7 @@ class TrainReply(Message):
     weight: float = Field(default=0.0, ge=0)
     noise_multiplier: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sample_rate: float = Field(default=0.0, ge=0, le=1)
-    rounds_charged: int = Field(default=0, ge=0)
+    rounds_charged: int = Field(default=-1, ge=-1)
     epsilon_run: float = 0.0
     epsilon_total: float = 0.0
     seconds: float = 0.0

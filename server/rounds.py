@@ -211,12 +211,13 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
         "seconds": reply.seconds,
         "weight": reply.weight,
     }
+    if reply.rounds_charged >= 0:
+        entry["rounds_charged"] = reply.rounds_charged
     if reply.outcome != "updated":
         return entry
     return entry | {
         "noise_multiplier": reply.noise_multiplier,
         "sample_rate": reply.sample_rate,
-        "rounds_charged": reply.rounds_charged,
         "epsilon": _finite(reply.epsilon_run),
         "epsilon_total": _finite(reply.epsilon_total),
     }

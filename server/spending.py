@@ -1,10 +1,10 @@
 """What each site's training patients have spent in a run, by both accountants. Pure.
 
-A reply names the mechanism of its round and how many rounds of the run the site's ledger has
-charged; these are composed once, at the end, since PRV takes up to seconds. What a reply does not
-tell counts as spent unless the site surely did not train: a lost, late or broken reply, a failure
-that may have come after the charge, and the round in which a server was restarted, whose first
-replies are forgotten. So the result may be more than the ledger's own, and is not less.
+An update names the mechanism of its round, and every reply how many rounds of the run the site's
+ledger has charged; these are composed once, at the end, since PRV takes up to seconds. What no
+reply tells counts as spent, unless the site was surely not asked: a lost, late or broken reply, and
+the round in which a server was restarted, whose first replies are forgotten. So the result may be
+more than the ledger's own, and is not less.
 """
 
 import math
@@ -47,7 +47,7 @@ def _charged(
     rounds = 0
     for line in lines:
         entry = line["sites"].get(site, {"outcome": "absent"})
-        if "rounds_charged" in entry:  # the ledger's word on all rounds until here
+        if "noise_multiplier" in entry:
             named.append(
                 Mechanism(
                     noise_multiplier=entry["noise_multiplier"],
@@ -55,6 +55,7 @@ def _charged(
                     steps=local_steps,
                 )
             )
+        if "rounds_charged" in entry:  # the ledger's word on all rounds until here
             rounds = max(len(named), entry["rounds_charged"])
         elif entry["outcome"] not in ("declined", "absent") or line["round"] in restarted:
             rounds += 1

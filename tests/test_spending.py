@@ -18,8 +18,8 @@ def told(outcome: str = "updated", *, charged: int, **changes: Any) -> dict[str,
     }  # fmt: skip
 
 
-def silent(outcome: str) -> dict[str, Any]:
-    return {"outcome": outcome, "reason": "r"}
+def silent(outcome: str, **changes: Any) -> dict[str, Any]:
+    return {"outcome": outcome, "reason": "r", **changes}
 
 
 def lines(*entries: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -67,6 +67,14 @@ def test_the_next_reply_says_what_silence_had_cost() -> None:
     assert spent(*silence)["north"]["epsilon"] == of_rounds(3)
     assert spent(*silence, told(charged=3))["north"]["epsilon"] == of_rounds(3)  # one was charged
     assert spent(*silence, told(charged=2))["north"]["epsilon"] == of_rounds(2)  # none was
+
+
+def test_a_decline_or_a_failure_says_what_the_ledger_holds() -> None:
+    for outcome in ("declined", "failed"):
+        refused = silent(outcome, rounds_charged=1)
+        assert spent(told(charged=1), refused, restarted=(2,))["north"]["epsilon"] == of_rounds(1)
+        charged = silent(outcome, rounds_charged=2)
+        assert spent(told(charged=1), charged)["north"]["epsilon"] == of_rounds(2)
 
 
 @pytest.mark.parametrize("then", [None, silent("absent"), silent("declined")])
