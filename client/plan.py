@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from client.dataset import SiteDataset
 from client.site import Site
+from irene_model.calibration import noise_multiplier_for
 from irene_model.errors import ProtocolError
-from irene_model.privacy import Mechanism, noise_multiplier_for
+from irene_model.privacy import Mechanism
 from irene_model.schedule import site_rate
 from irene_model.study import Study
 
