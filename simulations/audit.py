@@ -7,10 +7,11 @@ curious coordinator would.
 
 As differential privacy grants, the attacker knows all canaries and all other patients and only
 lacks the coins. A round's update is a noised sum of clipped gradients, so the attacker regresses it
-on everybody's own clipped gradients; a canary's score is the sum of its coefficients over the
-rounds. A second
-attack does the same with differences of successive updates, in which a noise that is used twice
-cancels. A third one sees the final model alone: how much better it fits a canary than the first.
+on everybody's own clipped gradients; a canary's score is how much more than expected it seems to
+have taken part, added up over the rounds. A second attack supposes that nobody's gradient was
+clipped by itself and only the batch as a whole was scaled, by a factor that it estimates. A third
+one regresses differences of successive updates, in which a noise that is used twice cancels. The
+last one sees the final model alone: how much better it fits a canary than the first.
 """
 
 import itertools
@@ -37,11 +38,17 @@ from irene_model.protocol import Arrays
 from irene_model.study import Study
 from irene_model.tensors import Batch
 from irene_model.weights import load_arrays, new_model, to_arrays
-from simulations.attacks import Matrix, clipped_rows, regress, regress_differences
+from simulations.attacks import Evidence, Matrix, batch_scale, participation
 from simulations.canaries import make_canaries, with_canaries
 from simulations.guessing import correct_guesses, epsilon_lower_bound
 
 RUN = "audit"
+ATTACKS = (
+    "all updates",
+    "all updates, clipped as a whole",
+    "differences of updates",
+    "final model alone",
+)
 Progress = Callable[[int, int], None]
 
 
@@ -162,11 +169,11 @@ def _train_and_score(
     # Public, as the theorem wants it: the number of those who might be there, not who are.
     declared = len(dataset.patients["train"]) + canaries // 2
     weights = first = to_arrays(new_model(study, seed=int(rng.integers(2**31))))
-    sums: list[Matrix] = []
-    gradients: list[Matrix] = []
+    scores = {name: np.zeros(canaries) for name in ATTACKS}
+    before: tuple[Matrix, Matrix] | None = None
     for round in range(1, study.federation.rounds + 1):
         plan = plan_round(study, declared, round)
-        gradients.append(each_gradient(study, weights, known))
+        rows = each_gradient(study, weights, known)
         update = train_round(
             weights,
             dataset=members,
@@ -177,16 +184,21 @@ def _train_and_score(
             randomness=Randomness.of_the_operating_system(),
             device=torch.device("cpu"),
         )
-        sums.append(_noised_sum(update, plan, study))
+        total = _noised_sum(update, plan, study)
+        expected = np.full(len(rows), plan.mechanism.sample_rate)
+        expected[:canaries] /= 2  # their coins
+        seen = Evidence.of(total, rows)
+        scores["all updates"] += participation(seen.clipped(plan.clip_norm), expected)[:canaries]
+        whole = participation(seen, expected, scale=batch_scale(seen, expected))
+        scores["all updates, clipped as a whole"] += whole[:canaries]
+        if before is not None:
+            change = Evidence.of(total - before[0], np.concatenate([rows, -before[1]]))
+            both = participation(change.clipped(plan.clip_norm), np.tile(expected, 2))
+            scores["differences of updates"] += both[:canaries] + both[len(rows) :][:canaries]
+        before = total, rows
         weights = {**weights, **{name: weights[name] + move for name, move in update.items()}}
         advance()
-    clipped = [clipped_rows(rows, study.privacy.clip_norm) for rows in gradients]
-    scores = {
-        "all updates": regress(sums, clipped)[:canaries],
-        "all updates, as if unclipped": regress(sums, gradients)[:canaries],
-        "differences of updates": regress_differences(sums, clipped)[:canaries],
-        "final model alone": losses(study, first, loud) - losses(study, weights, loud),
-    }
+    scores["final model alone"] = losses(study, first, loud) - losses(study, weights, loud)
     return scores, included
 
 

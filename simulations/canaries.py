@@ -30,7 +30,8 @@ def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) ->
         "sex": torch.from_numpy(rng.integers(0, 2, count)).float(),
         "demographics_mask": torch.ones(count, 2, dtype=torch.bool),
         "labels": torch.from_numpy(rng.integers(0, 2, (count, K))).float(),
-        "label_mask": torch.ones(count, K, dtype=torch.bool),
+        # One label each: a loss that averages over several would be quieter.
+        "label_mask": torch.from_numpy(np.eye(K, dtype=bool)[rng.integers(0, K, count)]),
     }
 
 

@@ -32,6 +32,7 @@ def dataset_of(num_patients: int) -> SiteDataset:
         tensors={"labels": torch.zeros(0, 2)},
         patients={"train": (np.array([0]),) * num_patients, "validation": (), "test": ()},
         training_digests=frozenset(),
+        assignment="",
     )
 
 
