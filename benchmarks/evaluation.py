@@ -16,8 +16,8 @@ import typer
 from client.dataset import open_dataset
 from client.evaluation import Evaluated, add_noise, score
 from client.site import Site
+from irene_model.calibration import noise_multiplier_for
 from irene_model.metrics import Array, coarsen
-from irene_model.privacy import noise_multiplier_for
 from irene_model.protocol import LABEL_SENT
 from irene_model.records import HeldOut
 from irene_model.study import Study

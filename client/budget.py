@@ -74,9 +74,7 @@ def read_budget(site: Site) -> BudgetReport:
     """The site's budget and spending; where there is no ledger yet, none is created."""
     budget = None if site.budget == "none" else site.budget
     delta = 1e-5 if budget is None else budget.delta
-    reservations: Sequence[Reservation] = ()
-    if site.resolve(site.ledger).exists():
-        reservations = Ledger.of(site).reservations()
+    reservations = _reservations(site)
     return BudgetReport(
         site=site.site,
         budget=None if budget is None else budget.epsilon,
@@ -89,18 +87,25 @@ def read_budget(site: Site) -> BudgetReport:
     )
 
 
+def charges(site: Site, *, delta: float) -> tuple[Mechanism, ...]:
+    """All that can have touched one training patient; nothing where there is no ledger yet."""
+    return least_exposures(_reservations(site), delta=delta)["train"]
+
+
+def _reservations(site: Site) -> Sequence[Reservation]:
+    return Ledger.of(site).reservations() if site.resolve(site.ledger).exists() else ()
+
+
 def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
     """What one more round of `study` costs after all that is spent, and how many fit.
 
     Raises ProtocolError as `plan_round` does.
     """
     mechanism = plan_round(study, declared, 1).mechanism
-    path = site.resolve(site.ledger)
-    reservations = Ledger.of(site).reservations() if path.exists() else ()
     budget = None if site.budget == "none" else site.budget
     rounds = study.federation.rounds
     delta = 1e-5 if budget is None else budget.delta
-    charged = least_exposures(reservations, delta=delta)["train"]
+    charged = charges(site, delta=delta)
     fitting = rounds
     if budget is not None:
         fitting = rounds_within(budget.epsilon, charged, mechanism, delta=delta, most=rounds)

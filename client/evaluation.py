@@ -20,9 +20,8 @@ from client.clipping import forward_losses
 from client.dataset import SiteDataset
 from client.ledger import Ledger
 from client.training import autocast, pack, to_device, unpack
-from irene_model.errors import ProtocolError
 from irene_model.metrics import coarsen, score_histograms
-from irene_model.privacy import Mechanism, noise_multiplier_for
+from irene_model.privacy import Mechanism
 from irene_model.protocol import (
     LABEL_ABSENT,
     LABEL_SENT,
@@ -32,7 +31,6 @@ from irene_model.protocol import (
     check_update,
 )
 from irene_model.records import HeldOut
-from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model, to_arrays
 
 _BATCH = 256
@@ -66,26 +64,6 @@ class Scores:
                 for label, known in zip(self.labels.T, self.annotated.T, strict=True)
             ]
         )
-
-
-def evaluation_noise(study: Study, split: HeldOut) -> float:
-    """The noise multiplier of one evaluation; 0 where the study asks for exact histograms.
-
-    Raises ProtocolError for an epsilon that no noise reaches.
-    """
-    asked = study.evaluation_noise
-    if asked.noise_multiplier is not None:
-        return asked.noise_multiplier
-    assert asked.epsilon is not None  # Privacy demands one of the two
-    try:
-        return noise_multiplier_for(
-            asked.epsilon,
-            delta=study.privacy.delta,
-            sample_rate=1.0,
-            steps=study.evaluations(split),
-        )
-    except ValueError as error:
-        raise ProtocolError(f"the study's evaluation: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.dataset import SiteDataset, open_dataset
-from client.evaluation import Evaluated, evaluate, evaluate_privately, evaluation_noise
+from client.evaluation import Evaluated, evaluate, evaluate_privately
 from client.ledger import Ledger
 from client.limits import check_study
 from client.plan import declared_patients, permitted_plan
 from client.randomness import Randomness, noise_of_evaluation
 from client.site import Site
 from client.training import pick_device, train_round
+from irene_model.calibration import evaluation_noise
 from irene_model.errors import (
     BudgetExceeded,
     ConfigError,
@@ -88,6 +89,7 @@ class Participant:
                 round=request.round,
                 outcome="declined" if declined else "failed",
                 reason=_reason(error),
+                rounds_charged=self._rounds_charged(request.run),
                 seconds=time.monotonic() - started,
             )
 
@@ -186,11 +188,22 @@ class Participant:
             weight=float(plan.declared_patients),
             noise_multiplier=plan.mechanism.noise_multiplier,
             sample_rate=plan.mechanism.sample_rate,
+            rounds_charged=self._rounds_charged(request.run),
             epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
             epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             seconds=seconds,
             arrays=update,
         )
+
+    def _rounds_charged(self, run: str) -> int:
+        try:
+            if not self.site.resolve(self.site.ledger).exists():
+                return 0
+            charged = Ledger.of(self.site).reservations(run)
+        except (IreneError, OSError) as error:
+            _log.error("%s", error)
+            return -1
+        return sum(reservation.split == "train" for reservation in charged)
 
     def _dataset(self, study: Study) -> SiteDataset:
         check_study(self.site.limits, study)  # before any file is opened

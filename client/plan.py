@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from client.dataset import SiteDataset
 from client.limits import check_noise, check_study
 from client.site import Site
+from irene_model.calibration import noise_multiplier_for
 from irene_model.errors import ProtocolError
-from irene_model.privacy import Mechanism, epsilon, noise_multiplier_for
+from irene_model.privacy import Mechanism, epsilon, epsilons
 from irene_model.schedule import site_rate
 from irene_model.study import Study
 
@@ -56,12 +57,12 @@ def permitted_plan(site: Site, study: Study, declared: int, round: int) -> Plan:
     """
     check_study(site.limits, study)
     plan = plan_round(study, declared, round)
+    run = [replace(plan.mechanism, steps=study.total_steps)]
     delta = study.privacy.delta if site.budget == "none" else site.budget.delta
-    check_noise(
-        site.limits,
-        noise_multiplier=plan.mechanism.noise_multiplier,
-        epsilon=epsilon([replace(plan.mechanism, steps=study.total_steps)], delta=delta),
-    )
+    spent, most = epsilon(run, delta=delta), site.limits.largest_epsilon
+    if most is not None and spent > most:  # only now ask the tighter accountant: it takes seconds
+        spent = epsilons(run, delta=delta).smallest
+    check_noise(site.limits, noise_multiplier=plan.mechanism.noise_multiplier, epsilon=spent)
     return plan
 
 

@@ -97,8 +97,10 @@ class TrainReply(Message):
 
     arrays: the update, new weights minus the round's, of the parameters that the study trains and
     of no other; empty unless `outcome` is "updated".
-    weight: the site's declared number of patients. epsilon_run and epsilon_total: spent by this
-    run and by everything in the ledger, at the study's delta; infinite without noise.
+    weight: the site's declared number of patients. rounds_charged: rounds of this run that the
+    ledger has charged until now, whatever the outcome; -1 if it can't be read. epsilon_run and
+    epsilon_total: spent by this run and by everything in the ledger, by RDP, at the study's delta;
+    infinite without noise.
     """
 
     kind = "trained"
@@ -107,8 +109,9 @@ class TrainReply(Message):
     outcome: Outcome
     reason: str = ""
     weight: float = Field(default=0.0, ge=0)
-    noise_multiplier: float = 0.0
-    sample_rate: float = 0.0
+    noise_multiplier: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sample_rate: float = Field(default=0.0, ge=0, le=1)
+    rounds_charged: int = Field(default=-1, ge=-1)
     epsilon_run: float = 0.0
     epsilon_total: float = 0.0
     seconds: float = 0.0

@@ -29,8 +29,9 @@ _NO_ESTIMATE: Json = {"value": None, "ci95": None, "positives": 0, "n": 0, "note
 class SiteRow:
     """One hospital's part of the run. `epsilon` None: trained without privacy.
 
-    `has_privacy` is false for a hospital that the results give no privacy of. `epsilon_total` is
-    the ledger's, over all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
+    `epsilon` is the smaller one of the bounds `rdp` and `prv`, each None if unknown. `has_privacy`
+    is false for a hospital that the results give no privacy of. `rdp_total` is the ledger's, over
+    all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
     `metrics` says how its scores of test patients came, or why not.
     """
 
@@ -38,7 +39,9 @@ class SiteRow:
     auroc: float | None
     has_privacy: bool
     epsilon: float | None
-    epsilon_total: float | None
+    rdp: float | None
+    prv: float | None
+    rdp_total: float | None
     delta: float | None
     unit: str
     outcomes: Mapping[str, int]
@@ -136,7 +139,9 @@ def _site_rows(
             auroc=auroc["by_site"].get(site),
             has_privacy=site in privacy,
             epsilon=spent.get("epsilon"),
-            epsilon_total=max(totals, default=None),
+            rdp=spent.get("rdp"),
+            prv=spent.get("prv"),
+            rdp_total=max(totals, default=None),
             delta=spent.get("delta"),
             unit=spent.get("unit", "patient"),
             outcomes=Counter(part["outcome"] for part in parts),
@@ -206,10 +211,10 @@ def _charts(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Cha
         "Loss (binary cross-entropy)": line_chart(
             [pooled("loss")], x_label="round", y_label="loss"
         ),
-        "Privacy spent by each site in this run": line_chart(
+        "Privacy spent by each site in this run, by RDP": line_chart(
             [epsilon_at(site) for site in sites],
             x_label="round",
-            y_label="epsilon",
+            y_label="epsilon (RDP)",
             from_zero=True,
         ),
     }

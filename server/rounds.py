@@ -7,9 +7,8 @@ that round's update send the same bytes again.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from irene_model.errors import IreneError, ProtocolError
 from irene_model.protocol import Arrays, TrainReply, TrainRequest
@@ -21,6 +20,7 @@ from server.answers import Answers, ask_for_metrics
 from server.exchange import Exchange
 from server.roll import Roll
 from server.runs import Json, RunFolder, finite, now
+from server.spending import spending
 from server.strategies import strategy_for
 
 _log = logging.getLogger(__name__)
@@ -146,7 +146,9 @@ class RoundLoop:
             "seconds": round(seconds, 1),
             **answers.evaluation.as_dict(),
             "evaluation": {"sites": dict(answers.sites)},
-            "privacy": _privacy(lines, answers.sites, study.privacy.delta),
+            "privacy": spending(
+                lines, answers.sites, study, restarted=self.folder.info.get("restarted", ())
+            ),
         }
         return {
             "schema": 1,
@@ -162,6 +164,8 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
         raise ProtocolError("the reply is of another site or another round")
     outcome, reason = str(reply.outcome), reply.reason
     if outcome == "updated":
+        if not reply.sample_rate:
+            raise ProtocolError("the reply does not say at which rate patients took part")
         try:
             mean.add(reply.arrays, reply.weight)
         except ProtocolError as error:
@@ -172,6 +176,8 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
         "seconds": reply.seconds,
         "weight": reply.weight,
     }
+    if reply.rounds_charged >= 0:
+        entry["rounds_charged"] = reply.rounds_charged
     if reply.outcome != "updated":
         return entry
     return entry | {
@@ -180,19 +186,3 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
         "epsilon": finite(reply.epsilon_run),
         "epsilon_total": finite(reply.epsilon_total),
     }
-
-
-def _privacy(lines: list[Json], test: Mapping[str, Json], delta: float) -> Mapping[str, Any]:
-    """Each site's epsilon of this run, as it last told it: whatever became of what it sent.
-
-    It is that of any one patient, of training, validation or test, whoever spent the most.
-    """
-    told = [
-        part for line in lines for part in (line["sites"], (line["evaluation"] or {}).get("sites"))
-    ]
-    spent: dict[str, Any] = {}
-    for sites in [*told, test]:
-        for site, entry in (sites or {}).items():
-            if "epsilon" in entry:
-                spent[site] = {"epsilon": entry["epsilon"], "delta": delta, "unit": "patient"}
-    return spent

@@ -95,8 +95,9 @@ class RunFolder:
         _write_whole(path / "rounds.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
         if len(kept) == newest - 1:
             shutil.rmtree(folder.checkpoint(newest))
-        if info.get("stopped"):
-            folder.update_info(stopped=None)
+        # The next round may have begun; what sites then sent is in no line (server.spending).
+        begun = {*info.get("restarted", []), folder.last_round + 1}
+        folder.update_info(restarted=sorted(begun), stopped=None)
         return folder
 
     @property

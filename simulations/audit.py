@@ -33,6 +33,7 @@ from client.randomness import Randomness
 from client.training import train_round
 from irene_model.errors import ConfigError
 from irene_model.model import DiagnosticModel
+from irene_model.privacy import epsilons
 from irene_model.protocol import Arrays
 from irene_model.study import Study
 from irene_model.tensors import Batch
@@ -124,7 +125,10 @@ def audit(
         for name, each in scores.items():
             correct[name] += correct_guesses(each, included, guesses)
     return Audit(
-        epsilon_claimed=max(each.epsilon(delta=study.privacy.delta) for each in ledgers),
+        epsilon_claimed=max(
+            epsilons((r.mechanism for r in each.reservations()), delta=study.privacy.delta).smallest
+            for each in ledgers
+        ),
         delta=study.privacy.delta,
         confidence=confidence,
         canaries=canaries * len(ledgers),

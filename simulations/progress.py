@@ -74,7 +74,7 @@ class RunProgress:
             f"{sum(s['outcome'] == 'updated' for s in line['sites'].values())}"
             f"/{len(line['sites'])} sites",
             f"validation AUROC {auroc:.3f}" if auroc is not None else "not evaluated",
-            f"epsilon up to {max(spent):.2f}" if spent else "no epsilon",
+            f"epsilon up to {max(spent):.2f} (RDP)" if spent else "no epsilon",
             f"{line['seconds']:.1f} s",
         ]
         self._console.print("  ".join(parts))

@@ -24,6 +24,7 @@ import yaml
 from client.ledger import Ledger, Reservation
 from client.site import Site
 from irene_model.model import IreneModel
+from irene_model.privacy import epsilons
 from simulations.hospitals import write_hospitals
 from simulations.scenario import Scenario
 
@@ -218,7 +219,14 @@ def test_a_federation_runs_two_rounds_and_repeats_the_last_from_the_ledgers(
             (run, 2, True),
         ]
         spent = results["arms"][arm]["privacy"][site]
-        assert spent == {"epsilon": ledger.epsilon(delta=delta), "delta": delta, "unit": "patient"}
+        both = epsilons((r.mechanism for r in ledger.reservations()), delta=delta)
+        assert spent == {
+            "epsilon": both.smallest,
+            "rdp": both.rdp,
+            "prv": both.prv,
+            "delta": delta,
+            "unit": "patient",
+        }
         assert 0 < spent["epsilon"] <= 8
     assert (out / "report.html").stat().st_size > 1000
     last = out / "checkpoints" / "round-0002"

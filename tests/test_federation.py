@@ -20,7 +20,7 @@ from client.participant import Participant
 from client.site import Site
 from client.spending import at_most, least_exposures
 from irene_model.model import IreneModel
-from irene_model.privacy import epsilon
+from irene_model.privacy import epsilon, epsilons
 from irene_model.protocol import Arrays
 from irene_model.weights import to_arrays
 from server.runs import Json, RunFolder
@@ -90,14 +90,15 @@ def test_a_site_without_budget_is_declined_and_the_others_go_on(straight: RunFol
     results = json.loads((straight.path / "results.json").read_text())
     privacy = results["arms"]["federated-dp"]["privacy"]
     for name in ("north", "south"):
-        assert 0.97 * 8 <= privacy[name]["epsilon"] <= 8
-        assert privacy[name]["epsilon"] >= last[name]["epsilon"]  # of all splits, the largest
-    # The report's epsilon is RDP's; the budget counts the smaller of RDP's and PRV's.
-    for name in ("north", "south", "east"):
-        ledger = Ledger.of(site_of(straight, name))
-        assert privacy[name]["epsilon"] == pytest.approx(ledger.epsilon(delta=1e-3))
-    charged = least_exposures(ledger.reservations(), delta=1e-3)
-    assert 0 < at_most(charged, delta=1e-3).smallest <= 6
+        assert 0.99 * 8 <= privacy[name]["epsilon"] <= 8
+        assert privacy[name]["rdp"] >= last[name]["epsilon"]  # of all splits, the largest
+    for name, budget in (("north", 8), ("south", 8), ("east", 6)):
+        charged = Ledger.of(site_of(straight, name)).reservations()
+        both = at_most(least_exposures(charged, delta=1e-3), delta=1e-3)
+        assert (privacy[name]["rdp"], privacy[name]["prv"]) == pytest.approx((both.rdp, both.prv))
+        assert privacy[name]["epsilon"] == pytest.approx(both.smallest)
+        assert 0 < privacy[name]["epsilon"] <= budget
+    assert (straight.path / "report.html").exists()
 
 
 def test_evaluations_are_charged_noised_and_told(straight: RunFolder) -> None:
@@ -253,10 +254,12 @@ def test_hostile_updates_are_refused_and_named_and_the_others_aggregate(
         assert sites["east"]["reason"].endswith("'head.bias' has shape (1,), not (2,)")
     weights = weights_after(folder, 2)
     assert all(np.isfinite(array).all() for array in weights.values())
-    privacy = json.loads((folder.path / "results.json").read_text())["arms"]["federated-dp"][
-        "privacy"
-    ]
-    assert "north" in privacy
+    arm = json.loads((folder.path / "results.json").read_text())["arms"]["federated-dp"]
+    for name in ("north", "south", "east"):  # what was refused was spent
+        charged = [r.mechanism for r in Ledger.of(site_of(folder, name)).reservations()]
+        assert len(charged) == 2
+        spent = epsilons(charged, delta=1e-3).smallest
+        assert arm["privacy"][name]["epsilon"] == pytest.approx(spent)
 
 
 def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client.evaluation import Scores, add_noise, evaluation_noise
+from client.evaluation import Scores, add_noise
 from client.ledger import Ledger
 from client.participant import Participant
 from client.randomness import noise_of_evaluation
+from irene_model.calibration import evaluation_noise
 from irene_model.errors import ProtocolError
 from irene_model.metrics import BINS, COARSE_BINS, Array, coarsen
-from irene_model.privacy import Mechanism, epsilon
+from irene_model.privacy import Mechanism, epsilon, epsilons
 from irene_model.protocol import (
     LABEL_ABSENT,
     LABEL_SENT,
@@ -182,9 +183,11 @@ def test_a_run_spends_its_epsilon_on_either_held_out_split(hospital: HospitalFol
     hospital.configure("federation.rounds", 3, "study.yaml")
     hospital.configure("evaluation", {"epsilon": 2.0}, "study.yaml")
     replies = [ask(hospital, split="validation", round=n) for n in (1, 2, 3)]
-    assert 0.98 * 2 < replies[-1].epsilon_run <= 2
-    assert ask(hospital, round=3).epsilon_run <= 2  # other patients
-    assert ask(hospital, split="validation", round=4).epsilon_run > 2  # nobody planned for it
+    each = Mechanism(noise_multiplier=replies[-1].noise_multiplier, sample_rate=1.0, steps=1)
+    both = epsilons([each] * 3, delta=hospital.study.privacy.delta)
+    assert 0.98 * 2 < both.smallest <= 2 and replies[-1].epsilon_run == both.rdp
+    assert ask(hospital, round=3).epsilon_run < 1.1 * both.rdp  # other patients
+    assert ask(hospital, split="validation", round=4).epsilon_run > 1.1 * both.rdp  # unplanned
 
 
 def test_over_budget_is_declined_and_training_goes_on(hospital: HospitalFolder) -> None:

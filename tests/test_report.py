@@ -50,7 +50,13 @@ def arm(*, epsilon: float | None = 4.127) -> dict[str, Any]:
         "auprc": metric(0.4567, site_values={"North": 0.4, "South": None}),
         "calibration": {"brier": 0.1234, "ece": 0.0456},
         "privacy": {
-            site: {"epsilon": epsilon, "delta": 1e-5, "unit": "patient"}
+            site: {
+                "epsilon": epsilon,
+                "rdp": epsilon and epsilon + 0.5,
+                "prv": epsilon,
+                "delta": 1e-5,
+                "unit": "patient",
+            }
             for site in ("North", "South")
         },
     }
@@ -129,7 +135,7 @@ def test_holds_the_numbers_of_the_run(folder: Folder) -> None:
     interval = "0.792\N{EN DASH}0.842"
     for number in ("0.812", interval, "0.457", "0.834", "0.123", "0.046", "40 of 200"):
         assert number in page, number
-    for privacy in ("4.13", "9.68", "1e-05"):  # this run's, the ledger's total, delta
+    for privacy in ("4.13", "4.63", "9.68", "1e-05"):  # this run's, by RDP, the ledger's, delta
         assert privacy in page, privacy
     assert "2026-03-01 09:30 UTC" in page
     assert "checkpoints/round-0002" in page and "torch 2.13.0" in page

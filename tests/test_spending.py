@@ -1,103 +1,162 @@
-"""What one patient may have spent, against every patient that there could be."""
+"""What a run cost each site: never less than its ledger holds, whatever the server got to hear."""
 
-import itertools
-from collections.abc import Sequence
+from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from client.history import Reservation
-from client.spending import at_most, concerned, least_exposures, spent
 from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.records import SPLITS, Split
+from irene_model.study import Study
+from server.spending import spending
 
+STEP = Mechanism(noise_multiplier=1.5, sample_rate=0.1, steps=3)
 DELTA = 1e-5
-UPDATE = Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=20)
-EVALUATION = Mechanism(noise_multiplier=1.5, sample_rate=1.0, steps=1)
-ASSIGNMENTS = ("", "first", "second")
-
-
-def charge(split: Split, assignment: str, mechanism: Mechanism = UPDATE) -> Reservation:
-    return Reservation(
-        id=1,
-        run="r",
-        round=1,
-        split=split,
-        assignment=assignment,
-        mechanism=mechanism,
-        clip_norm=1.0,
-        released=False,
-    )
-
-
-CHARGES = st.lists(
-    st.builds(
-        charge,
-        st.sampled_from(SPLITS),
-        st.sampled_from(ASSIGNMENTS),
-        st.sampled_from([UPDATE, EVALUATION]),
-    ),
-    max_size=8,
+VALIDATION = Mechanism(noise_multiplier=2.0, sample_rate=1.0, steps=1)
+STUDY = Study.model_validate(
+    {
+        "name": "spending",
+        "labels": ["pneumonia"],
+        "image": {"size": 32, "patch": 16},
+        "federation": {"rounds": 5, "local_steps": 3},
+        "privacy": {"epsilon": 8, "delta": DELTA},
+        "evaluation": {"noise_multiplier": 2.0},
+    }
 )
 
 
-def of_everyone(charges: Sequence[Reservation]) -> dict[tuple[Split, Split], float]:
-    """Epsilon of each kind of patient: the split under the first and under the second assignment.
-
-    Where the assignment is unknown, the patient is taken to be in whatever split is read.
-    """
-    cost = {}
-    for first, second in itertools.product(SPLITS, repeat=2):
-        home = {"first": first, "second": second}
-        touching = [c.mechanism for c in charges if home.get(c.assignment, c.split) == c.split]
-        cost[first, second] = epsilon(touching, delta=DELTA)
-    return cost
+def told(outcome: str = "updated", *, charged: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "outcome": outcome, "noise_multiplier": 1.5, "sample_rate": 0.1, "rounds_charged": charged,
+        **changes,
+    }  # fmt: skip
 
 
-@given(charges=CHARGES)
-def test_nobody_spent_more_than_the_bound(charges: list[Reservation]) -> None:
-    assert spent(charges, delta=DELTA) >= max(of_everyone(charges).values())
+def silent(outcome: str, **changes: Any) -> dict[str, Any]:
+    return {"outcome": outcome, "reason": "r", **changes}
 
 
-@given(charges=CHARGES)
-def test_with_one_assignment_the_bound_is_what_somebody_spent(charges: list[Reservation]) -> None:
-    known = [c for c in charges if c.assignment != "second"]
-    assert spent(known, delta=DELTA) == max(of_everyone(known).values())
+def lines(*entries: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """A line a round, of the site `north`; None where the line does not name it."""
+    return [
+        {"round": number, "sites": {} if entry is None else {"north": entry}}
+        for number, entry in enumerate(entries, start=1)
+    ]
 
 
-@given(charges=CHARGES, new=CHARGES.filter(bool).map(lambda each: each[0]))
-def test_those_whom_a_charge_reads_spent_no_more_than_it_says(
-    charges: list[Reservation], new: Reservation
-) -> None:
-    after, exposures = concerned(charges, new, delta=DELTA)
-    for (first, second), cost in of_everyone([*charges, new]).items():
-        home = {"first": first, "second": second}.get(new.assignment, new.split)
-        assert home != new.split or after >= cost
-    assert after == max(epsilon(m, delta=DELTA) for m in exposures.values())
-    assert after <= epsilon([c.mechanism for c in [*charges, new]], delta=DELTA) + 1e-12
+def spent(*entries: dict[str, Any] | None, restarted: tuple[int, ...] = ()) -> dict[str, Any]:
+    return spending(lines(*entries), {}, STUDY, restarted=restarted)
 
 
-def test_disjoint_splits_cost_their_maximum_and_moved_patients_the_sum() -> None:
-    apart = [charge("train", "first"), charge("test", "first", EVALUATION)]
-    moved = [charge("train", "first"), charge("test", "second", EVALUATION)]
-    unknown = [charge("train", ""), charge("test", "", EVALUATION)]
-    alone = [epsilon([m], delta=DELTA) for m in (UPDATE, EVALUATION)]
-    assert spent(apart, delta=DELTA) == max(alone)
-    together = epsilon([UPDATE, EVALUATION], delta=DELTA)
-    assert spent(moved, delta=DELTA) == spent(unknown, delta=DELTA) == together > max(alone)
+def of_rounds(count: int) -> float:
+    return epsilons([STEP] * count, delta=DELTA).smallest
 
 
-def test_a_short_spell_under_another_assignment_costs_only_itself() -> None:
-    """Otherwise one patient more in a split column would add up all that was spent before."""
-    before = [charge(split, "first") for split in SPLITS for _ in range(5)]
-    spell = charge("test", "second", EVALUATION)
-    assert spent([*before, spell], delta=DELTA) == epsilon([UPDATE] * 5 + [EVALUATION], delta=DELTA)
+def test_both_bounds_are_given_and_the_smaller_counts() -> None:
+    found = spent(told(charged=1), told(charged=2))["north"]
+    both = epsilons([STEP] * 2, delta=DELTA)
+    assert found == {
+        "epsilon": both.prv, "rdp": both.rdp, "prv": both.prv, "delta": DELTA, "unit": "patient",
+    }  # fmt: skip
+    assert both.prv is not None and both.prv < both.rdp == epsilon([STEP] * 2, delta=DELTA)
 
 
-def test_both_accountants_see_the_worst_split() -> None:
-    charges = [charge("train", "first"), charge("test", "first", EVALUATION)]
-    both = at_most(least_exposures(charges, delta=DELTA), delta=DELTA)
-    alone = [epsilons([m], delta=DELTA) for m in (UPDATE, EVALUATION)]
-    assert both.rdp == max(e.rdp for e in alone)
-    assert both.prv == max(e.prv for e in alone if e.prv is not None)
-    assert at_most(least_exposures([], delta=DELTA), delta=DELTA).smallest == 0
+def test_a_refused_update_was_spent() -> None:
+    found = spent(told(charged=1), told("refused", charged=2))["north"]
+    assert found["epsilon"] == of_rounds(2)
+
+
+@pytest.mark.parametrize("outcome", ["missing", "failed", "refused"])
+def test_a_round_of_which_nothing_was_heard_may_have_been_spent(outcome: str) -> None:
+    assert spent(told(charged=1), silent(outcome))["north"]["epsilon"] == of_rounds(2)
+
+
+@pytest.mark.parametrize("outcome", ["declined", "absent"])
+def test_a_round_without_the_site_costs_it_nothing(outcome: str) -> None:
+    assert spent(told(charged=1), silent(outcome))["north"]["epsilon"] == of_rounds(1)
+
+
+def test_the_next_reply_says_what_silence_had_cost() -> None:
+    silence = (told(charged=1), silent("missing"), silent("failed"))
+    assert spent(*silence)["north"]["epsilon"] == of_rounds(3)
+    assert spent(*silence, told(charged=3))["north"]["epsilon"] == of_rounds(3)  # one was charged
+    assert spent(*silence, told(charged=2))["north"]["epsilon"] == of_rounds(2)  # none was
+
+
+def test_a_decline_or_a_failure_says_what_the_ledger_holds() -> None:
+    for outcome in ("declined", "failed"):
+        refused = silent(outcome, rounds_charged=1)
+        assert spent(told(charged=1), refused, restarted=(2,))["north"]["epsilon"] == of_rounds(1)
+        charged = silent(outcome, rounds_charged=2)
+        assert spent(told(charged=1), charged)["north"]["epsilon"] == of_rounds(2)
+
+
+@pytest.mark.parametrize("then", [None, silent("absent"), silent("declined")])
+def test_a_restart_forgets_replies_and_not_what_they_cost(then: dict[str, Any] | None) -> None:
+    seen = (told(charged=1), then, silent("absent"))
+    assert spent(*seen)["north"]["epsilon"] == of_rounds(1)
+    assert spent(*seen, restarted=(2,))["north"]["epsilon"] == of_rounds(2)
+
+
+def test_an_unknown_round_costs_as_much_as_the_costliest_known_one() -> None:
+    dear = Mechanism(noise_multiplier=1.2, sample_rate=0.2, steps=3)
+    found = spent(
+        told(charged=1, sample_rate=0.2), told(charged=2, noise_multiplier=1.2), silent("missing")
+    )["north"]
+    known = [
+        Mechanism(noise_multiplier=1.5, sample_rate=0.2, steps=3),
+        Mechanism(noise_multiplier=1.2, sample_rate=0.1, steps=3),
+    ]
+    assert found["rdp"] == epsilon([*known, dear], delta=DELTA)
+
+
+def test_a_ledger_that_tells_too_little_is_not_believed() -> None:
+    assert spent(told(charged=1), told(charged=0))["north"]["epsilon"] == of_rounds(2)
+
+
+def test_without_noise_there_is_no_epsilon() -> None:
+    found = spent(told(charged=1, noise_multiplier=0.0))["north"]
+    assert found["epsilon"] is found["rdp"] is found["prv"] is None
+
+
+def test_a_site_that_never_told_its_noise_is_left_out() -> None:
+    assert spent(silent("missing"), silent("declined")) == {}
+
+
+def evaluated(noise: float = 2.0, **told: Any) -> dict[str, Any]:
+    return {"outcome": "evaluated", "reason": "", "noise_multiplier": noise, **told}
+
+
+def with_evaluations(*entries: dict[str, Any]) -> list[dict[str, Any]]:
+    """As many rounds, each with an evaluation of north."""
+    updates = lines(*(told(charged=number) for number in range(1, len(entries) + 1)))
+    return [
+        {**line, "evaluation": {"sites": {"north": entry}}}
+        for line, entry in zip(updates, entries, strict=True)
+    ]
+
+
+def test_the_split_that_spent_the_most_counts() -> None:
+    few = spending(with_evaluations(evaluated()), {}, STUDY)["north"]
+    assert few["epsilon"] == max(of_rounds(1), epsilons([VALIDATION], delta=DELTA).smallest)
+    many = spending(with_evaluations(*[evaluated()] * 4), {}, STUDY)["north"]
+    assert many["rdp"] == epsilon([VALIDATION] * 4, delta=DELTA) > of_rounds(4)
+    test = spending(lines(told(charged=1)), {"north": evaluated(noise=0.5)}, STUDY)["north"]
+    assert test["rdp"] == epsilon(
+        [Mechanism(noise_multiplier=0.5, sample_rate=1.0, steps=1)], delta=DELTA
+    )
+
+
+@pytest.mark.parametrize("outcome", ["missing", "refused", "failed"])
+def test_an_evaluation_of_which_nothing_was_heard_counts(outcome: str) -> None:
+    heard = spending(with_evaluations(*[evaluated()] * 4), {}, STUDY)
+    unheard = spending(with_evaluations(*[evaluated()] * 3, silent(outcome)), {}, STUDY)
+    assert unheard == heard
+
+
+@pytest.mark.parametrize("entry", [silent("declined"), evaluated(noise=0.0)])
+def test_no_evaluation_and_an_exact_one_charge_nothing(entry: dict[str, Any]) -> None:
+    assert spending(with_evaluations(entry), {}, STUDY)["north"]["epsilon"] == of_rounds(1)
+
+
+def test_where_patients_moved_between_splits_all_charges_add_up() -> None:
+    moved = spending(with_evaluations(*[evaluated(epsilon=50.0)] * 2), {}, STUDY)["north"]
+    assert moved["rdp"] == epsilon([STEP, STEP, VALIDATION, VALIDATION], delta=DELTA)
