@@ -19,6 +19,7 @@ import torch
 from client.clipping import forward_losses
 from client.dataset import SiteDataset
 from client.ledger import Ledger
+from client.noise import NoiseSource
 from client.training import autocast, pack, to_device, unpack
 from irene_model.metrics import coarsen, score_histograms
 from irene_model.privacy import Mechanism
@@ -110,7 +111,7 @@ def evaluate_privately(
     ledger: Ledger,
     run: str,
     round: int,
-    rng: np.random.Generator,
+    rng: NoiseSource,
 ) -> Arrays:
     """Noised histograms (K, 2, COARSE_BINS), reserved in the ledger before and released after.
 
@@ -143,9 +144,7 @@ def evaluate_privately(
     return unpack(ledger.release(reservation, pack({"histograms": noised, "labels": labels})))
 
 
-def add_noise(
-    histograms: Array, *, deviation: float, sent: Array, rng: np.random.Generator
-) -> Array:
+def add_noise(histograms: Array, *, deviation: float, sent: Array, rng: NoiseSource) -> Array:
     """Float32 (K, 2, G): normal noise of `deviation` in all cells of the labels that are `sent`."""
     noised = histograms + deviation * rng.standard_normal(histograms.shape)
     grains = np.round(noised / _GRAIN) * _GRAIN

@@ -171,7 +171,7 @@ def test_the_noise_is_new_each_time_but_in_a_simulation(hospital: HospitalFolder
 
 def test_no_two_evaluations_of_a_simulation_share_their_noise() -> None:
     draws = {
-        noise_of_evaluation(seed=3, site=site, round=round, split=split).standard_normal()
+        float(noise_of_evaluation(seed=3, site=site, round=round, split=split).standard_normal(()))
         for site in ("north", "south")
         for round in (1, 2)
         for split in ("validation", "test")

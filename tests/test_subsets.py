@@ -109,7 +109,8 @@ def test_noise_reaches_what_is_trained_and_nothing_else(parameters: dict[str, An
     private.release(noise_multiplier=1.0, expected_batch=1.0, rng=np.random.default_rng(0))
     noised = {name for name, p in model.named_parameters() if p.grad is not None}
     assert noised == set(trained_names(model))
-    assert all(bool(p.grad.all()) for p in model.parameters() if p.grad is not None)
+    moved = [p.grad != 0 for p in model.parameters() if p.grad is not None]
+    assert all(float(each.double().mean()) > 0.9 for each in moved)  # 0 is on the lattice
 
 
 def test_which_parameters_a_subset_trains() -> None:

@@ -1,5 +1,6 @@
 """One round at one site: what an update is made of, and when it is paid for."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from client.clipping import forward_losses
 from client.dataset import SiteDataset, open_dataset, sample_patients
 from client.evaluation import evaluate
 from client.ledger import Ledger
+from client.noise import KeystreamNoise
 from client.plan import Plan, plan_round
 from client.randomness import Randomness
 from client.site import Budget
@@ -145,15 +147,36 @@ def test_the_noise_of_an_update_has_the_size_of_the_plan(
     assert update.std() == pytest.approx(deviation, rel=0.05)
 
 
-def test_real_randomness_heeds_no_seed(dataset: SiteDataset, tmp_path: Path) -> None:
-    updates = []
+def test_real_randomness_heeds_no_seed(
+    dataset: SiteDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rounds after the same global seeds: other patients, other noise, other update."""
+    updates, drawn, noises = [], [], []
+
+    def spy_on_sampling(*args: Any, **kwargs: Any) -> Any:
+        drawn.append(kwargs["rng"].bit_generator.state["state"])
+        return sample_patients(*args, **kwargs)
+
+    def spy_on_noise(source: KeystreamNoise, size: tuple[int, ...]) -> Any:
+        noises.append(draw(source, size))
+        return noises[-1]
+
+    draw = KeystreamNoise.standard_normal
+    monkeypatch.setattr("client.training.sample_patients", spy_on_sampling)
+    monkeypatch.setattr(KeystreamNoise, "standard_normal", spy_on_noise)
     for name in ("a", "b"):
         torch.manual_seed(1)
         np.random.seed(1)
+        random.seed(1)
         updates.append(
             flat(update_of(dataset, Ledger(tmp_path / name, Budget(epsilon=8, delta=1e-3))))
         )
     assert np.mean(updates[0] != updates[1]) > 0.95
+    # Two steps a round: each has a state of its own, and no state is met again in the other round.
+    assert len({str(state) for state in drawn}) == 4
+    first, second = noises[: len(noises) // 2], noises[len(noises) // 2 :]
+    assert first and len(first) == len(second)
+    assert all(np.mean(one != two) > 0.95 for one, two in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
@@ -221,7 +244,7 @@ def test_streams_are_never_the_same() -> None:
     for make in kinds:
         randomness = make()
         streams = (randomness.sampling, randomness.noise, randomness.dropout)
-        drawn += [tuple(stream.integers(2**62, size=2)) for stream in streams]
+        drawn += [tuple(stream.standard_normal((2,))) for stream in streams]
     assert len(set(drawn)) == len(drawn)
 
 
