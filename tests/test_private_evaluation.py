@@ -12,8 +12,9 @@ from client.evaluation import Scores, add_noise, evaluation_noise
 from client.ledger import Ledger
 from client.participant import Participant
 from client.randomness import noise_of_evaluation
+from irene_model.coarse import COARSE_BINS, coarsen
 from irene_model.errors import ProtocolError
-from irene_model.metrics import BINS, COARSE_BINS, Array, coarsen
+from irene_model.metrics import BINS, Array
 from irene_model.privacy import Mechanism, epsilon
 from irene_model.protocol import (
     LABEL_ABSENT,
