@@ -131,8 +131,8 @@ class EvaluateReply(Message):
 
     Histograms are (K, 2, BINS) of `irene_model.metrics` and exact, or (K, 2, COARSE_BINS) of
     `irene_model.coarse` with normal noise of `deviation` patients in each cell of the labels that
-    are sent, which is `noise_multiplier` times the sensitivity. epsilon_run and epsilon_total are then as in
-    TrainReply.
+    are sent, which is `noise_multiplier` times the sensitivity. epsilon_run and epsilon_total are
+    then as in TrainReply.
     """
 
     kind = "evaluated"
