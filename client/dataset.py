@@ -42,7 +42,7 @@ class SiteDataset:
     tensors: the other tensors of `irene_model.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
     training_digests: a hash of the id of each training patient, in no order; for the ledger.
-    assignment: a hash of the function from patients to splits; for the ledger.
+    assignment: a hash of the function from patients to splits; for the ledger. Empty: unknown.
     """
 
     study: Study
@@ -50,7 +50,7 @@ class SiteDataset:
     tensors: Mapping[str, torch.Tensor]
     patients: Mapping[Split, tuple[Rows, ...]]
     training_digests: frozenset[bytes]
-    assignment: str
+    assignment: str = ""
 
     def batch(self, rows: Rows) -> Batch:
         """The model's inputs for `rows`, in order."""

@@ -20,7 +20,8 @@ from client.clipping import forward_losses
 from client.dataset import SiteDataset
 from client.ledger import Ledger
 from client.training import autocast, pack, to_device, unpack
-from irene_model.metrics import coarsen, score_histograms
+from irene_model.coarse import coarsen
+from irene_model.metrics import score_histograms
 from irene_model.privacy import Mechanism
 from irene_model.protocol import (
     LABEL_ABSENT,
