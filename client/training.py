@@ -50,13 +50,29 @@ def train_round(
     )
     if reservation.released:
         return unpack(ledger.outbox(reservation))
+    update = local_update(model, dataset=dataset, plan=plan, randomness=randomness, device=device)
+    return unpack(ledger.release(reservation, pack(update)))
+
+
+def local_update(
+    model: IreneModel,
+    *,
+    dataset: SiteDataset,
+    plan: Plan,
+    randomness: Randomness,
+    device: torch.device,
+) -> Arrays:
+    """Train `model` by one round's steps and give the change of its weights; no ledger knows of it.
+
+    At a hospital only `train_round` may call this. Comparisons call it for training that is no
+    federation: nothing leaves anywhere then.
+    """
+    before = to_arrays(model)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Dropout takes no generator but the global one.
         torch.manual_seed(int(randomness.dropout.integers(2**63)))
         _train(model.to(device), dataset=dataset, plan=plan, randomness=randomness, device=device)
-    trained = to_arrays(model)
-    update = {name: trained[name] - weights[name] for name in weights}
-    return unpack(ledger.release(reservation, pack(update)))
+    return {name: array - before[name] for name, array in to_arrays(model).items()}
 
 
 def _train(
