@@ -135,10 +135,9 @@ class RunProgress:
             title=f"Mean over seeds, 95% interval; difference to {results['reference']}",
             title_justify="left",
         )
-        table.add_column("arm / model")
-        measures = ("AUROC", "interval", "difference", "interval", "AUPRC", "Brier")
-        for column in (*measures, "seconds", "seeds"):
-            table.add_column(column, justify="right")
+        table.add_column("arm / model", overflow="fold")
+        for column in ("AUROC", "interval", "difference", "interval", "seeds"):
+            table.add_column(column, justify="right", no_wrap=True)
         for name, arm in best_first(results):
             gap = arm["difference"]["auroc"] if arm["difference"] else {"mean": None, "ci95": None}
             table.add_row(
@@ -147,9 +146,6 @@ class RunProgress:
                 _interval(arm["auroc"]["ci95"]),
                 "-" if gap["mean"] is None else f"{gap['mean']:+.3f}",
                 _interval(gap["ci95"]),
-                _number(arm["auprc"]["macro"]),
-                _number(arm["calibration"]["brier"]),
-                f"{arm['seconds']:.0f}",
                 str(len(arm["seeds"])),
             )
         self._console.print(table)
