@@ -295,7 +295,8 @@ def test_federated_arms_run_on_the_engine_with_ledgers_of_their_own(
         assert 0 < spent <= 8
         assert not list((out / "seed-0" / "hospitals" / site / ".irene").glob("ledger*"))
     kept = json.loads((place / "result.json").read_text())
-    lines = [json.loads(line) for line in (place / "run" / "rounds.jsonl").open()]
+    written = (place / "run" / "rounds.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in written.splitlines()]
     assert kept["validation"] == {
         str(line["round"]): line["evaluation"]["auroc"] for line in lines
     }
