@@ -45,6 +45,9 @@ class Observer(Protocol):
     def hospitals(self, done: int, total: int) -> None:
         """`done` of `total` synthetic records of a seed are on disk."""
 
+    def trials(self, total: int) -> None:
+        """So many trials are asked for."""
+
     def trial(self, trial: Trial, result: Json, done: int, total: int) -> None:
         """One more trial is finished, or was before."""
 
@@ -66,6 +69,7 @@ def compare(
     _begin(scenario, out)
     results = {trial: done for trial in trials if (done := finished(trial, out)) is not None}
     _report(scenario, trials, results, out)
+    observer.trials(len(trials))
     for count, (trial, result) in enumerate(list(results.items()), start=1):
         observer.trial(trial, result, count, len(trials))
     for seed in dict.fromkeys(trial.seed for trial in trials):

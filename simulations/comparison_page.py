@@ -14,7 +14,7 @@ from server.plots import Tick, ticks
 
 Json = Mapping[str, Any]
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 940.0, 210.0, 170.0, 8.0, 30.0
+_WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 940.0, 210.0, 170.0, 8.0, 34.0
 
 
 @dataclass(frozen=True, kw_only=True)

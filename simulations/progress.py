@@ -117,11 +117,13 @@ class RunProgress:
         )
         self._console.print(f"audit    {path}")
 
+    def trials(self, total: int) -> None:
+        """So many trainings will be compared."""
+        self._console.print(f"Comparing {total} trainings")
+        self._rounds = self._progress.add_task("trainings", total=total)
+
     def trial(self, trial: Trial, result: Json, done: int, total: int) -> None:
         """`done` of `total` trainings of a comparison are finished, this one last."""
-        if self._rounds is None:
-            self._console.print(f"Comparing {total} trainings")
-            self._rounds = self._progress.add_task("trainings", total=total)
         self._progress.update(self._rounds, completed=done)
         self._console.print(
             f"{done:>3}/{total}  seed {trial.seed}  {trial.row}  "

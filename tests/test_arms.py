@@ -1,7 +1,6 @@
 """Training that is no federation: who is pooled, how much a step sees, which round is kept."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest

@@ -49,8 +49,12 @@ class Watching:
     def hospitals(self, done: int, total: int) -> None:
         self.drawn += done == total
 
+    def trials(self, total: int) -> None:
+        self.total = total
+
     def trial(self, trial: Trial, result: dict[str, Any], done: int, total: int) -> None:
         assert result["seed"] == trial.seed and result["model"] == trial.model
+        assert total == self.total
         self.rows.append((trial.seed, trial.row, done, total))
 
 
@@ -88,7 +92,9 @@ def test_results_follow_the_contract(compared: Path) -> None:
     assert results["schema"] == 1 and results["sites"] == ["north", "south"]
     assert results["labels"] == SCENARIO["study"]["labels"]
     for row in results["arms"].values():
-        assert {"model", "rounds", "seconds", "auroc", "auprc", "calibration", "privacy"} <= set(row)
+        assert {"model", "rounds", "seconds", "auroc", "auprc", "calibration", "privacy"} <= set(
+            row
+        )
         assert set(row["auroc"]) == {"macro", "ci95", "by_label", "by_site"}
         assert set(row["calibration"]) >= {"brier", "ece"}
         assert [seed["seed"] for seed in row["seeds"]] == [0, 1]
@@ -297,9 +303,7 @@ def test_federated_arms_run_on_the_engine_with_ledgers_of_their_own(
     kept = json.loads((place / "result.json").read_text())
     written = (place / "run" / "rounds.jsonl").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in written.splitlines()]
-    assert kept["validation"] == {
-        str(line["round"]): line["evaluation"]["auroc"] for line in lines
-    }
+    assert kept["validation"] == {str(line["round"]): line["evaluation"]["auroc"] for line in lines}
     assert [p.name for p in (place / "run" / "checkpoints").iterdir()] == ["round-0002"]
     before = stamps(out)
     run(scenario, out, arms=["federated-dp", "federated"], seeds=1)
