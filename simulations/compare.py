@@ -18,6 +18,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +27,7 @@ import torch
 
 from client.dataset import open_dataset
 from client.site import Site
-from irene_model.errors import ConfigError
+from irene_model.errors import ConfigError, IreneError
 from server.runs import now, versions
 from simulations.comparison import summarise
 from simulations.comparison_page import write_page
@@ -106,6 +107,11 @@ def _train(
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
+            except BrokenProcessPool:
+                raise IreneError(
+                    "a training's process was killed, perhaps for want of memory; what is finished "
+                    "stays: give the same command again, with a smaller --parallel"
+                ) from None
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
     for trial in trials:

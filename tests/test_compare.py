@@ -285,6 +285,28 @@ def test_after_kill_9_the_same_command_goes_on(
 
 
 @pytest.mark.slow
+def test_a_killed_worker_is_one_line_and_exit_code_1(scenario: Scenario, tmp_path: Path) -> None:
+    path, out = tmp_path / "scenario.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump(scenario.model_dump(mode="json")), encoding="utf-8")
+    begun = command(out, "scenario.yaml", "--out", "out", "--arms", "local", "--seeds", "1",
+                    "--parallel", "2", "--set", "federation.rounds=4000")  # fmt: skip
+    deadline = time.monotonic() + 300
+    while not list(out.glob("seed-0/local-*/irene")) and time.monotonic() < deadline:
+        assert begun.poll() is None, begun.communicate()
+        time.sleep(0.1)
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(begun.pid)],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    workers = [int(line.split()[0]) for line in listed.splitlines() if "spawn_main" in line]
+    assert workers
+    os.kill(workers[0], signal.SIGKILL)
+    _, said = begun.communicate(timeout=120)
+    assert begun.returncode == 1
+    assert said.startswith("error: a training's process was killed") and said.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_federated_arms_run_on_the_engine_with_ledgers_of_their_own(
     scenario: Scenario, tmp_path: Path
 ) -> None:
