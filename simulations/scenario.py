@@ -11,6 +11,11 @@
         - {name: south, share: 2, lacks: [text], lacks_labels: [tuberculosis]}
     join: [hannover/site.yaml]      # further sites with files of their own
     parallel_sites: 2               # how many train at once
+    compare:                        # what `irene-sim compare` crosses, unless its options say else
+      arms: [central, local]
+      models: [irene, shallow]
+      seeds: 5
+      variants: {shallow: [model.num_hidden_layers=2]}
 """
 
 from collections.abc import Sequence
@@ -25,6 +30,7 @@ from irene_model.study import Study
 
 Modality = Literal["image", "text", "labs", "demographics"]
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
+Arm = Literal["central", "federated", "federated-dp", "local"]
 
 
 class SimulatedSite(Settings):
@@ -74,6 +80,19 @@ class Cohort(Settings):
         return self
 
 
+class Comparison(Settings):
+    """What `irene-sim compare` crosses, where its options say nothing else.
+
+    arms: None is all that the study's privacy allows. models: methods of the study's schema, or
+    names of `variants`: studies with other settings, given as KEY=VALUE as `--set` takes them.
+    """
+
+    arms: tuple[Arm, ...] | None = Field(default=None, min_length=1)
+    models: tuple[str, ...] = Field(default=("irene",), min_length=1)
+    seeds: int = Field(default=3, ge=1)
+    variants: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
 class Scenario(Settings):
     """What `irene-sim` runs."""
 
@@ -81,6 +100,7 @@ class Scenario(Settings):
     cohort: Cohort
     join: tuple[Path, ...] = ()
     parallel_sites: int = Field(default=2, ge=1)
+    compare: Comparison = Comparison()
     folder: Path = Field(default=Path(), exclude=True)
 
     @classmethod
