@@ -15,7 +15,7 @@ def test_attributions_add_up_to_the_difference_of_logits(own_vocabulary: bool) -
     with torch.no_grad():
         logits = model(**batch).logits
     for label in range(logits.shape[1]):
-        found = integrated_gradients(model, batch, label=label)
+        found = integrated_gradients(model, batch, label=label, steps=128)
         torch.testing.assert_close(found.logit, logits[:, label])
         difference = found.logit - found.baseline_logit
         assert difference.abs().max() > 0.05
