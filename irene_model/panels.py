@@ -154,16 +154,16 @@ def draw_probabilities(
 ) -> None:
     """A bar for each label, the chosen one dark; ● and ○ are the site's own yes and no."""
     _plain_axes(axes, len(probabilities))
-    axes.set(xlim=(0, 1.5), xticks=[0, 0.5, 1])
+    axes.set(xlim=(0, 1.6), xticks=[0, 0.5, 1])
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     for row, (name, probability) in enumerate(probabilities.items()):
         weight = "bold" if name == chosen else "normal"
         axes.barh(row, probability, height=0.6, color=INK if name == chosen else "#A8A8A8")
         axes.text(probability + 0.02, row, f"{probability:.0%}", size=9, va="center", weight=weight)
-        _beside(axes, row, _short(name.replace("_", " "), 26), right=-0.03, weight=weight)
+        _beside(axes, row, _short(name.replace("_", " "), 25), right=-0.03, weight=weight)
         if name in annotated:
             face = INK if annotated[name] else "none"
-            axes.plot(1.45, row, "o", ms=6, color=INK, markerfacecolor=face)
+            axes.plot(1.54, row, "o", ms=6, color=INK, markerfacecolor=face)
 
 
 def _plain_axes(axes: Axes, rows: int) -> None:

@@ -119,7 +119,7 @@ def _draw_images(sheet: _Sheet, top: float, reading: Reading, pixels: Pixels | N
     ordered = sorted(reading.probabilities, key=lambda name: -reading.probabilities[name])
     shown = {n: p for n, p in reading.probabilities.items() if n in ordered[:MOST_LABELS]}
     # The names stand left of the axes.
-    axes = sheet.axes(left + 1.95, below, _WIDTH - _MARGIN - left - 1.95, _label_height(reading))
+    axes = sheet.axes(left + 2.0, below, _WIDTH - _MARGIN - left - 2.0, _label_height(reading))
     draw_probabilities(axes, shown, reading.annotated, chosen=reading.label)
 
 

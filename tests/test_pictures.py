@@ -51,6 +51,7 @@ READING = Reading(
 )
 NO_IMAGE: dict[str, Any] = {"patch_attention": None, "patch_evidence": None}
 LONG = "Pneumonoultramicroscopicsilicovolcanoconiosis" * 3
+MANY = [f"{LONG[:60]} {n}" for n in range(40)]
 CASES: dict[str, dict[str, Any]] = {
     "full": {},
     "no image": NO_IMAGE,
@@ -60,7 +61,7 @@ CASES: dict[str, dict[str, Any]] = {
     "nothing": {**NO_IMAGE, "words": (), "labs": (), "demographics": ()},
     "long text": {"words": WORDS * 12 + (item(1, LONG), Item(name="unread"))},
     "many labs": {"labs": tuple(item(n, f"value no. {n} of so many", "1 mg/L") for n in range(92))},
-    "many labels": {"probabilities": {"pneumonia": 1} | {f"{LONG[:60]}{n}": n / 99 for n in range(99)}},
+    "many labels": {"probabilities": {"pneumonia": 1} | dict.fromkeys(MANY, 0.5)},
     "nothing said": {"words": (replace(WORDS[0], attention=0.0, evidence=0.0),), "labs": ()},
 }  # fmt: skip
 
@@ -99,6 +100,7 @@ def test_no_text_overlaps_another_or_leaves_the_page(case: str) -> None:
     for text, box in placed:
         assert box.x0 >= 0 and box.x1 <= width, text
         assert box.y0 >= 0 and box.y1 <= height, text
+    placed += [("an image", axes.get_window_extent()) for axes in figure.axes if axes.images]
     for (one, first), (other, second) in itertools.combinations(placed, 2):
         both = Bbox.intersection(first, second)
         assert both is None or min(both.width, both.height) < 2, (one, other)
