@@ -6,12 +6,12 @@ two can be compared in result as well as in time.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from irene_model.encoder import BidirectionalBlock, JointBlock
 from irene_model.layout import TokenLayout
 from irene_model.model import IreneModel
 from irene_model.tensors import Batch
@@ -47,7 +47,7 @@ _INPUTS = (
 
 
 def _bidirectional(
-    block: BidirectionalBlock,
+    block: Any,
     image: Tensor,
     clinical: Tensor,
     present: tuple[Tensor | None, Tensor | None],
@@ -75,7 +75,7 @@ def _bidirectional(
     return image, clinical + _mlp(block.clinical_mlp, block.clinical_mlp_norm(clinical))
 
 
-def _joint(block: JointBlock, tokens: Tensor, present: Tensor | None) -> Tensor:
+def _joint(block: Any, tokens: Tensor, present: Tensor | None) -> Tensor:
     attention = block.attention
     x = block.attention_norm(tokens)
     H, p = attention.num_heads, attention.dropout.p if attention.training else 0.0
@@ -97,9 +97,9 @@ def _attended(q: Tensor, k: Tensor, v: Tensor, present: Tensor | None, dropout: 
     return mixed
 
 
-def _mlp(mlp: nn.Module, tokens: Tensor) -> Tensor:
-    inner = mlp.dropout(F.gelu(mlp.up(tokens)))  # type: ignore[operator]
-    output: Tensor = mlp.dropout(mlp.down(inner))  # type: ignore[operator]
+def _mlp(mlp: Any, tokens: Tensor) -> Tensor:
+    inner = mlp.dropout(F.gelu(mlp.up(tokens)))
+    output: Tensor = mlp.dropout(mlp.down(inner))
     return output
 
 
