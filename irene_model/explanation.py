@@ -87,12 +87,12 @@ def explain(
         moved = integrated_gradients(model, batch, label=chosen, steps=steps)
     return Explanation(
         layout=layout,
-        present=present[0],
-        probabilities=probabilities,
+        present=present[0].cpu(),
+        probabilities=probabilities.cpu(),
         label=chosen,
-        attention=read_by_head(rolled, present)[0],
-        clinical_reads=patches_read(rolled, layout)[0],
-        evidence=_on_tokens(moved, layout)[0],
+        attention=read_by_head(rolled, present)[0].cpu(),
+        clinical_reads=patches_read(rolled, layout)[0].cpu(),
+        evidence=_on_tokens(moved, layout)[0].cpu(),
         logit=float(moved.logit),
         baseline_logit=float(moved.baseline_logit),
     )

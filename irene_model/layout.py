@@ -62,11 +62,12 @@ class TokenLayout:
 
     def presence(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Which tokens a batch has, (B,S) bool; a mask that the batch lacks means everything."""
-        records = len(batch["pixel_values"])
+        pixels = batch["pixel_values"]
 
         def mask(name: str, *shape: int) -> Tensor:
             given = batch.get(name)
-            return torch.ones(records, *shape, dtype=torch.bool) if given is None else given.bool()
+            everything = pixels.new_ones(len(pixels), *shape, dtype=torch.bool)
+            return everything if given is None else given.bool()
 
         known = mask("demographics_mask", 2)  # age, then sex
         return torch.cat(

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
+from irene_model.explanation import TOLERATED_GAP
 from irene_model.panels import (
     ATTENTION_HEAT,
     EVIDENCE_HEAT,
@@ -72,7 +73,10 @@ def picture(reading: Reading, pixels: Pixels | None, *, title: str) -> Figure:
         _draw_readers(sheet, top["readers"], readers, pixels)
     _draw_complaint(sheet, top["words"], reading, lines)
     _draw_numbers(sheet, top["numbers"], reading, numbers)
-    sheet.write(textwrap.fill(_NOTE, 205), top["note"], size=8, color=FAINT, linespacing=1.4)
+    note = _NOTE
+    if reading.gap > TOLERATED_GAP:
+        note = f"The evidence is off by {reading.gap:.2f} in all: read it with care. {_NOTE}"
+    sheet.write(textwrap.fill(note, 205), top["note"], size=8, color=FAINT, linespacing=1.4)
     return sheet.figure
 
 

@@ -62,6 +62,7 @@ CASES: dict[str, dict[str, Any]] = {
     "long text": {"words": WORDS * 12 + (item(1, LONG), Item(name="unread"))},
     "many labs": {"labs": tuple(item(n, f"value no. {n} of so many", "1 mg/L") for n in range(92))},
     "many labels": {"probabilities": {"pneumonia": 1} | dict.fromkeys(MANY, 0.5)},
+    "a gap": {"gap": 0.2},
     "nothing said": {"words": (replace(WORDS[0], attention=0.0, evidence=0.0),), "labs": ()},
 }  # fmt: skip
 
@@ -125,6 +126,8 @@ def test_the_page_says_what_there_is_and_what_is_missing() -> None:
     ):
         assert expected in said, expected
     assert "This record has none." not in said
+    assert not any("off by" in text for text in said)
+    assert any("off by 0.20" in text for text in texts_of(page_of(replace(READING, gap=0.2))))
     assert (
         texts_of(page_of(replace(READING, **CASES["nothing"]))).count("This record has none.") == 3
     )
