@@ -2,9 +2,9 @@
 
 Both have the same weights, batch and dropout. A pass is what inference does (evaluation mode,
 without gradients) or what training does (forward and backward). Variants take turns, so that other
-work on the machine meets all alike; the median of the repetitions counts. The processor's own
-seconds are listed beside the clock's: on a busy machine they leave out the waiting. Peak memory is
-a fresh process's, one for each variant, less what it held before it built the model.
+work on the machine meets all alike; the fastest of the repetitions counts, as other work only ever
+adds. The processor's own seconds are listed beside the clock's: they leave out the waiting. Peak
+memory is a fresh process's, one for each variant, less what it held before it built the model.
 
 Utilisation is the model's floating point operations (of its matrix products, as the transcription
 makes them) a second, over those of one large square matrix product of the same type in the same
@@ -13,7 +13,6 @@ run: what of the device's practical best the model reaches.
 
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -179,14 +178,14 @@ def measure(
             if turn:  # the first one warms up
                 taken[each].append(seconds)
         squares.append(timed(square))
-    best = 2 * _SQUARE**3 / _median(squares[1:])
+    best = 2 * _SQUARE**3 / _fastest(squares[1:])
     figures: list[Figures] = [
         {
             "variant": variant,
             "work": passed,
-            "records_per_s": batch / statistics.median(s.clock for s in taken[variant, passed]),
-            "cpu_s": statistics.median(s.cpu for s in taken[variant, passed]),
-            "utilisation": work[passed] / _median(taken[variant, passed]) / best,
+            "records_per_s": batch / min(s.clock for s in taken[variant, passed]),
+            "cpu_s": min(s.cpu for s in taken[variant, passed]),
+            "utilisation": work[passed] / _fastest(taken[variant, passed]) / best,
             "peak_mib": peaks[variant, passed],
         }
         for variant, passed in both
@@ -200,10 +199,10 @@ def measure(
         out.write_text(json.dumps(document, indent=2) + "\n")
 
 
-def _median(seconds: list[Seconds]) -> float:
+def _fastest(seconds: list[Seconds]) -> float:
     """Of the device's own work: the processor's seconds, or a GPU's on the clock."""
     on_gpu = device().type == "cuda"
-    return statistics.median(s.clock if on_gpu else s.cpu for s in seconds)
+    return min(s.clock if on_gpu else s.cpu for s in seconds)
 
 
 @app.command(hidden=True)
@@ -243,7 +242,7 @@ def _show(figures: list[Figures], title: str) -> None:
         table.add_row(
             row["work"],
             row["variant"],
-            f"{row['records_per_s']:.1f}",
+            f"{row['records_per_s']:.2g}",
             f"{row['cpu_s']:.3f}",
             f"{row['cpu_s'] / beside['cpu_s']:.2f}",
             f"{row['utilisation']:.0%}",
