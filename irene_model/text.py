@@ -5,6 +5,8 @@ and English words, then single letters, so that every word has tokens. Lower-cas
 stripped, as BERT's uncased tokenizers do.
 """
 
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -54,3 +56,21 @@ def encode(texts: Sequence[str | None], *, max_tokens: int) -> tuple[torch.Tenso
         ids[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
         mask[row, : len(tokens)] = True
     return ids, mask
+
+
+def words(text: str, *, max_tokens: int) -> tuple[tuple[str, range], ...]:
+    """The words of `text` as they are written, each with the places of its tokens in `encode`.
+
+    A word is what stands between spaces, its punctuation with it. What lies beyond `max_tokens`
+    has an empty range; a word cut there has the tokens that are read.
+    """
+    found = list(re.finditer(r"\S+", text))
+    starts = [match.start() for match in found]
+    encoding = _tokenizer().encode(text)
+    owners = [bisect_right(starts, start) - 1 for start, _ in encoding.offsets[:max_tokens]]
+    ends = [bisect_right(owners, index) for index in range(len(found))]
+    begins = [0, *ends][: len(found)]
+    return tuple(
+        (match.group(), range(begin, end))
+        for match, begin, end in zip(found, begins, ends, strict=True)
+    )
