@@ -53,6 +53,7 @@ class IreneModel(PreTrainedModel):  # type: ignore[misc]
     base_model_prefix = "irene"
     main_input_name = "pixel_values"
     _supports_sdpa = True
+    ignored_entries: tuple[str, ...] = ()  # what `from_authors` found and did not need
 
     def __init__(self, config: IreneConfig) -> None:
         super().__init__(config)
@@ -124,8 +125,9 @@ class IreneModel(PreTrainedModel):  # type: ignore[misc]
     ) -> Self:
         """The authors' weights, in evaluation mode; other sizes are inferred from the shapes.
 
-        A missing or unknown entry, or one of a wrong shape, raises CheckpointError naming it.
-        The authors' `out_text` projections are never called and are left out.
+        Names may carry the prefix `module.`. A missing or unknown entry, or one of a wrong shape,
+        raises CheckpointError naming it. The authors' `out_text` projections are never called;
+        they are ignored, and the model's `ignored_entries` names them.
         """
         config = authors_config(
             state_dict,
@@ -134,7 +136,8 @@ class IreneModel(PreTrainedModel):  # type: ignore[misc]
             num_attention_heads=num_attention_heads,
         )
         model = cls(config)
-        model.load_state_dict(from_authors_state(state_dict, config, model.state_dict()))
+        loaded, model.ignored_entries = from_authors_state(state_dict, config, model.state_dict())
+        model.load_state_dict(loaded)
         model.eval()
         return model
 
