@@ -184,7 +184,8 @@ def any_sizes(draw: Any) -> Sizes:
     layers = draw(st.integers(1, 4))
     ranges = {
         "heads": (1, 4), "head_width": (1, 8), "mlp": (1, 20), "grid": (1, 3), "patch": (1, 4),
-        "channels": (1, 3), "text": (1, 9), "text_width": (1, 12), "labs": (1, 12), "labels": (1, 5),
+        "channels": (1, 3), "text": (1, 9), "text_width": (1, 12), "labs": (1, 12),
+        "labels": (1, 5),
     }  # fmt: skip
     sizes = {name: draw(st.integers(*bounds)) for name, bounds in ranges.items()}
     return {**sizes, "layers": layers, "bidirectional": draw(st.integers(0, layers))}
