@@ -1,9 +1,9 @@
 """A Vision Transformer's weights from disk, whichever of the two usual layouts they are in.
 
 Read are a folder of `transformers` (`config.json` and `model.safetensors` of a ViTModel or of a
-model with a head on one) and the `.npz` files of Google's original release (Dosovitskiy et al. 2021,
-"An image is worth 16x16 words"; Steiner et al. 2022). Both come out under the names that
-transformers writes to disk. Nothing is unpickled and nothing is fetched.
+model with a head on one) and the `.npz` files that Google released with the paper (Dosovitskiy et
+al. 2021, "An image is worth 16x16 words"). Both come out under the names that transformers writes
+to disk. Nothing is unpickled and nothing is fetched.
 """
 
 import json
@@ -26,13 +26,13 @@ PATCHES = "embeddings.patch_embeddings.projection"
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 # What transformers 5 calls its parameters in memory, and what it writes to disk as before.
 _IN_MEMORY = {
-    r"^layers\.": "encoder.layer.",
-    r"attention\.([qkv])_proj\.": lambda m: f"attention.attention.{_QKV[m[1]]}.",
-    r"attention\.o_proj\.": "attention.output.dense.",
-    r"mlp\.fc1\.": "intermediate.dense.",
-    r"mlp\.fc2\.": "output.dense.",
+    ".attention.q_proj.": ".attention.attention.query.",
+    ".attention.k_proj.": ".attention.attention.key.",
+    ".attention.v_proj.": ".attention.attention.value.",
+    ".attention.o_proj.": ".attention.output.dense.",
+    ".mlp.fc1.": ".intermediate.dense.",
+    ".mlp.fc2.": ".output.dense.",
 }
-_QKV = {"q": "query", "k": "key", "v": "value"}
 # Google's names to transformers'.
 _GOOGLE = {
     "embedding": PATCHES,
@@ -101,8 +101,9 @@ def _on_disk(name: str) -> str:
     """A parameter's name without the head's prefix, and as transformers writes it."""
     name = name.removeprefix("vit.")
     if name.startswith("layers."):
-        for pattern, replacement in _IN_MEMORY.items():
-            name = re.sub(pattern, replacement, name)  # type: ignore[arg-type]
+        name = f"encoder.layer.{name.removeprefix('layers.')}"
+        for ours, written in _IN_MEMORY.items():
+            name = name.replace(ours, written)
     return name
 
 

@@ -9,7 +9,7 @@ import torch
 from irene_model.config import PRESETS, IreneConfig
 from irene_model.model import IreneModel
 from irene_model.protocol import WIRE_DTYPE, Array, Arrays
-from irene_model.study import Study
+from irene_model.study import Study, TextEncoder
 from irene_model.text import vocabulary
 
 
@@ -23,11 +23,18 @@ def config_of(study: Study) -> IreneConfig:
         num_channels=study.image.channels,
         text_length=study.text.max_tokens,
         text_width=study.text.width,
-        vocab_size=len(vocabulary()),
+        vocab_size=_vocab_size(study.text.encoder),
         num_labs=len(study.labs),
         id2label=dict(enumerate(study.labels)),
         label2id={label: index for index, label in enumerate(study.labels)},
     )
+
+
+def _vocab_size(encoder: TextEncoder) -> int:
+    """Rows of the model's table of token vectors; 0 where a frozen encoder gives the vectors."""
+    if encoder.kind == "wordpiece":
+        return len(vocabulary())
+    return encoder.vocab_size or 0
 
 
 def new_model(study: Study, *, seed: int) -> IreneModel:
@@ -37,7 +44,7 @@ def new_model(study: Study, *, seed: int) -> IreneModel:
         model = IreneModel(config_of(study))
     prior = study.model.prior
     torch.nn.init.constant_(model.head.bias, math.log(prior / (1 - prior)))
-    if model.embeddings.text_tokens is not None:
+    if model.config.vocab_size:
         model.embeddings.text_tokens.requires_grad_(study.text.trainable)
     return model
 

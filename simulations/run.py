@@ -43,7 +43,9 @@ def start_run(
     check_scenario(scenario)
     joined = [(scenario.folder / path).resolve() for path in scenario.join]
     for path in joined:
-        Site.read(path).check_against(scenario.study)
+        site = Site.read(path)
+        site.check_against(scenario.study)
+        site.text_reader(scenario.study)
     folder = RunFolder.create(
         out,
         scenario.study,
