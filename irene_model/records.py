@@ -13,6 +13,7 @@ from typing import Literal
 Sex = Literal["female", "male"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+OLDEST_YEARS = 120.0  # an age beyond it is a mistake
 
 
 @dataclass(frozen=True, kw_only=True)

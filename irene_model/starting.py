@@ -1,24 +1,33 @@
-"""First weights that were learned elsewhere: a Vision Transformer's for the image.
+"""First weights that were learned elsewhere: a Vision Transformer's, a text encoder's vectors.
 
-Loaded are the projection of patches, the class token, the positions, the self-attention blocks and
-the image stream of the bidirectional ones, block by block, as the authors' own code does. The
-clinical stream of a bidirectional block starts fresh: a ViT has learned nothing about words and
-laboratory values. Only the output projection is common to both streams.
+Of a Vision Transformer are loaded the projection of patches, the class token, the positions, the
+self-attention blocks and the image stream of the bidirectional ones, block by block, as in the
+authors' own code. The clinical stream of a bidirectional block starts fresh: a ViT has learned nothing
+about words and laboratory values. Only the output projection is common to both streams.
 
-Only the server draws first weights, so only the coordinator needs the file.
+Of a text encoder whose tokenizer the study uses, its table of token vectors is loaded.
+
+Only the server makes first weights, so only the coordinator needs these files.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from irene_model.config import IreneConfig
-from irene_model.errors import CheckpointError
+from irene_model.errors import CheckpointError, ConfigError
 from irene_model.model import IreneModel
-from irene_model.vit import PATCHES, Vit
+from irene_model.study import Study
+from irene_model.text_encoder import sha256_of
+from irene_model.vit import PATCHES, Vit, read_tensors, read_vit
+from irene_model.weights import new_model
 
 # Ours to the ViT's, both without the layer. An entry covers a weight and a bias.
 _JOINT = {
@@ -41,6 +50,60 @@ _IMAGE_STREAM = {
     "image_mlp.up": "intermediate.dense",
     "image_mlp.down": "output.dense",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartingPoint:
+    """Where first weights come from; what is None starts fresh.
+
+    image: a ViT, a folder of transformers or Google's .npz. text: a BERT-family encoder's folder.
+    """
+
+    image: Path | None = None
+    text: Path | None = None
+
+    def model(self, study: Study, *, seed: int) -> tuple[IreneModel, dict[str, Any]]:
+        """The study's first model, and what a run's folder should say of its origin."""
+        model, origin = new_model(study, seed=seed), {}
+        if self.image is not None:
+            vit = read_vit(self.image)
+            unused = start_from_vit(model, vit)
+            origin["image"] = {"sha256": _sha256(vit.file), "unused": list(unused)}
+        if self.text is not None:
+            start_from_text(model, study, self.text)
+            origin["text"] = {"sha256": _sha256(self.text / "model.safetensors")}
+        return model, origin
+
+
+def start_from_text(model: IreneModel, study: Study, folder: Path) -> None:
+    """Put the token vectors of the encoder in `folder` into `model`'s table.
+
+    A study without such a table is a ConfigError; an encoder with another tokenizer than the
+    study's, or with a table of another shape, is a CheckpointError.
+    """
+    encoder = study.text.encoder
+    if encoder.kind != "tokenizer":
+        raise ConfigError(
+            f"a text encoder's token vectors fit a study with text.encoder.kind 'tokenizer'; this "
+            f"one has '{encoder.kind}'"
+        )
+    if sha256_of(folder, "tokenizer") != encoder.sha256:
+        raise CheckpointError(f"{folder / 'tokenizer.json'}: is not the study's tokenizer")
+    file = folder / "model.safetensors"
+    tables = [
+        tensor
+        for name, tensor in read_tensors(file).items()
+        if name.endswith("embeddings.word_embeddings.weight")
+    ]
+    own = model.embeddings.text_tokens.weight.data
+    if len(tables) != 1:
+        raise CheckpointError(f"{file}: has no single table of token vectors")
+    if tables[0].shape != own.shape:
+        raise CheckpointError(
+            f"{file}: its table of token vectors is {tuple(tables[0].shape)}; the study's "
+            f"text.encoder.vocab_size and text.width ask for {tuple(own.shape)}"
+        )
+    own.copy_(tables[0])
 
 
 def start_from_vit(model: IreneModel, vit: Vit) -> tuple[str, ...]:
@@ -101,6 +164,14 @@ def resize_positions(table: Tensor, side: int) -> Tensor:
     grid = table[1:].T.reshape(1, -1, old, old)
     resized = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
     return torch.cat([table[:1], resized.flatten(2)[0].T])
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        raise CheckpointError(f"{file}: can't be read") from None
 
 
 def _check_sizes(config: IreneConfig, vit: Vit) -> None:

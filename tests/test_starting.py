@@ -1,5 +1,6 @@
 """First weights from a Vision Transformer, against transformers' own encoder."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import ViTConfig, ViTForImageClassification, ViTModel
 
-from irene_model.errors import CheckpointError
+from irene_model.errors import CheckpointError, ConfigError
 from irene_model.model import IreneConfig, IreneModel
-from irene_model.starting import start_from_vit
+from irene_model.starting import StartingPoint, start_from_vit
+from irene_model.study import Study
 from irene_model.vit import Vit, read_vit
+from irene_model.weights import new_model, to_arrays
+from server.app import starting_point
+from server.runs import RunFolder
+from tests.hospital_folder import STUDY
+from tests.text_encoders import WORDS, text_of, write_tiny
 
 LAYERS, HEADS, D, MLP, PATCH, SIDE = 3, 2, 8, 12, 4, 12
 
@@ -293,3 +300,66 @@ def test_what_is_no_vit_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "other.npz", "is no ViT of Google's")
     np.savez(tmp_path / "objects.npz", weight=np.array([{}], dtype=object))
     refused(tmp_path / "objects.npz", "is damaged, or no")
+
+
+# --- a run's first weights -----------------------------------------------------------------------
+
+
+def study(**changes: Any) -> Study:
+    sizes = {
+        "hidden_size": D, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
+        "num_attention_heads": HEADS, "intermediate_size": MLP,
+    }  # fmt: skip
+    image = {"size": 8, "patch": PATCH}
+    return Study.model_validate({**STUDY, "model": sizes, "image": image, **changes})
+
+
+def test_a_run_starts_from_both_and_says_so(tmp_path: Path) -> None:
+    source, words = folder_of(vit(), tmp_path / "vit"), write_tiny(tmp_path / "words")
+    ours = study(text=text_of(words, "tokenizer"))
+    start = StartingPoint(image=source, text=words)
+    run = RunFolder.create(tmp_path / "run", ours, seed=0, start=start)
+    weights, fresh = run.load_checkpoint(0), to_arrays(new_model(ours, seed=0))
+    table = load_file(words / "model.safetensors")["embeddings.word_embeddings.weight"]
+    np.testing.assert_array_equal(weights["embeddings.text_tokens.weight"], table.numpy())
+    kernels = vit().embeddings.patch_embeddings.projection.weight.detach().sum(1, keepdim=True)
+    np.testing.assert_array_equal(weights["embeddings.patches.weight"], kernels.numpy())
+    np.testing.assert_array_equal(weights["head.bias"], fresh["head.bias"])
+    origin = json.loads((run.path / "run.json").read_text())["start"]
+    for kind, folder in (("image", source), ("text", words)):
+        content = (folder / "model.safetensors").read_bytes()
+        assert origin[kind]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert "layernorm.weight" in origin["image"]["unused"]
+    assert str(tmp_path) not in json.dumps(origin)
+
+
+def test_a_run_without_a_starting_point_says_that_too(tmp_path: Path) -> None:
+    assert RunFolder.create(tmp_path / "run", study(), seed=0).info["start"] == {}
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    source, words = folder_of(vit(hidden_size=12), tmp_path / "vit"), write_tiny(tmp_path / "words")
+    reads_words = text_of(words, "tokenizer")
+    narrow = {**reads_words, "width": 7}
+    other = {**reads_words, "encoder": {**reads_words["encoder"], "sha256": "0" * 64}}
+    for start, text, message in (
+        (StartingPoint(image=source), STUDY["text"], "hidden_size is 12"),
+        (StartingPoint(image=tmp_path / "nowhere"), STUDY["text"], "is missing"),
+        (StartingPoint(text=words), STUDY["text"], "this one has 'wordpiece'"),
+        (StartingPoint(text=words), text_of(words), "this one has 'frozen'"),
+        (StartingPoint(text=words), other, r"tokenizer\.json: is not the study's tokenizer"),
+        (StartingPoint(text=words), narrow, rf"is \({len(WORDS)}, 8\); the study's .* \(11, 7\)"),
+    ):
+        with pytest.raises((CheckpointError, ConfigError), match=message):
+            RunFolder.create(tmp_path / "run", study(text=text), seed=0, start=start)
+        assert not (tmp_path / "run").exists()
+    weights = {"bert.pooler.weight": torch.zeros(2)}
+    save_file(weights, words / "model.safetensors")
+    with pytest.raises(CheckpointError, match="no single table of token vectors"):
+        StartingPoint(text=words).model(study(text=reads_words), seed=0)
+
+
+def test_the_run_configuration_names_starting_points() -> None:
+    assert starting_point({"start-image": "", "start-text": ""}) == StartingPoint()
+    named = starting_point({"start-image": "vit.npz", "start-text": "words", "seed": 3})
+    assert named == StartingPoint(image=Path("vit.npz"), text=Path("words"))
