@@ -2,15 +2,14 @@
 
 Of a Vision Transformer are loaded the projection of patches, the class token, the positions, the
 self-attention blocks and the image stream of the bidirectional ones, block by block, as in the
-authors' own code. The clinical stream of a bidirectional block starts fresh: a ViT has learned nothing
-about words and laboratory values. Only the output projection is common to both streams.
+authors' own code. The clinical stream of a bidirectional block starts fresh: a ViT has learned
+nothing about words and laboratory values. Only the output projection is common to both streams.
 
 Of a text encoder whose tokenizer the study uses, its table of token vectors is loaded.
 
 Only the server makes first weights, so only the coordinator needs these files.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,10 +22,11 @@ from torch import Tensor
 
 from irene_model.config import IreneConfig
 from irene_model.errors import CheckpointError, ConfigError
+from irene_model.foreign import read_tensors, sha256_of_files
 from irene_model.model import IreneModel
 from irene_model.study import Study
 from irene_model.text_encoder import sha256_of
-from irene_model.vit import PATCHES, Vit, read_tensors, read_vit
+from irene_model.vit import PATCHES, Vit, read_vit
 from irene_model.weights import new_model
 
 # Ours to the ViT's, both without the layer. An entry covers a weight and a bias.
@@ -68,10 +68,10 @@ class StartingPoint:
         if self.image is not None:
             vit = read_vit(self.image)
             unused = start_from_vit(model, vit)
-            origin["image"] = {"sha256": _sha256(vit.file), "unused": list(unused)}
+            origin["image"] = {"sha256": sha256_of_files([vit.file]), "unused": list(unused)}
         if self.text is not None:
             start_from_text(model, study, self.text)
-            origin["text"] = {"sha256": _sha256(self.text / "model.safetensors")}
+            origin["text"] = {"sha256": sha256_of_files([self.text / "model.safetensors"])}
         return model, origin
 
 
@@ -164,14 +164,6 @@ def resize_positions(table: Tensor, side: int) -> Tensor:
     grid = table[1:].T.reshape(1, -1, old, old)
     resized = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
     return torch.cat([table[:1], resized.flatten(2)[0].T])
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError:
-        raise CheckpointError(f"{file}: can't be read") from None
 
 
 def _check_sizes(config: IreneConfig, vit: Vit) -> None:

@@ -10,7 +10,6 @@ precision halves the disk (T · E · 2 bytes a record), and its relative error o
 the noise of training.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,9 +17,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from irene_model.errors import ConfigError
+from irene_model.errors import CheckpointError, ConfigError
+from irene_model.foreign import read_json, sha256_of_files
 from irene_model.study import TextEncoder, TextShape
-from irene_model.vit import read_json
 
 FAMILY = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 _FILES = {
@@ -51,19 +50,14 @@ def find_folder(encoder: TextEncoder, folders: Mapping[str, Path]) -> Path:
 
 
 def sha256_of(folder: Path, kind: str) -> str:
-    """The sha256 of an encoder's files one after the other: `cat FILES | sha256sum` gives it."""
-    digest = hashlib.sha256()
-    for name in encoder_files(kind):
-        try:
-            with (folder / name).open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        except OSError:
-            raise ConfigError(
-                f"{folder / name}: text.encoder: is missing or can't be read; an encoder of the "
-                f"kind '{kind}' is a folder with {', '.join(encoder_files(kind))}"
-            ) from None
-    return digest.hexdigest()
+    """The sha256 of an encoder's files in the order of `encoder_files`."""
+    try:
+        return sha256_of_files([folder / name for name in encoder_files(kind)])
+    except CheckpointError as error:
+        raise ConfigError(
+            f"{error}; a text encoder of the kind '{kind}' is a folder with "
+            f"{', '.join(encoder_files(kind))}"
+        ) from None
 
 
 def open_tokenizer(folder: Path, shape: TextShape) -> Tokenizer:

@@ -6,21 +6,18 @@ al. 2021, "An image is worth 16x16 words"). Both come out under the names that t
 to disk. Nothing is unpickled and nothing is fetched.
 """
 
-import json
 import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from irene_model.errors import CheckpointError
+from irene_model.foreign import read_json, read_tensors
 
 PATCHES = "embeddings.patch_embeddings.projection"
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
@@ -167,30 +164,3 @@ def _from_google(name: str, tensor: Tensor) -> tuple[str, Tensor]:
     else:  # (in, out), or (D, H, D/H): to all heads
         tensor = tensor.flatten(1).T
     return f"{ours}.weight", tensor.contiguous()
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in `file`, which came with weights; else a CheckpointError."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError:
-        raise CheckpointError(f"{file}: is missing or can't be read") from None
-    except ValueError:
-        raise CheckpointError(f"{file}: is not valid JSON") from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{file}: holds no JSON object")
-    return content
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; else a CheckpointError that says how to make one."""
-    try:
-        tensors: dict[str, Tensor] = load_file(file)
-    except OSError:
-        raise CheckpointError(
-            f"{file}: is missing or can't be read; save the model anew with transformers' "
-            "save_pretrained, in one file"
-        ) from None
-    except SafetensorError:
-        raise CheckpointError(f"{file}: is damaged, or no safetensors file") from None
-    return tensors

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,27 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertForMaskedLM
+from transformers import BertForMaskedLM, ViTConfig, ViTModel
 
 from client.dataset import SiteDataset, open_dataset
 from client.participant import Participant
 from client.quality import inspect
+from client.site import Site
+from irene_model import Case, IreneModel, IreneProcessor
 from irene_model.errors import ConfigError
 from irene_model.protocol import EvaluateRequest, TrainRequest
 from irene_model.settings import dump
+from irene_model.starting import StartingPoint
 from irene_model.study import Study, TextShape
 from irene_model.text import TextReader
 from irene_model.text_encoder import FrozenEncoder, find_folder, sha256_of
 from irene_model.weights import config_of, new_model, to_arrays
+from simulations import cli
+from simulations.canaries import make_canaries, with_canaries
+from simulations.hospitals import write_hospitals
+from simulations.run import simulate, start_run
 from tests.hospital_folder import HospitalFolder
+from tests.small_scenario import small_scenario, write_scenario
 from tests.text_encoders import (
     MINILM,
     TINY_WIDTH,
@@ -80,9 +89,10 @@ def test_vectors_are_the_encoders_own_of_each_single_text(minilm: TextReader) ->
     assert mask.sum(dim=1).tolist()[1:4] == [7, 0, 0]
     assert mask[4].all()  # cut, and still closed
     assert minilm.tokens(TEXTS)[0][4, -1] == 102  # [SEP]
-    for row in (0, 1, 4):
-        expected = own_vectors(MINILM, TEXTS[row] or "", 20)
-        torch.testing.assert_close(vectors[row, mask[row]].float(), expected, **HALF)
+    rows = (0, 1, 4)
+    expected = own_vectors(MINILM, [TEXTS[row] or "" for row in rows], 20)
+    for row, own in zip(rows, expected, strict=True):
+        torch.testing.assert_close(vectors[row, mask[row]].float(), own, **HALF)
     assert not vectors[~mask].any()
 
 
@@ -165,13 +175,16 @@ def test_another_file_than_the_studys_is_refused(tiny: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"text\.encoder\.sha256: the files are not the study's"):
         TextReader.open(shape, {"enc": tiny})
     (tiny / name).unlink()
-    with pytest.raises(ConfigError, match=rf"{name}: text\.encoder: is missing"):
+    said = rf"{name}: is missing or .*; a text encoder of the kind 'frozen' is a folder with config"
+    with pytest.raises(ConfigError, match=said):
         TextReader.open(shape, {"enc": tiny})
 
 
 def test_the_hubs_cache_is_read_and_never_filled(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *name, **_: calls.append(name))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     encoder = shape_of(tiny).encoder.model_copy(update={"name": "someone/tiny"})
     with pytest.raises(ConfigError, match=r"'someone/tiny' is neither in `encoders` of site\.yaml"):
@@ -182,6 +195,7 @@ def test_the_hubs_cache_is_read_and_never_filled(
     (downloaded / "refs" / "main").write_text(commit)
     shutil.copytree(tiny, downloaded / "snapshots" / commit)
     assert find_folder(encoder, {}) == downloaded / "snapshots" / commit
+    assert not calls
 
 
 @pytest.mark.parametrize(
@@ -221,9 +235,8 @@ def test_what_is_no_whole_encoder_is_refused(tiny: Path, tmp_path: Path) -> None
 def test_a_model_with_another_head_is_an_encoder_too(tmp_path: Path) -> None:
     folder = write_tiny(tmp_path / "mlm", kind=BertForMaskedLM)
     vectors, mask = encoded(open_text(folder), ["cough and fever"])
-    torch.testing.assert_close(
-        vectors[0, mask[0]].float(), own_vectors(folder, "cough and fever", 6), **HALF
-    )
+    (own,) = own_vectors(folder, ["cough and fever"], 6)
+    torch.testing.assert_close(vectors[0, mask[0]].float(), own, **HALF)
 
 
 def test_a_table_smaller_than_the_tokenizer_is_refused(tiny: Path) -> None:
@@ -273,7 +286,7 @@ def test_more_texts_than_are_encoded_at_once(
 
 def test_a_site_without_the_encoder_says_so_before_it_joins(with_encoder: HospitalFolder) -> None:
     with_encoder.configure("encoders", {"enc": "elsewhere"})
-    with pytest.raises(ConfigError, match=r"elsewhere/config\.json: text\.encoder: is missing"):
+    with pytest.raises(ConfigError, match=r"elsewhere/config\.json: is missing"):
         inspect(with_encoder.site, with_encoder.study)
 
 
@@ -283,6 +296,96 @@ def test_another_encoder_is_another_cache(with_encoder: HospitalFolder, tmp_path
     with_encoder.configure("text", text_of(other), "study.yaml")
     with_encoder.configure("encoders", {"enc": str(other)})
     assert not np.array_equal(np.array(dataset_of(with_encoder).text), before)
+
+
+def test_canaries_join_with_vectors_of_their_own(with_encoder: HospitalFolder) -> None:
+    dataset = dataset_of(with_encoder)
+    canaries = make_canaries(dataset, 4, np.random.default_rng(0))
+    members = with_canaries(dataset, canaries, np.array([True, False, True, True]))
+    batch = members.batch(np.arange(19, 23))
+    assert batch.keys() == canaries.keys()
+    assert torch.equal(batch["text_embeddings"][1:], canaries["text_embeddings"][[0, 2, 3]])
+    assert torch.equal(
+        batch["text_embeddings"][0], dataset.batch(np.array([19]))["text_embeddings"][0]
+    )
+
+
+# --- in a simulation ------------------------------------------------------------------------------
+
+
+def test_simulated_sites_know_where_the_encoder_is(tiny: Path, tmp_path: Path) -> None:
+    study = f"study.text={json.dumps(text_of(tiny))}"
+    lost = small_scenario(tmp_path, study, "encoders={enc: nowhere}")
+    with pytest.raises(ConfigError, match=r"nowhere/config\.json: is missing"):
+        write_hospitals(lost, tmp_path / "out", seed=0)
+    assert not (tmp_path / "out").exists()
+    found = small_scenario(tmp_path, study, "encoders={enc: tiny}", "cohort.patients=20")
+    for path in write_hospitals(found, tmp_path / "out", seed=0):
+        assert Site.read(path).encoders == {"enc": tiny.resolve()}
+    assert open_dataset(Site.read(path), found.study).text is not None
+
+
+def run_cli(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["irene-sim", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scenario.yaml", "--start-image", "nowhere"], "nowhere: is missing"),
+        (["--resume", "--start-text", "tiny"], "--resume goes on as the run began"),
+    ],
+)
+def test_a_wrong_starting_point_is_one_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    write_scenario(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(monkeypatch, "run", *arguments, "--out", "run") == 2
+    assert said in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
+@pytest.mark.slow
+def test_a_federation_on_a_real_encoder_that_starts_from_a_vit(tmp_path: Path) -> None:
+    """Two sites, a ViT's first weights, MiniLM's vectors; inference from the last checkpoint."""
+    vit = ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+        image_size=32, patch_size=8,
+    )  # fmt: skip
+    ViTModel(vit).save_pretrained(tmp_path / "vit")
+    text = {**text_of(MINILM), "width": 384, "max_tokens": 24}
+    scenario = small_scenario(
+        tmp_path / "scenario",
+        f"study.text={json.dumps(text)}",
+        f"encoders={{enc: {MINILM}}}",
+        "cohort.patients=40",
+        "cohort.sites=[{name: north}, {name: south}]",
+        "federation.rounds=2",
+    )
+    start = StartingPoint(image=tmp_path / "vit")
+    folder = start_run(scenario, tmp_path / "run", seed=0, start=start)
+    simulate(folder)
+    for line in folder.rounds():
+        assert {name: site["outcome"] for name, site in line["sites"].items()} == {
+            "north": "updated",
+            "south": "updated",
+        }
+    assert len(list(folder.path.glob("hospitals/*/.irene/cache/*/text.npy"))) == 2
+    first, last = folder.load_checkpoint(0), folder.load_checkpoint(2)
+    assert "embeddings.text_tokens.weight" not in last
+    assert not np.array_equal(first["embeddings.text.weight"], last["embeddings.text.weight"])
+    model = IreneModel.from_pretrained(folder.checkpoint(2)).eval()
+    processor = IreneProcessor.from_pretrained(folder.checkpoint(2), encoders={"enc": MINILM})
+    (row,) = processor.by_label(model(**processor([Case(text="cough and fever")])).logits)
+    assert row.keys() == set(scenario.study.labels) and all(0 < p < 1 for p in row.values())
 
 
 SMALL = {

@@ -1,5 +1,6 @@
 """Text encoders for tests: a real one from a package, and tiny random ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,11 @@ def shape_of(folder: Path, kind: str = "frozen", **changes: Any) -> TextShape:
 
 
 @torch.no_grad()
-def own_vectors(folder: Path, text: str, max_tokens: int) -> torch.Tensor:
-    """The encoder's output on one text, by way of transformers alone."""
+def own_vectors(folder: Path, texts: Sequence[str], max_tokens: int) -> list[torch.Tensor]:
+    """The encoder's output on single texts, by way of transformers alone."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length=max_tokens)
-    ids = torch.tensor([tokenizer.encode(text).ids])
     model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    vectors: torch.Tensor = model(input_ids=ids).last_hidden_state[0]
-    return vectors
+    ids = [torch.tensor([tokenizer.encode(text).ids]) for text in texts]
+    return [model(input_ids=one).last_hidden_state[0] for one in ids]
