@@ -110,7 +110,7 @@ def start_from_vit(model: IreneModel, vit: Vit) -> tuple[str, ...]:
     """Put the weights of `vit` into `model`; returns the names in it that were not used.
 
     A model with fewer blocks takes the first ones, and not the final norm, which belongs to the
-    output of all. A ViT of another width, patch, number of heads or with fewer blocks is a
+    output of all. A ViT of another width, patch, number of heads, norm or with fewer blocks is a
     CheckpointError that names what differs; so is a missing entry, or one of a wrong shape.
     """
     _check_sizes(model.config, vit)
@@ -176,6 +176,7 @@ def _check_sizes(config: IreneConfig, vit: Vit) -> None:
         ("patch_size", patches.shape[-1], config.patch_size),
         ("num_attention_heads", vit.num_heads, config.num_attention_heads),
         ("intermediate_size", mlp.shape[0], config.intermediate_size),
+        ("layer_norm_eps", vit.layer_norm_eps, config.layer_norm_eps),
     ):
         if theirs != ours:
             raise CheckpointError(

@@ -120,6 +120,7 @@ class ModelShape(Settings):
     intermediate_size: int | None = Field(default=None, ge=8)
     hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
+    layer_norm_eps: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Training(Settings):

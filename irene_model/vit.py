@@ -47,6 +47,7 @@ _GOOGLE_LAYER = {
     "MlpBlock_3/Dense_0": "intermediate.dense",
     "MlpBlock_3/Dense_1": "output.dense",
 }
+_GOOGLE_EPS = 1e-6  # Flax's default, which the original code leaves as it is
 _GOOGLE_QUERY = "Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel"
 
 
@@ -54,13 +55,15 @@ _GOOGLE_QUERY = "Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query
 class Vit:
     """Weights by the names that transformers writes, for pixels in [-1, 1].
 
-    place: what an error calls it. file: the file that holds the weights.
+    place: what an error calls it. file: the file that holds the weights. layer_norm_eps: what its
+    norms add to a variance; Google's add 1e-6, files of transformers mostly 1e-12.
     """
 
     place: Path
     file: Path
     weights: Mapping[str, Tensor]
     num_heads: int
+    layer_norm_eps: float
 
     @property
     def num_layers(self) -> int:
@@ -91,7 +94,13 @@ def _read_folder(folder: Path) -> Vit:
         raise CheckpointError(f"{folder / 'config.json'}: num_attention_heads is no whole number")
     file = folder / "model.safetensors"
     weights = {_on_disk(name): tensor for name, tensor in read_tensors(file).items()}
-    return Vit(place=folder, file=file, weights=_for_our_pixels(weights, folder), num_heads=heads)
+    return Vit(
+        place=folder,
+        file=file,
+        weights=_for_our_pixels(weights, folder),
+        num_heads=heads,
+        layer_norm_eps=config.get("layer_norm_eps", 1e-12),  # transformers' default
+    )
 
 
 def _on_disk(name: str) -> str:
@@ -141,7 +150,13 @@ def _read_npz(file: Path) -> Vit:
     if query is None or query.ndim != 3:
         raise CheckpointError(f"{file}: is no ViT of Google's: it has no {_GOOGLE_QUERY} (D,H,D/H)")
     weights = dict(_from_google(name, tensor) for name, tensor in tensors.items())
-    return Vit(place=file, file=file, weights=weights, num_heads=query.shape[1])
+    return Vit(
+        place=file,
+        file=file,
+        weights=weights,
+        num_heads=query.shape[1],
+        layer_norm_eps=_GOOGLE_EPS,
+    )
 
 
 def _from_google(name: str, tensor: Tensor) -> tuple[str, Tensor]:

@@ -255,7 +255,7 @@ def _write_vit(folder: Path) -> Path:
     """A random ViT of the sizes of the smoke scenario's model."""
     config = ViTConfig(
         hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
-        image_size=32, patch_size=16,
+        image_size=32, patch_size=16, layer_norm_eps=1e-6,
     )  # fmt: skip
     ViTModel(config).save_pretrained(folder)
     return folder

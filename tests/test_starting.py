@@ -17,7 +17,7 @@ from irene_model.model import IreneConfig, IreneModel
 from irene_model.starting import StartingPoint, start_from_vit
 from irene_model.study import Study
 from irene_model.vit import Vit, read_vit
-from irene_model.weights import new_model, to_arrays
+from irene_model.weights import config_of, new_model, to_arrays
 from server.app import starting_point
 from server.runs import RunFolder
 from tests.hospital_folder import STUDY
@@ -151,6 +151,21 @@ def test_the_image_stream_is_the_vits_own(tmp_path: Path, bidirectional: int, la
     assert_close(image_tokens(model, pixels(3)), own_tokens(theirs, pixels(3)))
 
 
+@pytest.mark.parametrize("eps", [1e-12, 1e-3])
+def test_the_norms_are_those_of_the_vit(tmp_path: Path, eps: float) -> None:
+    source = vit(layer_norm_eps=eps)
+    with torch.no_grad():
+        for parameter in source.embeddings.parameters():
+            parameter.mul_(0.003)  # as small as what a norm adds: it counts
+    folder_of(source, tmp_path)
+    run = {"layer_norm_eps": eps}
+    sizes = config_of(study(model={**study().model.model_dump(exclude_none=True), **run}))
+    assert sizes.layer_norm_eps == eps
+    model = irene(**run)
+    start_from_vit(model, read_vit(tmp_path))
+    assert_close(image_tokens(model, pixels(3)), own_tokens(source, pixels(3)))
+
+
 def test_both_layouts_read_alike(tmp_path: Path) -> None:
     theirs = vit()
     folder = read_vit(folder_of(theirs, tmp_path / "vit"))
@@ -240,6 +255,7 @@ def test_what_is_not_the_images_stays_fresh(tmp_path: Path) -> None:
         ({"intermediate_size": 16}, "intermediate_size is 12"),
         ({"num_attention_heads": 4}, "num_attention_heads is 2"),
         ({"patch_size": 6}, "patch_size is 4"),
+        ({"layer_norm_eps": 1e-12}, "layer_norm_eps is 1e-06 and the study's model has 1e-12"),
         ({"num_hidden_layers": 4}, "num_hidden_layers to 3 or less"),
     ],
 )
@@ -262,7 +278,9 @@ def test_every_entry_is_needed_and_checked(tmp_path: Path) -> None:
             lacking | {name: torch.cat([tensor, tensor], dim=-1)},
             lacking | {name: tensor * torch.nan},
         ):
-            source = Vit(place=tmp_path, file=tmp_path, weights=spoilt, num_heads=HEADS)
+            source = Vit(
+                place=tmp_path, file=tmp_path, weights=spoilt, num_heads=HEADS, layer_norm_eps=1e-6
+            )
             with pytest.raises(CheckpointError, match=rf"{name}|patch_size|_size is"):
                 start_from_vit(irene(), source)
 

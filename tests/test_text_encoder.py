@@ -358,7 +358,7 @@ def test_a_federation_on_a_real_encoder_that_starts_from_a_vit(tmp_path: Path) -
     """Two sites, a ViT's first weights, MiniLM's vectors; inference from the last checkpoint."""
     vit = ViTConfig(
         hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
-        image_size=32, patch_size=8,
+        image_size=32, patch_size=8, layer_norm_eps=1e-6,
     )  # fmt: skip
     ViTModel(vit).save_pretrained(tmp_path / "vit")
     text = {**text_of(MINILM), "width": 384, "max_tokens": 24}
