@@ -369,6 +369,7 @@ def test_a_federation_on_a_real_encoder_that_starts_from_a_vit(tmp_path: Path) -
         "cohort.patients=40",
         "cohort.sites=[{name: north}, {name: south}]",
         "federation.rounds=2",
+        "federation.round_deadline_s=300",
     )
     start = StartingPoint(image=tmp_path / "vit")
     folder = start_run(scenario, tmp_path / "run", seed=0, start=start)
