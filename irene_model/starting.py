@@ -118,6 +118,11 @@ def start_from_vit(model: IreneModel, vit: Vit) -> tuple[str, ...]:
     values: dict[str, Tensor] = {}
     used: set[str] = set()
     for name, theirs in _names(model.config, vit):
+        if name not in own:
+            raise CheckpointError(
+                f"{vit.place}: the study's model has no {name}; a ViT starts a model with IRENE's "
+                "image embedding and encoder"
+            )
         value = _entry(vit, theirs)
         if theirs == f"{PATCHES}.weight":
             value = for_channels(value, model.config.num_channels)

@@ -269,6 +269,13 @@ def test_a_vit_of_another_size_is_refused(
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+def test_a_model_without_the_images_side_is_refused(tmp_path: Path) -> None:
+    model = irene()
+    del model.embeddings.patches
+    with pytest.raises(CheckpointError, match=r"the study's model has no embeddings\.patches"):
+        start_from_vit(model, read_vit(folder_of(vit(), tmp_path)))
+
+
 def test_every_entry_is_needed_and_checked(tmp_path: Path) -> None:
     whole = read_vit(folder_of(vit(), tmp_path))
     for name, tensor in whole.weights.items():
