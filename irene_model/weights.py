@@ -15,7 +15,7 @@ from irene_model.errors import CheckpointError
 from irene_model.model import DiagnosticModel, IreneModel
 from irene_model.protocol import WIRE_DTYPE, Array, Arrays
 from irene_model.sizes import model_of, sized
-from irene_model.study import LowRank, Study
+from irene_model.study import LowRank, Study, TextEncoder
 from irene_model.subsets import choose_trained
 from irene_model.text import vocabulary
 
@@ -38,12 +38,19 @@ def config_of(study: Study) -> IreneConfig:
         num_channels=study.image.channels,
         text_length=study.text.max_tokens,
         text_width=study.text.width,
-        vocab_size=len(vocabulary()),
+        vocab_size=_vocab_size(study.text.encoder),
         num_labs=len(study.labs),
         id2label=dict(enumerate(study.labels)),
         label2id={label: index for index, label in enumerate(study.labels)},
     )
     return sized(irene, study.model.method, prior=study.model.prior)
+
+
+def _vocab_size(encoder: TextEncoder) -> int:
+    """Rows of the model's table of token vectors; 0 where a frozen encoder gives the vectors."""
+    if encoder.kind == "wordpiece":
+        return len(vocabulary())
+    return encoder.vocab_size or 0
 
 
 def new_model(study: Study, *, seed: int) -> DiagnosticModel:

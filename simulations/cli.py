@@ -39,8 +39,17 @@ def run(
     scenario: Annotated[
         Path | None, typer.Argument(help="A scenario file; not needed with --resume.")
     ] = None,
+    *,
     seed: Seed = 0,
     set_: Settings = None,
+    start_image: Annotated[
+        Path | None,
+        typer.Option(help="A ViT with first weights: a folder of transformers or an .npz file."),
+    ] = None,
+    start_text: Annotated[
+        Path | None,
+        typer.Option(help="A BERT-family encoder's folder with first vectors of tokens."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out from its last round.")
     ] = False,
@@ -50,6 +59,7 @@ def run(
     Example: `irene-sim run simulations/scenarios/demo.yaml --out runs/a --set privacy.epsilon=4`
     """
     from irene_model.errors import ConfigError
+    from irene_model.starting import StartingPoint
     from server.runs import RunFolder
     from simulations.progress import RunProgress
     from simulations.run import simulate, start_run
@@ -57,14 +67,15 @@ def run(
 
     with RunProgress() as progress:
         if resume:
-            if scenario is not None or set_:
+            if scenario is not None or set_ or start_image or start_text:
                 raise ConfigError("--resume goes on as the run began: give only --out with it")
             folder = RunFolder.resume(out)
         elif scenario is None:
             raise ConfigError("name a scenario, as simulations/scenarios/demo.yaml")
         else:
             chosen = Scenario.read(scenario, set_ or [])
-            folder = start_run(chosen, out, seed=seed, progress=progress.hospitals)
+            start = StartingPoint(image=start_image, text=start_text)
+            folder = start_run(chosen, out, seed=seed, start=start, progress=progress.hospitals)
         progress.start_rounds(folder)
         report = simulate(folder, observe=progress.round)
     progress.summary(folder, json.loads((folder.path / "results.json").read_text()), report)

@@ -16,6 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from client.site import Site
+from irene_model.starting import StartingPoint
 from server.app import execute
 from server.rounds import Observer
 from server.runs import RunFolder
@@ -33,21 +34,29 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def start_run(
-    scenario: Scenario, out: Path, *, seed: int, progress: Progress | None = None
+    scenario: Scenario,
+    out: Path,
+    *,
+    seed: int,
+    start: StartingPoint | None = None,
+    progress: Progress | None = None,
 ) -> RunFolder:
     """Write the hospitals of `scenario` and a run folder around them.
 
-    `out` must be new or empty; the hospitals are under `out/hospitals`. A mistake in the scenario
-    is a ConfigError before anything is written.
+    First weights come from `start`, else from `seed`. `out` must be new or empty; the hospitals are
+    under `out/hospitals`. A mistake in the scenario is a ConfigError before anything is written.
     """
     check_scenario(scenario)
     joined = [(scenario.folder / path).resolve() for path in scenario.join]
     for path in joined:
-        Site.read(path).check_against(scenario.study)
+        site = Site.read(path)
+        site.check_against(scenario.study)
+        site.text_reader(scenario.study)
     folder = RunFolder.create(
         out,
         scenario.study,
         seed=seed,
+        start=start,
         reproducible_noise=True,
         synthetic=not scenario.join,
         parallel_sites=scenario.parallel_sites,

@@ -10,6 +10,7 @@
         - {name: north, share: 4}
         - {name: south, share: 2, lacks: [text], lacks_labels: [tuberculosis]}
     join: [hannover/site.yaml]      # further sites with files of their own
+    encoders: {bio-bert: bio-bert}  # the folder of the study's text encoder, if it has one
     parallel_sites: 2               # how many train at once
     compare:                        # what `irene-sim compare` crosses, unless its options say else
       arms: [central, local]
@@ -99,6 +100,7 @@ class Scenario(Settings):
     study: Study
     cohort: Cohort
     join: tuple[Path, ...] = ()
+    encoders: dict[str, Path] = Field(default_factory=dict)
     parallel_sites: int = Field(default=2, ge=1)
     compare: Comparison = Comparison()
     folder: Path = Field(default=Path(), exclude=True)
@@ -113,6 +115,11 @@ class Scenario(Settings):
         if "folder" in document:
             raise ConfigError(f"{path}: folder: unknown key")
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
+
+    @property
+    def encoder_folders(self) -> dict[str, Path]:
+        """`encoders`, seen from the folder of the scenario's file."""
+        return {name: (self.folder / path).resolve() for name, path in self.encoders.items()}
 
 
 def _full_key(assignment: str) -> str:
