@@ -37,14 +37,18 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
     """Read all files as training would and report what is there, before joining.
 
     Nothing is sent and nothing is written. The first thing that can't be read is named with its
-    file and line, never with its content: exit code 2. Warnings are doubts: exit code 0.
+    file and line, never with its content: exit code 2. A study beyond the limits in site.yaml is
+    refused after the report: exit code 2. Warnings are doubts: exit code 0.
 
     Example: `irene-client check site.yaml --study study.yaml --json > report.json`
     """
     import json
 
+    from client.limits import check_study
+    from client.plan import declared_size, permitted_plan
     from client.quality import inspect
     from client.site import Site
+    from irene_model.errors import ConfigError, LimitExceeded
     from irene_model.study import Study
 
     site, study = Site.read(site_file), Study.read(study_file)
@@ -54,6 +58,13 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
         typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
         _show(report)
+    try:
+        check_study(site.limits, study)
+        declared = declared_size(site, report.splits["train"].patients)
+        if declared:
+            permitted_plan(site, study, declared, 1)
+    except LimitExceeded as error:
+        raise ConfigError(f"{site_file}: {error}") from None
 
 
 def _picture(path: Path | None) -> Path | None:

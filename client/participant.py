@@ -12,7 +12,8 @@ from pathlib import Path
 from client.dataset import SiteDataset, open_dataset
 from client.evaluation import Evaluated, evaluate, evaluate_privately
 from client.ledger import Ledger
-from client.plan import declared_patients, plan_round
+from client.limits import check_study
+from client.plan import declared_patients, permitted_plan
 from client.randomness import Randomness, noise_of_evaluation
 from client.site import Site
 from client.training import pick_device, train_round
@@ -22,6 +23,7 @@ from irene_model.errors import (
     ConfigError,
     DataError,
     IreneError,
+    LimitExceeded,
     MetricsWithheld,
     ProtocolError,
 )
@@ -58,10 +60,17 @@ class Participant:
     def hello(self, request: HelloRequest) -> HelloReply:
         """Say who is here, and whether the study can be served."""
         try:
-            dataset = self._dataset(read_study(request.study))
+            study = read_study(request.study)
+            dataset = self._dataset(study)
+            present = len(dataset.patients["train"]) > 0
+            if present:
+                permitted_plan(self.site, study, declared_patients(self.site, dataset), 1)
         except Exception as error:
-            return HelloReply(site=self.site.site, outcome="failed", reason=_reason(error))
-        present = len(dataset.patients["train"]) > 0
+            return HelloReply(
+                site=self.site.site,
+                outcome="declined" if isinstance(error, LimitExceeded) else "failed",
+                reason=_reason(error),
+            )
         return HelloReply(
             site=self.site.site,
             outcome="ready" if present else "declined",
@@ -150,7 +159,8 @@ class Participant:
     def _train(self, request: TrainRequest, started: float) -> TrainReply:
         study = read_study(request.study)
         dataset = self._dataset(study)
-        plan = plan_round(study, declared_patients(self.site, dataset), request.round)
+        declared = declared_patients(self.site, dataset)
+        plan = permitted_plan(self.site, study, declared, request.round)
         ledger = Ledger.of(self.site)
         if self.simulation_seed is None:
             randomness = Randomness.of_the_operating_system()
@@ -196,6 +206,7 @@ class Participant:
         return sum(reservation.split == "train" for reservation in charged)
 
     def _dataset(self, study: Study) -> SiteDataset:
+        check_study(self.site.limits, study)  # before any file is opened
         return open_dataset(self.site, study)
 
 

@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from client.limits import Limits
 from irene_model.errors import ConfigError
 from irene_model.records import SPLITS, Split
 from irene_model.settings import Settings, parse, read_mapping
@@ -200,7 +201,8 @@ class Site(Settings):
     it the count of training patients is declared, rounded to two significant digits and never
     finer than tens.
 
-    `budget: none` must be written out to allow training without privacy.
+    `budget: none` must be written out to allow training without privacy. `limits` bound what a
+    single study may ask for.
 
     `metrics`: what may leave of held-out patients' scores. `private` sends histograms with noise
     that is charged to the budget, and declines a study that asks for them without; `exact` sends
@@ -220,6 +222,7 @@ class Site(Settings):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     memory: Memory = Memory()
     budget: Budget | Literal["none"]
+    limits: Limits = Limits()
     declared_patients: int | None = Field(default=None, ge=1)
     metrics: Metrics = "private"
     minimum_group: int = Field(default=10, ge=1)

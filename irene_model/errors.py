@@ -12,6 +12,7 @@
     │   ├── MetricsWithheld    the site does not send the metrics that were asked for
     │   └── LedgerError        the ledger can't be read, written or trusted
     └── ProtocolError          a message of the other side breaks the contract
+        └── LimitExceeded      its study asks for more than the site's limits allow
 
 A message names file, row, field, the kind of the value, the bound and the remedy. It never holds
 a patient's value, so it may be shown, logged and sent.
@@ -56,3 +57,7 @@ class LedgerError(PrivacyError):
 
 class ProtocolError(IreneError):
     """A message, or an update in it, is not what the study's contract says."""
+
+
+class LimitExceeded(ProtocolError):  # noqa: N818  # a decision, no error
+    """The study goes beyond a limit in site.yaml; nothing was read, charged or trained for it."""
