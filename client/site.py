@@ -188,7 +188,7 @@ class Memory(Settings):
 
     The result is the same but for rounding, and for which units dropout draws.
     `micro_batch` patients are held at a time. With `gradient_checkpointing` the inputs of each
-    block are kept and the rest is computed again: about a third more time.
+    block are kept and the rest is computed again: 1.4 times the time.
     """
 
     micro_batch: int = Field(default=128, ge=1)
