@@ -171,6 +171,51 @@ def _show_plan(ahead: "Forecast", plot: Path | None, as_json: bool) -> None:
         show_forecast(ahead, Console())
 
 
+@app.command()
+def look(
+    *,
+    site_file: SiteFile,
+    study_file: StudyFile,
+    model: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="A model, as a run's checkpoints/round-0072.")
+    ],
+    record: Annotated[str, typer.Option(metavar="ID", help="The record, by its id.")],
+    label: Annotated[
+        str | None, typer.Option(help="Ask what spoke for it; else for the most probable.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="PICTURE.png", help="Draw it; .png, .pdf or .svg.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look into a model's answer for one record: what it read, and what spoke for a label.
+
+    Reads the site's tables and one radiograph; nothing is sent. The picture and the JSON hold a
+    patient's data: keep them in the house.
+
+    Example: `irene-client look site.yaml --study study.yaml --model run/checkpoints/round-0072
+    --record R0815 --out R0815.png`
+    """
+    import json
+
+    from client.look import check_out, save
+    from client.look import look as look_into
+    from client.site import Site
+    from irene_model.errors import ConfigError
+    from irene_model.study import Study
+
+    if out is None and not as_json:
+        raise ConfigError("say what to make: --out PICTURE.png, --json, or both")
+    if out is not None:
+        check_out(out)
+    seen = look_into(Site.read(site_file), Study.read(study_file), model, record, label)
+    if out is not None:
+        save(seen, out)
+        typer.echo(f"{out}: holds a patient's data; only you can read it, keep it so", err=True)
+    if as_json:
+        typer.echo(json.dumps(seen.reading.as_json(), indent=2, ensure_ascii=False))
+
+
 def _declared(site: "Site", study: "Study") -> int:
     """The declared size; the files are read only where site.yaml does not declare one."""
     from client.dataset import open_dataset

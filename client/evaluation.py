@@ -21,7 +21,8 @@ from client.dataset import SiteDataset
 from client.ledger import Ledger
 from client.noise import NoiseSource
 from client.training import autocast, pack, to_device, unpack
-from irene_model.metrics import coarsen, score_histograms
+from irene_model.coarse import coarsen
+from irene_model.metrics import score_histograms
 from irene_model.privacy import Mechanism
 from irene_model.protocol import (
     LABEL_ABSENT,

@@ -46,8 +46,6 @@ def train_round(
     model = new_model(dataset.study, seed=0)
     check_update(weights, to_arrays(model))  # a malformed message must not cost budget
     load_arrays(model, weights)
-    if memory.gradient_checkpointing:
-        model.activation_checkpointing_enable()
     ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
         run=run,
@@ -58,6 +56,29 @@ def train_round(
     )
     if reservation.released:
         return unpack(ledger.outbox(reservation))
+    update = local_update(
+        model, dataset=dataset, plan=plan, randomness=randomness, device=device, memory=memory
+    )
+    return unpack(ledger.release(reservation, pack(update)))
+
+
+def local_update(
+    model: DiagnosticModel,
+    *,
+    dataset: SiteDataset,
+    plan: Plan,
+    randomness: Randomness,
+    device: torch.device,
+    memory: Memory = _AMPLE,
+) -> Arrays:
+    """Train `model` by one round's steps and give the change of what is trained, unaccounted.
+
+    At a hospital only `train_round` may call this. Comparisons call it for training that is no
+    federation: nothing leaves anywhere then.
+    """
+    before = to_arrays(model)
+    if memory.gradient_checkpointing:
+        model.activation_checkpointing_enable()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Dropout takes no generator but the global one.
         torch.manual_seed(int(randomness.dropout.integers(2**63)))
@@ -70,8 +91,7 @@ def train_round(
             micro_batch=memory.micro_batch,
         )
     trained = to_arrays(model)
-    update = {name: trained[name] - weights[name] for name in trained_names(model)}
-    return unpack(ledger.release(reservation, pack(update)))
+    return {name: trained[name] - before[name] for name in trained_names(model)}
 
 
 def _train(

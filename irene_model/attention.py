@@ -56,19 +56,29 @@ def attend(
         allowed = (keys | ~any_key)[:, None]  # (B, 1, 1 or N, M)
         any_key = any_key[:, None]
     weights = None
-    if with_map:
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])  # (B, H, N, M)
+    if with_map or _products_are_faster(q, dropout):
+        scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)  # (B, H, N, M)
         if allowed is not None:
             scores = scores.masked_fill(~allowed, -math.inf)
         weights = scores.softmax(dim=-1)
         mixed = F.dropout(weights, dropout) @ v
-        if any_key is not None:
+        if not with_map:
+            weights = None
+        elif any_key is not None:
             weights = torch.where(any_key, weights, 0.0)
     else:
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=dropout)
     if any_key is not None:
         mixed = torch.where(any_key, mixed, 0.0)
     return mixed.transpose(1, 2).flatten(2), weights
+
+
+def _products_are_faster(q: Tensor, dropout: float) -> bool:
+    """Whether plain matrix products beat PyTorch's fused attention here (`benchmarks.model`).
+
+    On a CPU the fused kernel knows no dropout, and its backward pass in bfloat16 is slow.
+    """
+    return q.device.type == "cpu" and (dropout > 0 or q.dtype != torch.float32)
 
 
 def join_presence(masks: Sequence[Tensor | None], tokens: Sequence[Tensor]) -> Tensor | None:

@@ -110,6 +110,7 @@ class IreneModel(DiagnosticModel):
     """IRENE at any size; see `IreneConfig` and `PRESETS`."""
 
     base_model_prefix = "irene"
+    ignored_entries: tuple[str, ...] = ()  # what `from_authors` found and did not need
 
     def __init__(self, config: IreneConfig) -> None:
         super().__init__(config)
@@ -180,8 +181,9 @@ class IreneModel(DiagnosticModel):
     ) -> Self:
         """The authors' weights, in evaluation mode; other sizes are inferred from the shapes.
 
-        A missing or unknown entry, or one of a wrong shape, raises CheckpointError naming it.
-        The authors' `out_text` projections are never called and are left out.
+        Names may carry the prefix `module.`. A missing or unknown entry, or one of a wrong shape,
+        raises CheckpointError naming it. The authors' `out_text` projections are never called;
+        they are ignored, and the model's `ignored_entries` names them.
         """
         config = authors_config(
             state_dict,
@@ -190,7 +192,8 @@ class IreneModel(DiagnosticModel):
             num_attention_heads=num_attention_heads,
         )
         model = cls(config)
-        model.load_state_dict(from_authors_state(state_dict, config, model.state_dict()))
+        loaded, model.ignored_entries = from_authors_state(state_dict, config, model.state_dict())
+        model.load_state_dict(loaded)
         model.eval()
         return model
 

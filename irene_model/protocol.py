@@ -133,10 +133,10 @@ class EvaluateRequest(Message):
 class EvaluateReply(Message):
     """arrays: none, or "histograms" and "labels" (K,) of LABEL_SENT and its like, if "evaluated".
 
-    Histograms are (K, 2, BINS) of `irene_model.metrics` and exact, or (K, 2, COARSE_BINS) with
-    normal noise of `deviation` patients in each cell of the labels that are sent, which is
-    `noise_multiplier` times the sensitivity. epsilon_run and epsilon_total are then as in
-    TrainReply.
+    Histograms are (K, 2, BINS) of `irene_model.metrics` and exact, or (K, 2, COARSE_BINS) of
+    `irene_model.coarse` with normal noise of `deviation` patients in each cell of the labels that
+    are sent, which is `noise_multiplier` times the sensitivity. epsilon_run and epsilon_total are
+    then as in TrainReply.
     """
 
     kind = "evaluated"

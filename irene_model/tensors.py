@@ -1,12 +1,13 @@
 """Records to tensors. The legend of all shapes.
 
-B records, C channels, H = W pixels, T text tokens, L laboratory values, K labels.
+B records, C channels, H = W pixels, T text tokens, E numbers each, L laboratory values, K labels.
 
 | key               | shape        | meaning                                               |
 | ----------------- | ------------ | ----------------------------------------------------- |
 | pixel_values      | (B, C, H, W) | float, -1 black to 1 white                             |
 | image_mask        | (B,)         | bool, there is a radiograph                            |
-| input_ids         | (B, T)       | int64, tokens of the complaint                         |
+| input_ids         | (B, T)       | int64, tokens of the complaint, or in their place      |
+| text_embeddings   | (B, T, E)    | float, the study's frozen encoder's vectors of them    |
 | text_mask         | (B, T)       | bool                                                   |
 | lab_values        | (B, L)       | float, scaled by the reference interval                |
 | lab_mask          | (B, L)       | bool, measured                                         |
@@ -28,7 +29,7 @@ import torch
 
 from irene_model.records import Record
 from irene_model.study import LabTest, Study
-from irene_model.text import encode
+from irene_model.text import TextReader
 
 Batch = dict[str, torch.Tensor]
 _MASKS = {
@@ -57,10 +58,17 @@ def scale_lab(value: float, test: LabTest) -> float:
     return max(-LAB_CAP, min(LAB_CAP, math.copysign(math.log1p(abs(z)), z)))
 
 
-def encode_records(records: Sequence[Record], study: Study) -> Batch:
-    """All tensors but the pixels, for `records` in order."""
+def encode_records(
+    records: Sequence[Record], study: Study, reader: TextReader | None = None
+) -> Batch:
+    """All tensors but pixels and text vectors, for `records` in order.
+
+    `reader` reads the study's texts; by default it is opened here.
+    """
     B, L, K = len(records), len(study.labs), len(study.labels)
-    input_ids, text_mask = encode([r.text for r in records], max_tokens=study.text.max_tokens)
+    input_ids, text_mask = (reader or TextReader.open(study.text)).tokens(
+        [record.text for record in records]
+    )
     batch: Batch = {
         "input_ids": input_ids,
         "text_mask": text_mask,

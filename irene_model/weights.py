@@ -1,18 +1,28 @@
 """A model's weights as named arrays, and a study's model."""
 
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from irene_model.config import PRESETS, IreneConfig
-from irene_model.model import DiagnosticModel
+from irene_model.errors import CheckpointError
+from irene_model.model import DiagnosticModel, IreneModel
 from irene_model.protocol import WIRE_DTYPE, Array, Arrays
 from irene_model.sizes import model_of, sized
-from irene_model.study import LowRank, Study
+from irene_model.study import LowRank, Study, TextEncoder
 from irene_model.subsets import choose_trained
 from irene_model.text import vocabulary
+
+_FROM_THE_DATA = (
+    *("image_size", "patch_size", "num_channels"),
+    *("text_length", "text_width", "vocab_size", "num_labs"),
+)
 
 
 def config_of(study: Study) -> IreneConfig:
@@ -28,12 +38,19 @@ def config_of(study: Study) -> IreneConfig:
         num_channels=study.image.channels,
         text_length=study.text.max_tokens,
         text_width=study.text.width,
-        vocab_size=len(vocabulary()),
+        vocab_size=_vocab_size(study.text.encoder),
         num_labs=len(study.labs),
         id2label=dict(enumerate(study.labels)),
         label2id={label: index for index, label in enumerate(study.labels)},
     )
     return sized(irene, study.model.method, prior=study.model.prior)
+
+
+def _vocab_size(encoder: TextEncoder) -> int:
+    """Rows of the model's table of token vectors; 0 where a frozen encoder gives the vectors."""
+    if encoder.kind == "wordpiece":
+        return len(vocabulary())
+    return encoder.vocab_size or 0
 
 
 def new_model(study: Study, *, seed: int) -> DiagnosticModel:
@@ -71,3 +88,46 @@ def load_arrays(model: DiagnosticModel, arrays: Mapping[str, Array]) -> None:
     """Put `arrays` into `model`; names and shapes must be exactly the model's."""
     state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     model.load_state_dict(state, strict=True)
+
+
+def read_model(folder: Path, study: Study) -> IreneModel:
+    """The model that `save_pretrained` or a run wrote into `folder`, in evaluation mode.
+
+    Raises:
+        CheckpointError: no model is there, it is damaged, or it is not of this study.
+    """
+    weights = folder / "model.safetensors"
+    for path in (folder / "config.json", weights):
+        if not path.is_file():
+            raise CheckpointError(
+                f"{folder}: holds no model: {path.name} is missing; name a folder like a run's "
+                "checkpoints/round-0003"
+            )
+    try:
+        document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = IreneConfig.from_dict(document)
+    except (ValueError, TypeError, AttributeError):
+        raise CheckpointError(f"{folder / 'config.json'}: is no configuration of IRENE") from None
+    needed = config_of(study)
+    for field in _FROM_THE_DATA:
+        found, asked = getattr(config, field), getattr(needed, field)
+        if found != asked:
+            raise CheckpointError(
+                f"{folder}: its {field} is {found}, the study '{study.name}' needs {asked}"
+            )
+    labels = tuple(config.id2label[index] for index in range(config.num_labels))
+    if labels != study.labels:
+        raise CheckpointError(f"{folder}: its labels are not those of the study '{study.name}'")
+    with torch.device("meta"):  # no initial weights: all of them are read
+        model = IreneModel(config)
+    try:
+        state = load_file(weights)
+        model.load_state_dict(state, strict=True, assign=True)
+    except (SafetensorError, RuntimeError, OSError):
+        raise CheckpointError(
+            f"{weights}: is damaged, or does not fit the config.json beside it; copy it again"
+        ) from None
+    if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
+        raise CheckpointError(f"{weights}: holds numbers that are not finite")
+    model.float().eval()
+    return model

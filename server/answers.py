@@ -13,8 +13,9 @@ import numpy as np
 from irene_model.errors import IreneError, ProtocolError
 from irene_model.protocol import Arrays, EvaluateReply, EvaluateRequest
 from irene_model.records import HeldOut
-from server.evaluation import Evaluation, SiteHistograms, pool
+from server.evaluation import Evaluation, pool
 from server.exchange import Exchange, Reply
+from server.histograms import SiteHistograms
 from server.roll import Roll
 from server.runs import Json, RunFolder, finite
 

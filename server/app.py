@@ -1,15 +1,19 @@
 """The ServerApp: wiring only.
 
 Run configuration: `study`, the path of study.yaml; `out`, the run folder, which is resumed where
-it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round.
+it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round;
+`start-image` and `start-text`, files with first weights (see `irene_model.starting`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from irene_model.errors import ConfigError
+from irene_model.starting import StartingPoint
 from irene_model.study import Study
 from server.disclosure import disclosure
 from server.exchange import Exchange
@@ -39,6 +43,12 @@ def execute(
     return write_report(folder.path)
 
 
+def starting_point(settings: Mapping[str, Any]) -> StartingPoint:
+    """Where the run configuration says that first weights come from; empty means nowhere."""
+    paths = {key: str(settings.get(f"start-{key}", "")) for key in ("image", "text")}
+    return StartingPoint(**{key: Path(path) for key, path in paths.items() if path})
+
+
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Start or resume the run that the run configuration names."""
@@ -50,5 +60,7 @@ def main(grid: Grid, context: Context) -> None:
         folder = RunFolder.resume(out)
     else:
         study = Study.read(Path(str(settings["study"])))
-        folder = RunFolder.create(out, study, seed=int(settings.get("seed", 0)))
+        folder = RunFolder.create(
+            out, study, seed=int(settings.get("seed", 0)), start=starting_point(settings)
+        )
     execute(grid, folder, expected_sites=int(settings.get("sites", 0)))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from irene_model import metrics
+from irene_model.coarse import COARSE_BINS, refine, refined_centres
 from irene_model.metrics import Array
 
 Measure = Callable[[Array, Array], Array]
@@ -36,16 +37,16 @@ class Grid:
     @property
     def bins(self) -> int:
         """How many there are."""
-        return metrics.BINS if self.prior is None else metrics.COARSE_BINS
+        return metrics.BINS if self.prior is None else COARSE_BINS
 
     @property
     def centres(self) -> Array:
         """Of what is measured."""
-        return metrics.CENTRES if self.prior is None else metrics.refined_centres(self.prior)
+        return metrics.CENTRES if self.prior is None else refined_centres(self.prior)
 
     def refine(self, hists: Array) -> Array:
         """What is measured of histograms on this grid, or with its bins joined."""
-        return hists if self.prior is None else metrics.refine(hists, self.prior)
+        return hists if self.prior is None else refine(hists, self.prior)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +71,10 @@ class Pooled:
 
         What joining bins took from the value is added back to its replicates.
         """
-        refine = self.grid.refine
-        value = of(refine(self.hist), self.grid.centres)
-        plausible = of(refine(self.plausible), self.joined)
-        draws = of(refine(self.replicates), self.joined) + (value - plausible)
+        read = self.grid.refine
+        value = of(read(self.hist), self.grid.centres)
+        plausible = of(read(self.plausible), self.joined)
+        draws = of(read(self.replicates), self.joined) + (value - plausible)
         return float(value), draws
 
     def measure_debiased(self, of: Measure) -> tuple[float, Array]:

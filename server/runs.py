@@ -22,8 +22,10 @@ from transformers import AutoModel
 
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError
+from irene_model.processor import IreneProcessor
 from irene_model.protocol import Array, Arrays
 from irene_model.settings import dump
+from irene_model.starting import StartingPoint
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model, to_arrays
 
@@ -41,14 +43,23 @@ class RunFolder:
         self.info = info
 
     @classmethod
-    def create(cls, path: Path, study: Study, *, seed: int, **facts: Any) -> Self:
-        """Start a run with freshly initialised weights as its round 0.
+    def create(
+        cls,
+        path: Path,
+        study: Study,
+        *,
+        seed: int,
+        start: StartingPoint | None = None,
+        **facts: Any,
+    ) -> Self:
+        """Start a run with its first weights as round 0: drawn from `seed`, or loaded by `start`.
 
-        `facts` go into run.json. A folder that already holds something is refused.
+        `facts` go into run.json. A folder that already holds something is refused, and so are files
+        of `start` that don't fit the study, before anything is written.
         """
         if path.exists() and any(path.iterdir()):
             raise ConfigError(f"{path}: is not empty; give a new folder, or resume the run in it")
-        weights = to_arrays(new_model(study, seed=seed))  # may refuse the study's sizes
+        model, origin = (start or StartingPoint()).model(study, seed=seed)
         path.mkdir(parents=True, exist_ok=True)
         (path / "study.yaml").write_text(dump(study), encoding="utf-8")
         info = {
@@ -57,6 +68,7 @@ class RunFolder:
             "study": study.name,
             "fingerprint": study.fingerprint,
             "seed": seed,
+            "start": origin,
             "arm": arm_name(study),
             "versions": versions(),
             "started": now(),
@@ -64,7 +76,7 @@ class RunFolder:
             **facts,
         }
         folder = cls(path, study, info)
-        folder.save_checkpoint(0, weights)
+        folder.save_checkpoint(0, to_arrays(model))
         folder.update_info()
         return folder
 
@@ -109,7 +121,7 @@ class RunFolder:
         return int(found[-1].name.removeprefix("round-"))
 
     def checkpoint(self, round: int) -> Path:
-        """The folder of a round's weights; transformers' `AutoModel.from_pretrained` reads it."""
+        """The folder of a round's weights and processor, for their `from_pretrained`."""
         return self.path / "checkpoints" / f"round-{round:04d}"
 
     def load_checkpoint(self, round: int) -> Arrays:
@@ -132,6 +144,7 @@ class RunFolder:
         model = new_model(self.study, seed=0)
         load_arrays(model, weights)
         model.save_pretrained(work)
+        IreneProcessor(self.study).save_pretrained(work)
         if state:
             save_file(dict(state), work / _STATE)
         for written in work.iterdir():

@@ -219,13 +219,13 @@ def test_an_interrupted_run_resumes_to_the_same_end(begun: RunFolder, straight: 
     assert results["auroc"] == others["auroc"] and results["privacy"] == others["privacy"]
 
 
-def hostile_app(sites: Sequence[Path], *, seed: int) -> ClientApp:
+def hostile_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
     """The real client, whose updates the second and third site spoil before they are sent."""
     app = ClientApp()
 
     def respond(message: Message, context: Context) -> Message:
         index = int(context.node_config["partition-id"])
-        reply = answer(message, Participant.at(sites[index], simulation_seed=seed))
+        reply = answer(message, Participant(site=sites[index], simulation_seed=seed))
         if message.metadata.message_type == "train" and index in (1, 2):
             arrays = reply.content.array_records["arrays"]
             bias = arrays["head.bias"].numpy()

@@ -10,10 +10,12 @@ from scipy.special import expit
 
 from client.evaluation import add_noise
 from irene_model import metrics
+from irene_model.coarse import COARSE_BINS, coarsen, refine, refined_centres
 from irene_model.errors import ProtocolError
-from irene_model.metrics import BINS, COARSE_BINS, Array, coarsen, score_histograms
+from irene_model.metrics import BINS, Array, score_histograms
 from irene_model.protocol import LABEL_ABSENT, LABEL_SENT, LABEL_WITHHELD, EvaluateReply
-from server.evaluation import SiteHistograms, pool
+from server.evaluation import pool
+from server.histograms import SiteHistograms
 from server.resampling import nearest
 
 LABELS = ("pneumonia", "effusion", "fibrosis")
@@ -69,6 +71,21 @@ def test_intervals_cover_the_truth_as_often_as_they_say(
     assert 0.90 <= briers / trials <= 0.99
 
 
+def test_a_coarse_grid_is_read_nearly_as_the_fine_one(population: Array) -> None:
+    coarse = coarsen(population, PRIOR)
+    read, centres = refine(coarse, PRIOR), refined_centres(PRIOR)
+    np.testing.assert_allclose(read.sum(axis=-1), population.sum(axis=-1), rtol=1e-12)
+    for of, within in ((metrics.aurocs, 0.002), (metrics.auprcs, 0.005)):
+        fine = of(population)
+        assert np.abs(of(read) - fine).max() < within
+        assert np.abs(of(read) - fine).max() < np.abs(of(coarse) - fine).max() / 2
+    brier, ece = (
+        of(read, centres) - of(population, metrics.CENTRES) for of in (metrics.briers, metrics.eces)
+    )
+    assert np.abs(brier).max() < 0.002
+    assert 0 < ece.max() < 0.008  # ten intervals of probability cut through the coarse bins
+
+
 def test_noise_widens_the_interval_and_hardly_moves_the_value(population: Array) -> None:
     rng = np.random.default_rng(1)
     hist = hospital(3000, rng)
@@ -109,7 +126,7 @@ def test_labels_that_are_absent_or_withheld_add_nothing_not_even_noise() -> None
     other = SiteHistograms(histograms=cells, labels=states, deviation=5.0)
     assert other.withheld(LABELS) == ["fibrosis"]
     found = pool({"north": exact(hist), "south": other}, LABELS, rng, prior=PRIOR)
-    coarse = metrics.aurocs(metrics.refine(coarsen(hist, PRIOR), PRIOR))
+    coarse = metrics.aurocs(refine(coarsen(hist, PRIOR), PRIOR))
     for k in (1, 2):
         estimate = found.auroc.by_label[LABELS[k]]
         assert estimate.value == pytest.approx(coarse[k], rel=1e-9)

@@ -13,8 +13,9 @@ from client.ledger import Ledger
 from client.participant import Participant
 from client.randomness import noise_of_evaluation
 from irene_model.calibration import evaluation_noise
+from irene_model.coarse import COARSE_BINS, coarsen
 from irene_model.errors import ProtocolError
-from irene_model.metrics import BINS, COARSE_BINS, Array, coarsen
+from irene_model.metrics import BINS, Array
 from irene_model.privacy import Mechanism, epsilon, epsilons
 from irene_model.protocol import (
     LABEL_ABSENT,

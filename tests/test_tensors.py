@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from irene_model.records import Record
 from irene_model.study import LabTest, Study
 from irene_model.tensors import LAB_CAP, drop_modalities, encode_pixels, encode_records, scale_lab
-from irene_model.text import encode, vocabulary
+from irene_model.text import encode, vocabulary, words
 
 CRP = LabTest(name="CRP", loinc="1988-5", unit="mg/L", low=0, high=5)
 STUDY = Study.model_validate(
@@ -172,3 +172,31 @@ def test_without_rates_nothing_drops() -> None:
     same = drop_modalities(full, dict.fromkeys(RATES, 0.0), np.random.default_rng(0))
     assert same.keys() == full.keys()
     assert all(torch.equal(same[name], full[name]) for name in full)
+
+
+def test_pieces_of_words_are_joined_to_words_as_they_are_written() -> None:
+    text = "  Fever, xyl\ncough; x3d"
+    ids, mask = encode([text], max_tokens=30)
+    tokens = [vocabulary()[i] for i in ids[0][mask[0]].tolist()]
+    by_word = {
+        word: tokens[places.start : places.stop] for word, places in words(text, max_tokens=30)
+    }
+    assert by_word == {
+        "Fever,": ["fever", ","],
+        "xyl": ["x", "##y", "##l"],
+        "cough;": ["cough", ";"],
+        "x3d": ["x", "##3", "##d"],
+    }
+    # Cut within the second word: it keeps what is read of it, the others have nothing.
+    cut = [len(places) for _, places in words(text, max_tokens=4)]
+    assert cut == [2, 2, 0, 0]
+    assert words(" \n", max_tokens=3) == ()
+
+
+@given(text=st.text(max_size=60), most=st.integers(1, 12))
+def test_words_share_out_all_tokens_in_order(text: str, most: int) -> None:
+    _, mask = encode([text], max_tokens=most)
+    placed = words(text, max_tokens=most)
+    assert [word for word, _ in placed] == text.split()
+    if placed:
+        assert [n for _, places in placed for n in places] == list(range(int(mask.sum())))

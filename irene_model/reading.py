@@ -1,0 +1,171 @@
+"""A record beside its explanation: each word and value with what was read of it and what it said.
+
+This is the content of a record's picture and of its JSON. It holds a patient's values.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from irene_model.explanation import Explanation
+from irene_model.records import Record
+from irene_model.study import LabTest, Study
+from irene_model.tensors import scale_lab
+from irene_model.text import TextReader, words
+
+Grid = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)  # arrays have no one equality
+class Item:
+    """A word or a number of the record.
+
+    name: the word as it is written, or the number's name. shown: the value in words, as
+    `50.4 mg/L ↑`; empty for a word. position: of a laboratory value, as `scale_lab` places it.
+    attention: share of what the head read. evidence: log-odds. patches: (h,w), the patches that it
+    read. The last three are None for a word beyond the model's length, which was not read.
+    """
+
+    name: str
+    shown: str = ""
+    position: float | None = None
+    attention: float | None = None
+    evidence: float | None = None
+    patches: Grid | None = None
+
+    def __repr__(self) -> str:
+        """Never a patient's values."""
+        return f"Item(read={self.evidence is not None})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)  # arrays have no one equality
+class Reading:
+    """What `picture` draws. Absent inputs are absent here: no patches, no words, no such number.
+
+    label: its name. probabilities, annotated: label -> probability, and 0 or 1 where the site
+    knows. patch_attention, patch_evidence: (h,w). attention, evidence: sums by modality.
+    gap: what is missing for the evidence to add up, in log-odds.
+    """
+
+    label: str
+    probabilities: Mapping[str, float]
+    annotated: Mapping[str, int]
+    logit: float
+    baseline_logit: float
+    gap: float
+    attention: Mapping[str, float]
+    evidence: Mapping[str, float]
+    patch_attention: Grid | None
+    patch_evidence: Grid | None
+    words: tuple[Item, ...]
+    labs: tuple[Item, ...]
+    demographics: tuple[Item, ...]
+
+    def __repr__(self) -> str:
+        """Never a patient's values."""
+        return f"Reading({len(self.words)} words, {len(self.labs)} labs)"
+
+    @property
+    def numbers(self) -> tuple[Item, ...]:
+        """Laboratory values, then demographics."""
+        return self.labs + self.demographics
+
+    def as_json(self) -> dict[str, Any]:
+        """The reading as plain mappings, lists, numbers and text."""
+
+        def grid(values: Grid | None) -> list[list[float]] | None:
+            return None if values is None else values.tolist()
+
+        def item(of: Item) -> dict[str, Any]:
+            return {**asdict(of), "patches": grid(of.patches)}
+
+        return {
+            "schema": 1,
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+            "annotated": dict(self.annotated),
+            "logit": self.logit,
+            "baseline_logit": self.baseline_logit,
+            "gap": self.gap,
+            "attention": dict(self.attention),
+            "evidence": dict(self.evidence),
+            "image": {
+                "attention": grid(self.patch_attention),
+                "evidence": grid(self.patch_evidence),
+            },
+            "words": [item(word) for word in self.words],
+            "labs": [item(lab) for lab in self.labs],
+            "demographics": [item(number) for number in self.demographics],
+        }
+
+
+def read(
+    explanation: Explanation, record: Record, study: Study, reader: TextReader | None = None
+) -> Reading:
+    """The reading of `record`, which `explanation` is of; `reader` reads the study's texts."""
+    places, present = explanation.layout.parts, explanation.present
+    clinical = explanation.layout.clinical.start
+    has_image = bool(present[places["patches"]].all())
+
+    def item(
+        part: str, tokens: range, name: str, shown: str = "", position: float | None = None
+    ) -> Item:
+        """The item of some tokens, counted from the start of its part."""
+        if not len(tokens):
+            return Item(name=name)
+        at = slice(places[part].start + tokens.start, places[part].start + tokens.stop)
+        reads = explanation.clinical_reads[at.start - clinical : at.stop - clinical].mean(dim=0)
+        return Item(
+            name=name,
+            shown=shown,
+            position=position,
+            attention=float(explanation.attention[at].sum()),
+            evidence=float(explanation.evidence[at].sum()),
+            patches=reads.numpy() if has_image else None,
+        )
+
+    reader = reader or TextReader.open(study.text)
+    length = explanation.layout.text
+    said = words(record.text or "", max_tokens=length, tokenizer=reader.tokenizer)
+    labs = [
+        item("labs", range(n, n + 1), test.name, *_shown(record.labs[test.name], test))
+        for n, test in enumerate(study.labs)
+        if test.name in record.labs
+    ]
+    demographics = []
+    if present[places["age"]].all():
+        demographics.append(item("age", range(1), "age", f"{record.age_years:g} years"))
+    if present[places["sex"]].all():
+        demographics.append(item("sex", range(1), "sex", str(record.sex)))
+    return Reading(
+        label=study.labels[explanation.label],
+        probabilities=dict(zip(study.labels, explanation.probabilities.tolist(), strict=True)),
+        annotated=dict(record.labels),
+        logit=explanation.logit,
+        baseline_logit=explanation.baseline_logit,
+        gap=explanation.gap,
+        attention=explanation.by_modality(explanation.attention),
+        evidence=explanation.by_modality(explanation.evidence),
+        patch_attention=_patches(explanation, "attention") if has_image else None,
+        patch_evidence=_patches(explanation, "evidence") if has_image else None,
+        words=tuple(item("text", tokens, word) for word, tokens in said),
+        labs=tuple(labs),
+        demographics=tuple(demographics),
+    )
+
+
+def _patches(explanation: Explanation, kind: str) -> Grid:
+    values: Grid = explanation.of(getattr(explanation, kind), "patches").numpy()
+    return values
+
+
+def _shown(value: float, test: LabTest) -> tuple[str, float]:
+    """A laboratory value in words, and its place on the scale of its reference interval."""
+    if math.isinf(value):
+        return ("above detection ↑" if value > 0 else "below detection"), scale_lab(value, test)
+    arrow = " ↑" if value > test.high else " ↓" if value < test.low else ""
+    return f"{value:.4g} {test.unit}{arrow}", scale_lab(value, test)
