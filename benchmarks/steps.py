@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 
 from client.clipping import forward_losses, trained_parameters
 from client.dp import PrivateGradient
+from client.noise import KeystreamNoise
 from irene_model.model import PRESETS, IreneConfig, IreneModel
 from irene_model.settings import Settings
 from irene_model.study import Engine, LowRank, NamedSubset, Parameters
@@ -109,7 +109,8 @@ def new_step(variant: Variant, group: Group, size: Size) -> Callable[[], Seconds
     """A function that takes one step, noise included."""
     model = new_model(group, size.preset)
     optimizer = torch.optim.SGD(trained_parameters(model), lr=1e-3)
-    batch, rng = new_batch(model.config, size.batch), np.random.default_rng(0)
+    batch = new_batch(model.config, size.batch)
+    rng = KeystreamNoise.of_the_operating_system()
     private = None
     if variant != "plain":
         private = PrivateGradient(model, clip_norm=1.0, engine=variant)
