@@ -6,6 +6,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.clientapp import ClientApp
 
 from client.participant import Participant
+from irene_model.errors import ConfigError
 from irene_model.protocol import EvaluateRequest, Flat, HelloRequest, TrainRequest
 
 app = ClientApp()
@@ -32,7 +33,13 @@ def answer(message: Message, participant: Participant) -> Message:
 
 
 def _participant(context: Context) -> Participant:
-    """The site that the node was started for: `--node-config 'site="/path/site.yaml"'`."""
+    """The site that the node was started for: `--node-config 'site="/path/site.yaml"'`.
+
+    Any other key is refused: a seed, above all, is for simulations (`simulations.run`) only.
+    """
+    unknown = sorted(set(context.node_config) - {"site"})
+    if unknown:
+        raise ConfigError(f"--node-config: {unknown[0]}: unknown key; a node takes only `site`")
     return Participant.at(Path(str(context.node_config["site"])))
 
 

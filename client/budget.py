@@ -12,16 +12,21 @@ from typing import Any
 from client.ledger import Ledger, Reservation
 from client.plan import plan_round
 from client.site import Site
+from client.spending import at_most, least_exposures
 from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons
 from irene_model.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """One run alone; a run of several mechanisms has no single noise multiplier or rate: None."""
+    """One run alone; a run of several mechanisms has no single noise multiplier or rate: None.
+
+    rounds, steps and what follows are of its updates; `evaluations` are noised and charged too.
+    """
 
     run: str
     rounds: int
+    evaluations: int
     steps: int
     noise_multiplier: float | None
     sample_rate: float | None
@@ -69,19 +74,26 @@ def read_budget(site: Site) -> BudgetReport:
     """The site's budget and spending; where there is no ledger yet, none is created."""
     budget = None if site.budget == "none" else site.budget
     delta = 1e-5 if budget is None else budget.delta
-    reservations: Sequence[Reservation] = ()
-    if site.resolve(site.ledger).exists():
-        reservations = Ledger.of(site).reservations()
+    reservations = _reservations(site)
     return BudgetReport(
         site=site.site,
         budget=None if budget is None else budget.epsilon,
         delta=delta,
-        spent=epsilons((r.mechanism for r in reservations), delta=delta),
+        spent=at_most(least_exposures(reservations, delta=delta), delta=delta),
         runs=tuple(
             _cost(run, [r for r in reservations if r.run == run], delta)
             for run in dict.fromkeys(r.run for r in reservations)
         ),
     )
+
+
+def charges(site: Site, *, delta: float) -> tuple[Mechanism, ...]:
+    """All that can have touched one training patient; nothing where there is no ledger yet."""
+    return least_exposures(_reservations(site), delta=delta)["train"]
+
+
+def _reservations(site: Site) -> Sequence[Reservation]:
+    return Ledger.of(site).reservations() if site.resolve(site.ledger).exists() else ()
 
 
 def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
@@ -90,11 +102,10 @@ def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
     Raises ProtocolError as `plan_round` does.
     """
     mechanism = plan_round(study, declared, 1).mechanism
-    path = site.resolve(site.ledger)
-    charged = [r.mechanism for r in Ledger.of(site).reservations()] if path.exists() else []
     budget = None if site.budget == "none" else site.budget
     rounds = study.federation.rounds
     delta = 1e-5 if budget is None else budget.delta
+    charged = charges(site, delta=delta)
     fitting = rounds
     if budget is not None:
         fitting = rounds_within(budget.epsilon, charged, mechanism, delta=delta, most=rounds)
@@ -127,16 +138,17 @@ def rounds_within(
 
 
 def _cost(run: str, reservations: Sequence[Reservation], delta: float) -> RunCost:
-    mechanisms = [r.mechanism for r in reservations]
+    mechanisms = [r.mechanism for r in reservations if r.split == "train"]
     noises = {m.noise_multiplier for m in mechanisms}
     rates = {m.sample_rate for m in mechanisms}
     return RunCost(
         run=run,
         rounds=len(mechanisms),
+        evaluations=len(reservations) - len(mechanisms),
         steps=sum(m.steps for m in mechanisms),
         noise_multiplier=noises.pop() if len(noises) == 1 else None,
         sample_rate=rates.pop() if len(rates) == 1 else None,
-        epsilon=epsilons(mechanisms, delta=delta),
+        epsilon=at_most(least_exposures(reservations, delta=delta), delta=delta),
     )
 
 

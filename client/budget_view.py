@@ -9,7 +9,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from client.budget import BudgetReport, Outlook
-from irene_model.privacy import Epsilons
 
 
 def show(report: BudgetReport, console: Console) -> None:
@@ -18,13 +17,13 @@ def show(report: BudgetReport, console: Console) -> None:
     if report.budget is None:
         console.print(
             f"Site {report.site} has no budget (`budget: none` in site.yaml): nothing limits what "
-            f"runs spend. Epsilon so far {_number(report.spent.smallest)} {at}",
+            f"runs spend. Epsilon so far {number(report.spent.smallest)} {at}",
             highlight=False,
             soft_wrap=True,
         )
     else:
         console.print(
-            f"Site {report.site}: epsilon {_number(report.spent.smallest)} of {report.budget:g} "
+            f"Site {report.site}: epsilon {number(report.spent.smallest)} of {report.budget:g} "
             f"spent, {report.left:.2f} left ({at})",
             highlight=False,
             soft_wrap=True,
@@ -33,9 +32,14 @@ def show(report: BudgetReport, console: Console) -> None:
         console.print(ProgressBar(total=report.budget, completed=spent, width=50))
         console.print()  # a bar ends no line
     console.print(
-        f"by RDP {_number(report.spent.rdp)}, by PRV {_prv(report.spent)}; the smaller counts"
+        f"by RDP {number(report.spent.rdp)}, by PRV {number_or_unknown(report.spent.prv)}; "
+        "the smaller counts",
+        soft_wrap=True,
     )
     if report.runs:
+        console.print(
+            "Patients of training, validation and test are counted apart; the most counts."
+        )
         console.print(_runs(report))
     else:
         console.print("No round has been charged yet.")
@@ -46,18 +50,19 @@ def show(report: BudgetReport, console: Console) -> None:
 def _runs(report: BudgetReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("run", no_wrap=True)
-    for column in ("rounds", "noise", "rate", "steps", "RDP", "PRV", "epsilon"):
+    for column in ("rounds", "evaluations", "noise", "rate", "steps", "RDP", "PRV", "epsilon"):
         table.add_column(column, justify="right")
     for run in report.runs:
         table.add_row(
             escape(run.run),
             str(run.rounds),
+            str(run.evaluations),
             "mixed" if run.noise_multiplier is None else f"{run.noise_multiplier:.3g}",
             "mixed" if run.sample_rate is None else f"{run.sample_rate:.3g}",
             str(run.steps),
-            _number(run.epsilon.rdp),
-            _prv(run.epsilon),
-            _number(run.epsilon.smallest),
+            number(run.epsilon.rdp),
+            number_or_unknown(run.epsilon.prv),
+            number(run.epsilon.smallest),
         )
     return table
 
@@ -67,7 +72,7 @@ def _show_outlook(outlook: Outlook, budget: float | None, console: Console) -> N
     console.print(
         f"Study {escape(outlook.study)}: noise multiplier {mechanism.noise_multiplier:.3g}, rate "
         f"{mechanism.sample_rate:.3g}, {mechanism.steps} steps a round; the next round brings "
-        f"epsilon to {_number(outlook.after_next_round.smallest)}",
+        f"epsilon to {number(outlook.after_next_round.smallest)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -78,9 +83,11 @@ def _show_outlook(outlook: Outlook, budget: float | None, console: Console) -> N
         )
 
 
-def _prv(both: Epsilons) -> str:
-    return "unknown" if both.prv is None else _number(both.prv)
+def number_or_unknown(value: float | None) -> str:
+    """An epsilon that could perhaps not be computed."""
+    return "unknown" if value is None else number(value)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """An epsilon, to two digits."""
     return "infinite" if math.isinf(value) else f"{value:.2f}"

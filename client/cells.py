@@ -12,10 +12,9 @@ from typing import TypeVar
 
 from client.frames import CellError
 from client.site import LabelColumn, SexColumn, SplitColumn, split_cells
-from irene_model.records import Sex, Split
+from irene_model.records import OLDEST_YEARS, Sex, Split
 
 V = TypeVar("V")
-OLDEST_YEARS = 120.0
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITH_COMMA = re.compile(r"[<>≤≥=\s]*[+-]?[\d.]*,\d+", re.ASCII)
 _BEYOND_LIMIT = re.compile(r"(?P<side>[<>]=?|[≤≥])\s*(?P<limit>.*)")

@@ -8,6 +8,7 @@ import typer
 from irene_model.console import Version, new_app, run_app
 
 if TYPE_CHECKING:
+    from client.forecast import Forecast
     from client.quality import QualityReport
     from client.site import Site
     from irene_model.study import Study
@@ -22,6 +23,7 @@ SiteFile = Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The hospita
 StudyFile = Annotated[
     Path, typer.Option("--study", metavar="STUDY.yaml", help="The contract of all sites.")
 ]
+_PICTURES = (".png", ".svg", ".pdf")
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
 
 
@@ -35,14 +37,18 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
     """Read all files as training would and report what is there, before joining.
 
     Nothing is sent and nothing is written. The first thing that can't be read is named with its
-    file and line, never with its content: exit code 2. Warnings are doubts: exit code 0.
+    file and line, never with its content: exit code 2. A study beyond the limits in site.yaml is
+    refused after the report: exit code 2. Warnings are doubts: exit code 0.
 
     Example: `irene-client check site.yaml --study study.yaml --json > report.json`
     """
     import json
 
+    from client.limits import check_study
+    from client.plan import declared_size, permitted_plan
     from client.quality import inspect
     from client.site import Site
+    from irene_model.errors import ConfigError, LimitExceeded
     from irene_model.study import Study
 
     site, study = Site.read(site_file), Study.read(study_file)
@@ -52,14 +58,52 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
         typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
         _show(report)
+    try:
+        check_study(site.limits, study)
+        declared = declared_size(site, report.splits["train"].patients)
+        if declared:
+            permitted_plan(site, study, declared, 1)
+    except LimitExceeded as error:
+        raise ConfigError(f"{site_file}: {error}") from None
+
+
+def _picture(path: Path | None) -> Path | None:
+    """Judge the name before anything is computed."""
+    if path is not None and path.suffix.lower() not in _PICTURES:
+        raise typer.BadParameter(f"{path.name}: a picture's name ends in {', '.join(_PICTURES)}")
+    return path
 
 
 @app.command()
 def budget(
     site_file: SiteFile,
+    *,
     study_file: Annotated[
         Path | None,
         typer.Option("--study", metavar="STUDY.yaml", help="Show what this study would cost."),
+    ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Noise, rounds and epsilon of what --study could still do."),
+    ] = False,
+    target: Annotated[
+        float | None,
+        typer.Option(metavar="EPS", min=0, help="Plan up to this epsilon, not the whole budget."),
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Plan N rounds, not the study's.")
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(metavar="S", min=0, help="How many rounds fit with this noise multiplier?"),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw epsilon against rounds: .png, .svg or .pdf.",
+            callback=_picture,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +112,13 @@ def budget(
     Without a ledger nothing is spent, and none is created. `--study` may read the site's files, to
     know how many patients it declares.
 
+    `--plan` answers two questions before you agree to a study: how much noise spends what is left
+    over so many rounds, and how many rounds fit with so much noise. `--target`, `--rounds`,
+    `--noise` and `--plot` belong to it.
+
     Example: `irene-client budget site.yaml --study study.yaml`
+
+    Example: `irene-client budget site.yaml --study study.yaml --plan --rounds 40 --plot plan.png`
     """
     import json
     from dataclasses import replace
@@ -77,18 +127,48 @@ def budget(
 
     from client.budget import look_ahead, read_budget
     from client.budget_view import show
+    from client.forecast import forecast
     from client.site import Site
     from irene_model.study import Study
 
+    if not plan and (target, rounds, noise, plot) != (None, None, None, None):
+        raise typer.BadParameter("--target, --rounds, --noise and --plot belong to --plan")
+    if plan and study_file is None:
+        raise typer.BadParameter("--plan wants --study: its rate and steps are what is planned")
     site = Site.read(site_file)
+    study = None if study_file is None else Study.read(study_file)
+    if plan and study is not None:
+        declared = _declared(site, study)
+        with Console(stderr=True).status("accounting"):
+            ahead = forecast(
+                site, study, declared, target=target, rounds=rounds, noise_multiplier=noise
+            )
+        _show_plan(ahead, plot, as_json)
+        return
     report = read_budget(site)
-    if study_file is not None:
-        study = Study.read(study_file)
+    if study is not None:
         report = replace(report, outlook=look_ahead(site, study, _declared(site, study)))
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
         show(report, Console())
+
+
+def _show_plan(ahead: "Forecast", plot: Path | None, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from client.forecast_view import show_forecast
+
+    if plot is not None:
+        from client.forecast_plot import draw  # matplotlib takes a while
+
+        draw(ahead, plot)
+    if as_json:
+        typer.echo(json.dumps(ahead.as_json(), indent=2, ensure_ascii=False))
+    else:
+        show_forecast(ahead, Console())
 
 
 @app.command()

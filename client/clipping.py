@@ -10,7 +10,6 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from irene_model.model import per_sample_loss
 from irene_model.tensors import Batch
 
 Sums = dict[nn.Parameter, Tensor]  # float32, shaped as the parameter
@@ -33,10 +32,8 @@ def trained_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 def forward_losses(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """Logits (B, K) and each record's loss (B,), in float32."""
-    inputs = dict(batch)
-    labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
-    logits = model(**inputs).logits.float()
-    return logits, per_sample_loss(logits, labels, mask)
+    output = model(**batch)
+    return output.logits.float(), output.losses
 
 
 def clip_factors(norms: Tensor, clip_norm: float) -> Tensor:

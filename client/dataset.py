@@ -1,13 +1,14 @@
 """A site's records as tensors on disk, its patients by split, and Poisson sampling of patients.
 
 A client process starts anew for every message, so decoded images and encoded records are cached:
-pixels as one memory-mapped array, the rest as one safetensors file. The cache's name is a hash of
-all that it follows from (mapping, study, files with size and modification time): changed files
-make a new cache, and an old one is never trusted.
+pixels as one memory-mapped array, a frozen encoder's vectors of the texts as another, the rest as
+one safetensors file. The cache's name is a hash of all that it follows from (mapping, study, files
+with size and modification time): changed files make a new cache, and an old one is never trusted.
 """
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -22,14 +23,22 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from client.images import load_image
-from client.patients import digest
+from client.patients import assignment_of, digest
 from client.site import Site
 from client.tables import PlacedRecord, read_placed_records
 from irene_model.records import SPLITS, Split
 from irene_model.study import Study
 from irene_model.tensors import Batch, encode_pixels, encode_records, take
+from irene_model.text_encoder import FrozenEncoder
 
+_log = logging.getLogger(__name__)
 _FORMAT = 2  # raise when the meaning of a cached file changes
+_TEXTS_AT_ONCE = 512
+# The study's text has the sha256 of the encoder's files: where they lie is no matter.
+_NOT_DATA = {
+    *("budget", "device", "ledger", "cache", "encoders"),
+    *("metrics", "minimum_group", "memory"),
+}
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
@@ -39,21 +48,27 @@ class SiteDataset:
     """All records of one site.
 
     pixels: (N, H, W) uint8, memory-mapped; zeros where there is no image.
+    text: (N, T, E) float16, memory-mapped; None unless the study has a frozen text encoder.
     tensors: the other tensors of `irene_model.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
     training_digests: a hash of the id of each training patient, in no order; for the ledger.
+    assignment: a hash of the function from patients to splits; for the ledger. Empty: unknown.
     """
 
     study: Study
     pixels: npt.NDArray[np.uint8]
+    text: npt.NDArray[np.float16] | None = None
     tensors: Mapping[str, torch.Tensor]
     patients: Mapping[Split, tuple[Rows, ...]]
     training_digests: frozenset[bytes]
+    assignment: str = ""
 
     def batch(self, rows: Rows) -> Batch:
         """The model's inputs for `rows`, in order."""
         batch = take(self.tensors, torch.from_numpy(rows))
         batch["pixel_values"] = encode_pixels(self.pixels[rows], self.study)
+        if self.text is not None:
+            batch["text_embeddings"] = torch.from_numpy(self.text[rows]).float()
         return batch
 
 
@@ -78,22 +93,25 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
         _build(folder, site, study, progress)
     tensors = load_file(folder / "tensors.safetensors")
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
-    digests = tensors.pop("patient_digest").numpy()
+    digests = [row.tobytes() for row in tensors.pop("patient_digest").numpy()]
+    home = {each: SPLITS[code] for each, code in zip(digests, split.tolist(), strict=True)}
+    frozen = study.text.encoder.kind == "frozen"
     return SiteDataset(
         study=study,
         pixels=np.load(folder / "pixels.npy", mmap_mode="r"),
+        text=np.load(folder / "text.npy", mmap_mode="r") if frozen else None,
         tensors=tensors,
         patients={
             name: _rows_by_patient(patient, np.flatnonzero(split == code))
             for code, name in enumerate(SPLITS)
         },
-        training_digests=frozenset(
-            row.tobytes() for row in digests[split == SPLITS.index("train")]
-        ),
+        training_digests=frozenset(each for each, name in home.items() if name == "train"),
+        assignment=assignment_of(site, home),
     )
 
 
 def _build(folder: Path, site: Site, study: Study, progress: Progress | None) -> None:
+    reader = site.text_reader(study)
     placed = read_placed_records(site, study)
     records = [each.record for each in placed]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +119,10 @@ def _build(folder: Path, site: Site, study: Study, progress: Progress | None) ->
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
     try:
         _write_pixels(work / "pixels.npy", placed, study.image.size, progress)
-        tensors = encode_records(records, study)
+        tensors = encode_records(records, study, reader)
+        if reader.encoder is not None:
+            ids, mask = tensors.pop("input_ids"), tensors["text_mask"]
+            _write_vectors(work / "text.npy", reader.encoder, ids, mask)
         numbers = {p: n for n, p in enumerate(dict.fromkeys(r.patient_id for r in records))}
         tensors["patient"] = torch.tensor([numbers[r.patient_id] for r in records])
         tensors["patient_digest"] = torch.tensor(
@@ -138,6 +159,20 @@ def _write_pixels(
     pixels.flush()
 
 
+def _write_vectors(
+    path: Path, encoder: FrozenEncoder, ids: torch.Tensor, mask: torch.Tensor
+) -> None:
+    """The vectors (N, T, E) of all tokens (N, T), a part at a time: all may not fit in memory."""
+    _log.info("encoding %d texts", int(mask.any(dim=1).sum()))
+    vectors = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.float16, shape=(*ids.shape, encoder.width)
+    )
+    for start in range(0, len(ids), _TEXTS_AT_ONCE):
+        part = slice(start, start + _TEXTS_AT_ONCE)
+        vectors[part] = encoder.vectors(ids[part], mask[part]).numpy()
+    vectors.flush()
+
+
 def _rows_by_patient(patient: Rows, rows: Rows) -> tuple[Rows, ...]:
     """The rows of each patient among `rows`."""
     if not len(rows):
@@ -152,7 +187,7 @@ def _cache_key(site: Site, study: Study) -> str:
     tables = [site.records, *site.records.joins, *([site.lab_table] if site.lab_table else [])]
     facts: dict[str, object] = {
         "format": _FORMAT,
-        "site": site.model_dump(mode="json", exclude={"budget", "device", "ledger", "cache"}),
+        "site": site.model_dump(mode="json", exclude=_NOT_DATA),
         "study": {
             name: study.model_dump(mode="json")[name]
             for name in ("labels", "image", "text", "labs", "demographics")

@@ -8,12 +8,12 @@ the *expected* batch size, which is public, never by the actual one.
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import nn
 
 from client.clipping import ClippedSum, Sums, trained_parameters
 from client.fused import FusedSum
+from client.noise import NoiseSource, add_lattice_noise
 from client.opacus_engines import GhostSum, HookSum
 from irene_model.study import Engine
 from irene_model.tensors import Batch
@@ -45,9 +45,7 @@ class PrivateGradient:
         """
         self._engine.add(batch, self._started())
 
-    def release(
-        self, *, noise_multiplier: float, expected_batch: float, rng: np.random.Generator
-    ) -> None:
+    def release(self, *, noise_multiplier: float, expected_batch: float, rng: NoiseSource) -> None:
         """Write the noised mean into each parameter's `.grad` and start the next step.
 
         An empty logical batch is legal and is pure noise: to leave it out would tell that it
@@ -55,8 +53,7 @@ class PrivateGradient:
         """
         deviation = noise_multiplier * self._clip_norm
         for parameter, total in self._started().items():
-            noise = rng.standard_normal(tuple(total.shape), dtype=np.float32)
-            total += deviation * torch.from_numpy(np.asarray(noise)).to(total.device)
+            add_lattice_noise(total, deviation=deviation, source=rng)
             parameter.grad = total.div_(expected_batch).to(parameter.dtype)
         self._sums = {}  # the sums are gradients now; the next ones begin when they are needed
 

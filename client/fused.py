@@ -5,13 +5,15 @@ keep each trained layer's input and hang a hook on its output; when the output's
 both become a `Contribution` and its squared norms. After the pass the norms of whole patients give
 the clip factors, and every layer adds its weighted sum. While the pass runs the parameters ask for
 no gradient, so autograd computes only what flows between layers: the product that it would spend
-on a layer's summed gradient is the one that is spent on the clipped sum.
+on a layer's summed gradient is the one that is spent on the clipped sum. Inputs are kept as
+autograd keeps its own, so gradient checkpointing drops and recomputes them too.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,12 +59,27 @@ class FusedSum:
                 hook = layer.module.register_forward_hook(partial(books.keep, layer))
                 stack.callback(hook.remove)
             _, losses = forward_losses(self._model, batch)
+            books.begin_backward()
             torch.autograd.backward(losses.sum())
+        books.close()
         with _plain(losses.device):
             books.add_to(sums, self._clip_norm)
 
     def close(self) -> None:
         """Nothing to undo: `add` leaves nothing behind."""
+
+
+class _Saved(torch.autograd.Function):
+    """A node without a backward pass that saves a tensor as a layer saves its activations.
+
+    Under checkpointing the tensor is let go, and reading `saved_tensors` computes it again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, kept: Tensor) -> Tensor:
+        """An empty tensor whose `grad_fn` holds `kept`; `anchor` must ask for a gradient."""
+        ctx.save_for_backward(kept)
+        return torch.empty_like(anchor)
 
 
 class _Books:
@@ -72,42 +89,62 @@ class _Books:
         self._size = size
         self._squares: list[Tensor] = []
         self._contributions: list[tuple[nn.Parameter, Contribution]] = []
-        self._seen: set[nn.Module] = set()
+        self._in_backward = False
+        self._ran: set[str] = set()
+        self._awaited: set[str] = set()  # ran without a graph, and must run again with one
+        self._anchor = torch.empty(0, requires_grad=True)
+
+    def begin_backward(self) -> None:
+        """The forward pass is over: a layer that runs now is one that is recomputed."""
+        self._in_backward = True
 
     def keep(
-        self, layer: _Layer, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
+        self, layer: _Layer, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
     ) -> None:
         """The forward hook: wait for the output's gradient, with the input where it's needed."""
+        if not self._in_backward:
+            if layer.name in self._ran:
+                raise ValueError(
+                    f"{layer.name} runs twice in one forward pass, and its gradients can't be told"
+                    " apart; call it once on both inputs together, or use privacy.engine: opacus"
+                )
+            self._ran.add(layer.name)
         if not torch.is_grad_enabled():
-            return  # a part under reentrant checkpointing: it runs again, and then it counts
-        if module in self._seen:
-            raise ValueError(
-                f"{layer.name} runs twice in one forward pass, and its gradients can't be told"
-                " apart; call it once on both inputs together, or use privacy.engine: opacus"
-            )
-        self._seen.add(module)
+            self._awaited.add(layer.name)  # reentrant checkpointing: the graph comes later
+            return
         kept = inputs[0].detach()
-        if set(layer.trained) in _WITHOUT_INPUT:
-            kept = kept.new_empty(0)
-        elif kept.is_floating_point() and kept.itemsize > output.itemsize:
+        if kept.is_floating_point() and kept.itemsize > output.itemsize:
             kept = kept.to(output.dtype)  # as autocast multiplied it, in half the memory
+        needed = set(layer.trained) not in _WITHOUT_INPUT
+        # In a list, from which it is taken: the hook itself lives until the whole graph goes.
+        saved = [_Saved.apply(self._anchor, kept)] if needed else []  # type: ignore[no-untyped-call]
         if not output.requires_grad:
             output.requires_grad_()  # the first layers: their parameters ask for no gradient now
-        output.register_hook(partial(self._receive, layer, kept))  # type: ignore[no-untyped-call]
+        output.register_hook(partial(self._receive, layer, saved))  # type: ignore[no-untyped-call]
 
-    def _receive(self, layer: _Layer, inputs: Tensor, backprops: Tensor) -> None:
+    def _receive(self, layer: _Layer, saved: list[Tensor], backprops: Tensor) -> None:
         """The backward hook: contributions and their squared norms."""
         if len(backprops) != self._size:
             raise ValueError(
                 f"the first axis of {layer.name}'s output is not the batch's patients;"
                 " their gradients can't be told apart"
             )
+        self._awaited.discard(layer.name)
+        inputs = saved.pop().grad_fn.saved_tensors[0] if saved else backprops.new_empty(0)  # type: ignore[union-attr]
         with _plain(backprops.device):
             kind = KINDS[type(layer.module)]
             found = kind(layer.module, layer.trained, inputs, backprops.detach())
             for name, contribution in found.items():
                 self._squares.append(contribution.squares())
                 self._contributions.append((layer.trained[name], contribution))
+
+    def close(self) -> None:
+        """The pass is over: a layer whose gradient never came would lack in norms and sums."""
+        if self._awaited:
+            raise ValueError(
+                f"{min(self._awaited)} ran without a graph and gave no gradient;"
+                " checkpoint it with use_reentrant=False"
+            )
 
     def add_to(self, sums: Sums, clip_norm: float) -> None:
         """Clip by the norm over all layers and add; each contribution is let go once added."""

@@ -12,18 +12,23 @@ from typing import Any
 from client.chain import Entry
 from client.patients import PatientSet
 from irene_model.privacy import Mechanism
+from irene_model.records import SPLITS, Split
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reservation:
     """A durable charge for one round of one run; `released` says whether bytes may have left.
 
-    id: the row of its entry.
+    id: the row of its entry. split: whose data it reads, training patients' for an update.
+    assignment: which patient is in which split, as a hash; empty where nobody knows.
+    clip_norm: the L2 sensitivity that the noise multiplier refers to.
     """
 
     id: int
     run: str
     round: int
+    split: Split
+    assignment: str
     mechanism: Mechanism
     clip_norm: float
     released: bool
@@ -33,6 +38,8 @@ class Reservation:
         return {
             "run": self.run,
             "round": self.round,
+            "split": self.split,
+            "assignment": self.assignment,
             "clip_norm": self.clip_norm,
             **asdict(self.mechanism),
         }
@@ -51,9 +58,10 @@ class History:
     releases: Mapping[int, str]
     patients: PatientSet | None
 
-    def find(self, run: str, round: int) -> Reservation | None:
-        """The reservation of a round of a run."""
-        return next((r for r in self.reservations if (r.run, r.round) == (run, round)), None)
+    def find(self, run: str, round: int, split: Split) -> Reservation | None:
+        """The reservation of a round of a run: its update's, or an evaluation's."""
+        wanted = (run, round, split)
+        return next((r for r in self.reservations if (r.run, r.round, r.split) == wanted), None)
 
 
 def replay(chain: Sequence[Entry]) -> History:
@@ -99,12 +107,9 @@ def replay(chain: Sequence[Entry]) -> History:
 
 
 def _reservation(sequence: int, content: dict[str, Any]) -> Reservation:
-    run, round, clip_norm = (content.pop(name) for name in ("run", "round", "clip_norm"))
-    return Reservation(
-        id=sequence,
-        run=run,
-        round=round,
-        mechanism=Mechanism(**content),
-        clip_norm=clip_norm,
-        released=False,
-    )
+    known = {
+        name: content.pop(name) for name in ("run", "round", "split", "assignment", "clip_norm")
+    }
+    if known["split"] not in SPLITS:
+        raise ValueError
+    return Reservation(id=sequence, mechanism=Mechanism(**content), released=False, **known)

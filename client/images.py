@@ -1,9 +1,7 @@
 """A radiograph's file to grey pixels of the study's size.
 
-PNG, JPEG and single-frame DICOM. What has more than 8 bits is windowed between its 1st and 99th
-percentile, since detectors differ in range and a burnt-in marker must not set the contrast. The
-image keeps its aspect: it is fitted into the square and the rest is black, so that no lung is cut
-off. White is dense, as radiologists read it.
+PNG, JPEG and single-frame DICOM. White is dense, as radiologists read it. How grey levels are
+windowed and fitted is in `irene_model.pixels`, since inference does the same.
 """
 
 import io
@@ -17,12 +15,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from irene_model.errors import DataError
+from irene_model.pixels import Pixels, fitted, to_grey, windowed
 
-Pixels = npt.NDArray[np.uint8]
-WINDOW_PERCENT = (1.0, 99.0)
 MOST_PIXELS = 100_000_000  # ten times the finest detector: beyond it a file is an attack
 _KINDS = {b"\x89PNG\r\n\x1a\n": PngImageFile, b"\xff\xd8\xff": JpegImageFile}
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 def load_image(path: Path, size: int, *, shown: str | None = None) -> Pixels:
@@ -40,8 +36,8 @@ def load_image(path: Path, size: int, *, shown: str | None = None) -> Pixels:
     except OSError as error:
         raise DataError(f"{name}: the image can't be read ({type(error).__name__})") from None
     if content[128:132] == b"DICM":
-        return _fitted(Image.fromarray(_read_dicom(content, name)), size)
-    return _fitted(_read_picture(content, name), size)
+        return fitted(Image.fromarray(_read_dicom(content, name)), size)
+    return fitted(_read_picture(content, name), size)
 
 
 def _read_picture(content: bytes, name: str) -> Image.Image:
@@ -54,11 +50,7 @@ def _read_picture(content: bytes, name: str) -> Image.Image:
         with kind(io.BytesIO(content)) as image:
             _refuse_huge(image.width * image.height, name)
             image.load()
-            if image.mode in _DEEP_MODES:
-                return Image.fromarray(_windowed(np.asarray(image)))
-            if image.mode in ("P", "PA"):
-                return image.convert("RGBA").convert("L")
-            return image.convert("L")
+            return to_grey(image)
     except DataError:
         raise
     except Exception:  # Pillow's decoders raise OSError, SyntaxError, ValueError, zlib.error ...
@@ -84,7 +76,7 @@ def _read_dicom(content: bytes, name: str) -> Pixels:
         dataset: Any = pydicom.dcmread(io.BytesIO(content))
         _refuse_unfit(dataset, name)
         values = apply_voi_lut(apply_modality_lut(_stored(dataset, name), dataset), dataset)
-        pixels = _windowed(np.asarray(values))
+        pixels = windowed(np.asarray(values))
     except DataError:
         raise
     except Exception:  # pydicom raises as many kinds of errors as a header has fields
@@ -118,27 +110,3 @@ def _stored(dataset: Any, name: str) -> npt.NDArray[Any]:
             f"{name}: the DICOM image is compressed as {syntax.name}, which can't be decoded "
             "here; export it uncompressed (Explicit VR Little Endian)"
         ) from None
-
-
-def _windowed(values: npt.NDArray[Any]) -> Pixels:
-    """Any depth (H, W) to 0..255 between the percentiles; an image of one level is black."""
-    real = values.astype(np.float32)
-    low, high = np.percentile(real, WINDOW_PERCENT)
-    if high <= low:  # nearly all of it is one level: what differs is all there is to show
-        low, high = real.min(), real.max()
-    if high <= low:
-        return np.zeros(real.shape, dtype=np.uint8)
-    scaled = (real - low) * (255.0 / (high - low))
-    return np.asarray(scaled.clip(0, 255).round(), dtype=np.uint8)
-
-
-def _fitted(image: Image.Image, size: int) -> Pixels:
-    """Resized with its aspect, antialiased, centred on black (size, size)."""
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    if (width, height) != image.size:
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    square = np.zeros((size, size), dtype=np.uint8)
-    top, left = (size - height) // 2, (size - width) // 2
-    square[top : top + height, left : left + width] = np.asarray(image)
-    return square

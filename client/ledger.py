@@ -4,7 +4,8 @@ The order is what protects patients: a reservation is on disk before training st
 update's bytes are on disk, marked released, before any of them leaves. So a crash can leave a
 charge without a release, never a release without a charge; and a round asked for again gets the
 very same bytes, never a second noise for one charge. The budget counts every reservation on these
-patients, over all runs and studies.
+patients, over all runs and studies; a reservation reads the patients of one split, and
+`client.spending` tells what that means for one patient.
 
 Every row is a link of a hash chain (`client.chain`) and a head file remembers the newest one
 (`client.head`); both are verified at every use. Patients that join or leave change nothing of what
@@ -12,6 +13,7 @@ was spent: all charges go on counting for everyone, which over-counts for those 
 """
 
 import hashlib
+import hmac
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -21,8 +23,10 @@ from client.history import History, Reservation
 from client.ledger_file import LedgerFile, Snapshot
 from client.patients import PatientSet
 from client.site import Budget, Site
+from client.spending import at_most, concerned, spent
 from irene_model.errors import BudgetExceeded, LedgerError
-from irene_model.privacy import Mechanism, epsilon, epsilons
+from irene_model.privacy import Mechanism
+from irene_model.records import Split
 
 __all__ = ["Ledger", "Reservation"]
 
@@ -69,27 +73,49 @@ class Ledger:
             now.append("patients", asdict(current))
 
     def reserve(
-        self, *, run: str, round: int, mechanism: Mechanism, clip_norm: float
+        self,
+        *,
+        run: str,
+        round: int,
+        mechanism: Mechanism,
+        clip_norm: float,
+        split: Split = "train",
+        assignment: str = "",
     ) -> Reservation:
-        """Charge `mechanism` to the budget, durably, before anything is trained.
+        """Charge `mechanism` to the budget, durably, before any of the split's patients is read.
 
         A round that was reserved before is returned as it stands, whether released or not, if it
-        asks for the same mechanism. Raises BudgetExceeded where the composition of all
-        reservations with this one would exceed the budget.
+        asks for the same mechanism. Raises BudgetExceeded where the budget would be exceeded for a
+        patient of the split. `assignment` is the data set's; without it the charge counts for
+        everyone.
         """
         with self._file.write() as now:
-            earlier = now.history.find(run, round)
+            if assignment:  # keyed, as all that the ledger keeps of patients
+                assignment = hmac.digest(now.history.salt, assignment.encode(), "sha256").hex()
+            earlier = now.history.find(run, round, split)
             if earlier is not None:
                 if (earlier.mechanism, earlier.clip_norm) != (mechanism, clip_norm):
                     raise LedgerError(
                         f"round {round} was reserved before with another mechanism; a round's "
                         "noise, sampling rate, steps and clip norm can't change"
                     )
+                if earlier.assignment != assignment and not earlier.released:
+                    raise LedgerError(
+                        f"round {round} was reserved before, and patients have moved between "
+                        "splits since; it can't be taken up again, later rounds can"
+                    )
                 return earlier
-            self._check(now.history, mechanism)
             reservation = Reservation(
-                id=0, run=run, round=round, mechanism=mechanism, clip_norm=clip_norm, released=False
+                id=0,
+                run=run,
+                round=round,
+                split=split,
+                assignment=assignment,
+                mechanism=mechanism,
+                clip_norm=clip_norm,
+                released=False,
             )
+            self._check(now.history, reservation)
             entry = now.append("reservation", reservation.content())
             return replace(reservation, id=entry.sequence)
 
@@ -97,14 +123,14 @@ class Ledger:
         """Mark `reservation` as released and keep its bytes, in one durable transaction.
 
         Returns the bytes to send: those of an earlier release, where there was one. Only the
-        newest release of a run keeps its bytes; older ones keep their hash.
+        newest release of a run and split keeps its bytes; older ones keep their hash.
         """
         with self._file.write() as now:
             if reservation.id in now.history.releases:
                 return _kept(now, reservation)
             sha256 = hashlib.sha256(payload).hexdigest()
             now.append("release", {"reservation": reservation.id, "sha256": sha256})
-            now.keep(reservation.id, reservation.run, payload)
+            now.keep(reservation, payload)
             return payload
 
     def outbox(self, reservation: Reservation) -> bytes:
@@ -118,16 +144,16 @@ class Ledger:
             return tuple(r for r in now.history.reservations if run in (None, r.run))
 
     def epsilon(self, *, delta: float, run: str | None = None) -> float:
-        """Epsilon of everything reserved at this site, or of one run."""
-        return epsilon((r.mechanism for r in self.reservations(run)), delta=delta)
+        """Epsilon of any one patient, of all that is reserved at this site or by one run."""
+        return spent(self.reservations(run), delta=delta)
 
-    def _check(self, history: History, mechanism: Mechanism) -> None:
+    def _check(self, history: History, new: Reservation) -> None:
         if self._budget is None:
             return
-        charged = [r.mechanism for r in history.reservations]
-        after = epsilon([*charged, mechanism], delta=self._budget.delta)
+        delta = self._budget.delta
+        after, exposures = concerned(history.reservations, new, delta=delta)
         if after > self._budget.epsilon:  # only now ask the tighter accountant: it takes seconds
-            after = epsilons([*charged, mechanism], delta=self._budget.delta).smallest
+            after = at_most(exposures, delta=delta).smallest
         if after > self._budget.epsilon:
             raise BudgetExceeded(
                 f"the round would bring epsilon to {after:.2f} and the site's budget is "

@@ -1,8 +1,8 @@
 """The ledger's file: SQLite with full durability, verified at every use, and its head beside it.
 
 `entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest release of each
-run. Whoever reads or writes gets a `Snapshot` whose chain and head were verified under SQLite's
-lock, so nothing is decided on a ledger that can't be trusted.
+run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified under
+SQLite's lock, so nothing is decided on a ledger that can't be trusted.
 """
 
 import contextlib
@@ -15,15 +15,15 @@ from pathlib import Path
 
 from client.chain import Entry, append, verify
 from client.head import Head, check_head, head_path, read_head, write_head
-from client.history import History, replay
+from client.history import History, Reservation, replay
 from irene_model.errors import LedgerError
 
-_VERSION = 1  # raise when tables or entries change; kept in SQLite's user_version
+_VERSION = 2  # raise when tables or entries change; kept in SQLite's user_version
 _SCHEMA = (
     "CREATE TABLE entries (sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
     "content TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL)",
     "CREATE TABLE outbox (reservation INTEGER PRIMARY KEY, run TEXT NOT NULL, "
-    "payload BLOB NOT NULL)",
+    "split TEXT NOT NULL, payload BLOB NOT NULL, UNIQUE (run, split))",
     *(
         f"CREATE TRIGGER entries_{verb.lower()} BEFORE {verb} ON entries "
         "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
@@ -68,10 +68,12 @@ class Snapshot:
         ).fetchone()
         return None if row is None else bytes(row[0])
 
-    def keep(self, reservation: int, run: str, payload: bytes) -> None:
-        """Put bytes into the outbox in place of the run's earlier ones."""
-        self.connection.execute("DELETE FROM outbox WHERE run = ?", (run,))
-        self.connection.execute("INSERT INTO outbox VALUES (?, ?, ?)", (reservation, run, payload))
+    def keep(self, reservation: Reservation, payload: bytes) -> None:
+        """Put bytes into the outbox in place of the earlier ones of the run and split."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?)",
+            (reservation.id, reservation.run, reservation.split, payload),
+        )
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from client.images import Pixels, load_image
+from client.images import load_image
 from client.site import Site
 from client.tables import PlacedRecord, read_placed_records
 from irene_model.errors import ConfigError, DataError
 from irene_model.explanation import explain
 from irene_model.pictures import picture
+from irene_model.pixels import Pixels
 from irene_model.reading import Reading, read
 from irene_model.study import Study
 from irene_model.tensors import encode_pixels, encode_records
@@ -60,13 +61,14 @@ def look(site: Site, study: Study, model_folder: Path, record_id: str, label: st
     pixels = None
     if record.image_path is not None:
         pixels = load_image(record.image_path, size, shown=f"the image of {placed.place}")
-    batch = encode_records([record], study)
+    reader = site.text_reader(study)
+    batch = encode_records([record], study, reader)
     seen = np.zeros((size, size), dtype=np.uint8) if pixels is None else pixels
     batch["pixel_values"] = encode_pixels(seen[None], study)
     explanation = explain(model, batch, label=None if label is None else study.labels.index(label))
     return Look(
         title=f"record {record_id}, site {site.site}, study {study.name}",
-        reading=read(explanation, record, study),
+        reading=read(explanation, record, study, reader),
         pixels=pixels,
     )
 

@@ -10,13 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.dataset import SiteDataset, open_dataset
-from client.evaluation import evaluate
+from client.evaluation import Evaluated, evaluate, evaluate_privately
 from client.ledger import Ledger
-from client.plan import declared_patients, plan_round
-from client.randomness import Randomness
+from client.limits import check_study
+from client.plan import declared_patients, permitted_plan
+from client.randomness import Randomness, noise_of_evaluation
 from client.site import Site
 from client.training import pick_device, train_round
-from irene_model.errors import BudgetExceeded, ConfigError, DataError, IreneError, ProtocolError
+from irene_model.calibration import evaluation_noise
+from irene_model.errors import (
+    BudgetExceeded,
+    ConfigError,
+    DataError,
+    IreneError,
+    LimitExceeded,
+    MetricsWithheld,
+    ProtocolError,
+)
 from irene_model.protocol import (
     EvaluateReply,
     EvaluateRequest,
@@ -50,10 +60,17 @@ class Participant:
     def hello(self, request: HelloRequest) -> HelloReply:
         """Say who is here, and whether the study can be served."""
         try:
-            dataset = self._dataset(read_study(request.study))
+            study = read_study(request.study)
+            dataset = self._dataset(study)
+            present = len(dataset.patients["train"]) > 0
+            if present:
+                permitted_plan(self.site, study, declared_patients(self.site, dataset), 1)
         except Exception as error:
-            return HelloReply(site=self.site.site, outcome="failed", reason=_reason(error))
-        present = len(dataset.patients["train"]) > 0
+            return HelloReply(
+                site=self.site.site,
+                outcome="declined" if isinstance(error, LimitExceeded) else "failed",
+                reason=_reason(error),
+            )
         return HelloReply(
             site=self.site.site,
             outcome="ready" if present else "declined",
@@ -72,40 +89,78 @@ class Participant:
                 round=request.round,
                 outcome="declined" if declined else "failed",
                 reason=_reason(error),
+                rounds_charged=self._rounds_charged(request.run),
                 seconds=time.monotonic() - started,
             )
 
     def evaluate(self, request: EvaluateRequest) -> EvaluateReply:
-        """Evaluate the round's weights on held-out patients."""
+        """Evaluate the round's weights on held-out patients, as far as the site allows it."""
         started = time.monotonic()
         try:
-            dataset = self._dataset(read_study(request.study))
-            histograms = evaluate(
-                request.arrays,
-                dataset=dataset,
-                split=request.split,
-                device=pick_device(self.site.device),
-            )
+            return self._evaluate(request, started)
         except Exception as error:
+            declined = isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError)
             return EvaluateReply(
                 site=self.site.site,
                 round=request.round,
-                outcome="failed",
+                outcome="declined" if declined else "failed",
                 reason=_reason(error),
                 seconds=time.monotonic() - started,
             )
+
+    def _evaluate(self, request: EvaluateRequest, started: float) -> EvaluateReply:
+        study, site = read_study(request.study), self.site
+        noise = evaluation_noise(study, request.split)
+        if site.metrics == "off":
+            raise MetricsWithheld("metrics are turned off at this site")
+        if site.metrics == "private" and noise == 0:
+            raise MetricsWithheld(
+                "this site sends metrics with noise only, and the study asks for exact ones"
+            )
+        dataset = self._dataset(study)
+        what = Evaluated(
+            dataset=dataset,
+            split=request.split,
+            mapped=tuple(site.labels),
+            device=pick_device(site.device),
+        )
+        if noise == 0:
+            return EvaluateReply(
+                site=site.site,
+                round=request.round,
+                outcome="evaluated",
+                seconds=time.monotonic() - started,
+                arrays=evaluate(request.arrays, what, minimum_group=site.minimum_group),
+            )
+        ledger = Ledger.of(site)
+        arrays = evaluate_privately(
+            request.arrays,
+            what,
+            noise_multiplier=noise,
+            ledger=ledger,
+            run=request.run,
+            round=request.round,
+            rng=noise_of_evaluation(
+                seed=self.simulation_seed, site=site.site, round=request.round, split=request.split
+            ),
+        )
         return EvaluateReply(
-            site=self.site.site,
+            site=site.site,
             round=request.round,
             outcome="evaluated",
+            noise_multiplier=noise,
+            deviation=noise * what.sensitivity,
+            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
+            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             seconds=time.monotonic() - started,
-            arrays={"histograms": histograms},
+            arrays=arrays,
         )
 
     def _train(self, request: TrainRequest, started: float) -> TrainReply:
         study = read_study(request.study)
         dataset = self._dataset(study)
-        plan = plan_round(study, declared_patients(self.site, dataset), request.round)
+        declared = declared_patients(self.site, dataset)
+        plan = permitted_plan(self.site, study, declared, request.round)
         ledger = Ledger.of(self.site)
         if self.simulation_seed is None:
             randomness = Randomness.of_the_operating_system()
@@ -122,6 +177,7 @@ class Participant:
             round=request.round,
             randomness=randomness,
             device=pick_device(self.site.device),
+            memory=self.site.memory,
         )
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)
@@ -132,19 +188,31 @@ class Participant:
             weight=float(plan.declared_patients),
             noise_multiplier=plan.mechanism.noise_multiplier,
             sample_rate=plan.mechanism.sample_rate,
+            rounds_charged=self._rounds_charged(request.run),
             epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
             epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             seconds=seconds,
             arrays=update,
         )
 
+    def _rounds_charged(self, run: str) -> int:
+        try:
+            if not self.site.resolve(self.site.ledger).exists():
+                return 0
+            charged = Ledger.of(self.site).reservations(run)
+        except (IreneError, OSError) as error:
+            _log.error("%s", error)
+            return -1
+        return sum(reservation.split == "train" for reservation in charged)
+
     def _dataset(self, study: Study) -> SiteDataset:
+        check_study(self.site.limits, study)  # before any file is opened
         return open_dataset(self.site, study)
 
 
 def _reason(error: Exception) -> str:
     """What may be said outside: our own sentences without paths or rows, else only a kind."""
-    if isinstance(error, BudgetExceeded | ProtocolError):
+    if isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError):
         _log.warning("%s", error)
         return str(error)
     if isinstance(error, IreneError):

@@ -1,4 +1,4 @@
-"""Which patients a charge was made for: told apart without keeping a list of them.
+"""Which patients a charge was made for, and which are in which split, without a list of them.
 
 The ledger may be shown to an auditor or lie in a backup, so it holds no pseudonyms: only a hash of
 the whole set, and a small sketch that tells whether two sets have patients in common. The sketch is
@@ -13,10 +13,27 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from client.site import Site
+from irene_model.records import Split
+
 
 def digest(patient_id: str) -> bytes:
     """What the data set's cache keeps of an id; like all of the cache it stays at the site."""
     return hashlib.sha256(patient_id.encode()).digest()
+
+
+def assignment_of(site: Site, patients: Mapping[bytes, Split]) -> str:
+    """A hash of the function that gives patients their splits; equal only for equal functions.
+
+    `patients` maps digests to splits. The hash split is a function of the id alone, whoever is
+    there: it stays the same while its fractions and the column of ids do. A split column is known
+    for the patients in it only, so that one patient more or less makes another function.
+    """
+    if site.columns.split is None:
+        facts = f"hash {site.columns.patient_id} {site.splits.validation} {site.splits.test}"
+        return hashlib.sha256(facts.encode()).hexdigest()
+    rows = sorted(digest + split.encode() for digest, split in patients.items())
+    return hashlib.sha256(b"column " + b"\n".join(rows)).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

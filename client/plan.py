@@ -4,12 +4,14 @@ It follows from the study and the site's public size alone. No message can lower
 server sends a study, and the site computes its own multiplier from it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from client.dataset import SiteDataset
+from client.limits import check_noise, check_study
 from client.site import Site
+from irene_model.calibration import noise_multiplier_for
 from irene_model.errors import ProtocolError
-from irene_model.privacy import Mechanism, noise_multiplier_for
+from irene_model.privacy import Mechanism, epsilon, epsilons
 from irene_model.schedule import site_rate
 from irene_model.study import Study
 
@@ -36,11 +38,32 @@ def declared_patients(site: Site, dataset: SiteDataset) -> int:
     Rounded to two significant digits, never finer than tens and at least 10: 4 becomes 10, 73
     becomes 70 and 1470 becomes 1500. 0 where there are no patients.
     """
-    count = len(dataset.patients["train"])
+    return declared_size(site, len(dataset.patients["train"]))
+
+
+def declared_size(site: Site, count: int) -> int:
+    """`declared_patients` of a cohort of `count` training patients."""
     if site.declared_patients is not None or count == 0:
         return site.declared_patients or 0
     step: int = 10 ** max(1, len(str(count)) - 2)
     return max(10, round(count / step) * step)
+
+
+def permitted_plan(site: Site, study: Study, declared: int, round: int) -> Plan:
+    """`plan_round`, where the site's limits allow what comes of it; else LimitExceeded.
+
+    A run's epsilon is judged at the delta of the site's budget: a study could name a larger one,
+    at which any noise seems to be enough.
+    """
+    check_study(site.limits, study)
+    plan = plan_round(study, declared, round)
+    run = [replace(plan.mechanism, steps=study.total_steps)]
+    delta = study.privacy.delta if site.budget == "none" else site.budget.delta
+    spent, most = epsilon(run, delta=delta), site.limits.largest_epsilon
+    if most is not None and spent > most:  # only now ask the tighter accountant: it takes seconds
+        spent = epsilons(run, delta=delta).smallest
+    check_noise(site.limits, noise_multiplier=plan.mechanism.noise_multiplier, epsilon=spent)
+    return plan
 
 
 def plan_round(study: Study, declared: int, round: int) -> Plan:

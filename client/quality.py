@@ -95,6 +95,7 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
     Raises:
         ConfigError, DataError: as `read_records` and `load_image` do.
     """
+    site.text_reader(study)  # an encoder that is not there is better known before joining
     placed = read_placed_records(site, study)
     blank_images = _decode_all(placed, study.image.size, progress)
     records = [each.record for each in placed]

@@ -4,32 +4,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from client.noise import KeystreamNoise
+from irene_model.records import HeldOut
+
 
 @dataclass(frozen=True, kw_only=True)
 class Randomness:
     """Generators of one round: who is sampled, the noise, and which units drop out.
 
-    They are never the same stream.
+    They are never the same stream. Only the noise is seen outside, as part of an update: it comes
+    from a cipher.
     """
 
     sampling: np.random.Generator
-    noise: np.random.Generator
+    noise: KeystreamNoise
     dropout: np.random.Generator
 
     @classmethod
     def of_the_operating_system(cls) -> "Randomness":
-        """128 fresh bits from the operating system for each; the only kind at a real site."""
+        """Fresh bits for each, 256 for the noise; the only kind at a real site."""
         return cls(
             sampling=np.random.default_rng(),
-            noise=np.random.default_rng(),
+            noise=KeystreamNoise.of_the_operating_system(),
             dropout=np.random.default_rng(),
         )
 
     @classmethod
     def reproducible(cls, *, seed: int, site: str, round: int) -> "Randomness":
         """For simulations: a stream of its own for every seed, site and round."""
-        entropy = [seed, round, *site.encode()]
-        sampling, noise, dropout = map(
-            np.random.default_rng, np.random.SeedSequence(entropy).spawn(3)
+        sampling, dropout = map(
+            np.random.default_rng, np.random.SeedSequence([seed, round, *site.encode()]).spawn(2)
         )
+        noise = KeystreamNoise.reproducible("training", seed, site, round)
         return cls(sampling=sampling, noise=noise, dropout=dropout)
+
+
+def noise_of_evaluation(
+    *, seed: int | None, site: str, round: int, split: HeldOut
+) -> KeystreamNoise:
+    """The noise of one evaluation; without a seed, fresh bits from the operating system."""
+    if seed is None:
+        return KeystreamNoise.of_the_operating_system()
+    return KeystreamNoise.reproducible("evaluation", seed, site, round, split)

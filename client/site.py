@@ -29,21 +29,28 @@ hospital lacks is simply not mapped.
     labels:
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
+    encoders: {bio-bert: models/bio-bert}   # if the study's text has an encoder: its folder here
     budget: {epsilon: 8, delta: 1.0e-5}
+    metrics: private              # off, private or exact
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from client.limits import Limits
 from irene_model.errors import ConfigError
 from irene_model.records import SPLITS, Split
 from irene_model.settings import Settings, parse, read_mapping
 from irene_model.study import Study
 
+if TYPE_CHECKING:
+    from irene_model.text import TextReader
+
 Column = Annotated[str, Field(min_length=1)]
+Metrics = Literal["off", "private", "exact"]
 
 
 class Table(Settings):
@@ -176,13 +183,31 @@ class Budget(Settings):
     delta: float = Field(gt=0, lt=0.1)
 
 
+class Memory(Settings):
+    """What the site gives up in time to train in little memory.
+
+    The result is the same but for rounding, and for which units dropout draws.
+    `micro_batch` patients are held at a time. With `gradient_checkpointing` the inputs of each
+    block are kept and the rest is computed again: 1.4 times the time.
+    """
+
+    micro_batch: int = Field(default=128, ge=1)
+    gradient_checkpointing: bool = False
+
+
 class Site(Settings):
     """One hospital. `declared_patients` is the public size of its training cohort: it weights the
     site's updates and sets its sampling rate, so that neither depends on the exact count. Without
     it the count of training patients is declared, rounded to two significant digits and never
     finer than tens.
 
-    `budget: none` must be written out to allow training without privacy.
+    `budget: none` must be written out to allow training without privacy. `limits` bound what a
+    single study may ask for.
+
+    `metrics`: what may leave of held-out patients' scores. `private` sends histograms with noise
+    that is charged to the budget, and declines a study that asks for them without; `exact` sends
+    what the study asks for; `off` sends nothing. Exact histograms leave out each label that fewer
+    than `minimum_group` patients have, or have not.
     """
 
     site: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
@@ -193,12 +218,23 @@ class Site(Settings):
     labels: dict[str, LabelColumn]
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
+    encoders: dict[str, Path] = Field(default_factory=dict)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    memory: Memory = Memory()
     budget: Budget | Literal["none"]
+    limits: Limits = Limits()
     declared_patients: int | None = Field(default=None, ge=1)
+    metrics: Metrics = "private"
+    minimum_group: int = Field(default=10, ge=1)
     cache: Path = Path(".irene/cache")
     ledger: Path = Path(".irene/ledger.sqlite")
     folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, metrics: Any) -> Any:
+        """YAML 1.1, which PyYAML reads, takes a bare `off` for false."""
+        return "off" if metrics is False else metrics
 
     @model_validator(mode="after")
     def _one_home_for_labs(self) -> Self:
@@ -218,8 +254,15 @@ class Site(Settings):
         """`path` seen from the folder of site.yaml."""
         return self.folder / path
 
+    def text_reader(self, study: Study) -> "TextReader":
+        """How the study's texts are read here; a missing or different encoder is a ConfigError."""
+        from irene_model.text import TextReader
+
+        folders = {name: self.resolve(path) for name, path in self.encoders.items()}
+        return TextReader.open(study.text, folders)
+
     def check_against(self, study: Study) -> None:
-        """Refuse a mapping of names that the study does not have."""
+        """Refuse names that the study does not have, and what its engine can't do."""
         for kind, mapped, known in (
             ("labs", self.labs, study.lab_names),
             ("labels", self.labels, study.labels),
@@ -232,6 +275,12 @@ class Site(Settings):
                 )
         if not self.labels:
             raise ConfigError(f"site {self.site}: labels: map at least one label of the study")
+        if self.memory.gradient_checkpointing and study.privacy.engine != "fused":
+            raise ConfigError(
+                f"site {self.site}: memory.gradient_checkpointing: the study's privacy.engine "
+                f"{study.privacy.engine} can't compute activations again; turn it off, or lower "
+                "memory.micro_batch"
+            )
 
 
 def split_cells(column: SplitColumn) -> dict[str, Split]:

@@ -16,13 +16,14 @@ from client.dp import PrivateGradient
 from client.ledger import Ledger
 from client.plan import Plan
 from client.randomness import Randomness
-from irene_model.model import IreneModel
+from client.site import Memory
+from irene_model.model import DiagnosticModel
 from irene_model.protocol import Arrays, check_update
 from irene_model.study import Study
-from irene_model.tensors import Batch
-from irene_model.weights import load_arrays, new_model, to_arrays
+from irene_model.tensors import Batch, drop_modalities
+from irene_model.weights import load_arrays, new_model, to_arrays, trained_names
 
-_MICRO_BATCH = 128  # per-sample gradients are held for so many patients at a time
+_AMPLE = Memory()
 
 
 def train_round(
@@ -35,6 +36,7 @@ def train_round(
     round: int,
     randomness: Randomness,
     device: torch.device,
+    memory: Memory = _AMPLE,
 ) -> Arrays:
     """The update of one round, reserved in the ledger before and released in it after.
 
@@ -46,31 +48,66 @@ def train_round(
     load_arrays(model, weights)
     ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
-        run=run, round=round, mechanism=plan.mechanism, clip_norm=plan.clip_norm
+        run=run,
+        round=round,
+        mechanism=plan.mechanism,
+        clip_norm=plan.clip_norm,
+        assignment=dataset.assignment,
     )
     if reservation.released:
         return unpack(ledger.outbox(reservation))
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        # Dropout takes no generator but the global one.
-        torch.manual_seed(int(randomness.dropout.integers(2**63)))
-        _train(model.to(device), dataset=dataset, plan=plan, randomness=randomness, device=device)
-    trained = to_arrays(model)
-    update = {name: trained[name] - weights[name] for name in weights}
+    update = local_update(
+        model, dataset=dataset, plan=plan, randomness=randomness, device=device, memory=memory
+    )
     return unpack(ledger.release(reservation, pack(update)))
 
 
-def _train(
-    model: IreneModel,
+def local_update(
+    model: DiagnosticModel,
     *,
     dataset: SiteDataset,
     plan: Plan,
     randomness: Randomness,
     device: torch.device,
+    memory: Memory = _AMPLE,
+) -> Arrays:
+    """Train `model` by one round's steps and give the change of what is trained, unaccounted.
+
+    At a hospital only `train_round` may call this. Comparisons call it for training that is no
+    federation: nothing leaves anywhere then.
+    """
+    before = to_arrays(model)
+    if memory.gradient_checkpointing:
+        model.activation_checkpointing_enable()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # Dropout takes no generator but the global one.
+        torch.manual_seed(int(randomness.dropout.integers(2**63)))
+        _train(
+            model.to(device),
+            dataset=dataset,
+            plan=plan,
+            randomness=randomness,
+            device=device,
+            micro_batch=memory.micro_batch,
+        )
+    trained = to_arrays(model)
+    return {name: trained[name] - before[name] for name in trained_names(model)}
+
+
+def _train(
+    model: DiagnosticModel,
+    *,
+    dataset: SiteDataset,
+    plan: Plan,
+    randomness: Randomness,
+    device: torch.device,
+    micro_batch: int,
 ) -> None:
     """`plan.mechanism.steps` local steps; changes `model`."""
     model.train()
     optimizer = _optimizer(model, dataset.study, plan.learning_rate)
     engine = dataset.study.privacy.engine
+    hidden = dataset.study.training.modality_dropout.model_dump()
     private = (
         PrivateGradient(model, clip_norm=plan.clip_norm, engine=engine) if plan.private else None
     )
@@ -80,10 +117,11 @@ def _train(
             sample_rate=plan.mechanism.sample_rate,
             rng=randomness.sampling,
         )
-        parts = np.array_split(rows, math.ceil(len(rows) / _MICRO_BATCH)) if len(rows) else []
+        parts = np.array_split(rows, math.ceil(len(rows) / micro_batch)) if len(rows) else []
         optimizer.zero_grad(set_to_none=private is not None)
         for part in parts:
-            batch = to_device(dataset.batch(part), device)
+            batch = drop_modalities(dataset.batch(part), hidden, randomness.dropout)
+            batch = to_device(batch, device)
             with autocast(device):
                 if private is not None:
                     private.accumulate(batch)
@@ -130,7 +168,7 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
-def _optimizer(model: IreneModel, study: Study, rate: float) -> torch.optim.Optimizer:
+def _optimizer(model: DiagnosticModel, study: Study, rate: float) -> torch.optim.Optimizer:
     trained = trained_parameters(model)
     if study.training.optimizer == "sgd":
         return torch.optim.SGD(trained, lr=rate)

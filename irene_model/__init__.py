@@ -8,13 +8,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from irene_model.methods import FusionModel
     from irene_model.model import IreneConfig, IreneModel
+    from irene_model.processor import Case, IreneProcessor
     from irene_model.study import Study
 
 __version__ = "0.1.0"
-__all__ = ["IreneConfig", "IreneModel", "Study", "__version__"]
+__all__ = [
+    "Case",
+    "FusionModel",
+    "IreneConfig",
+    "IreneModel",
+    "IreneProcessor",
+    "Study",
+    "__version__",
+]
 
-_HOMES = {"IreneConfig": "model", "IreneModel": "model", "Study": "study"}
+_HOMES = {
+    "Case": "processor",
+    "FusionModel": "methods",
+    "IreneConfig": "model",
+    "IreneModel": "model",
+    "IreneProcessor": "processor",
+    "Study": "study",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """Attention that leaves out what is missing.
 
 Legend: B records, N queries, M keys, D width, H heads. A presence mask is boolean (B, M), True
-for a token that exists; None says that every token does. Where a record has no key at all the
+for a token that exists; None says that every token does. Where a query has no key at all the
 attention yields exactly zero, never NaN.
 """
 
@@ -37,7 +37,8 @@ def attend(
 ) -> Attended:
     """Scaled dot-product attention of `query` (B,N,D) over `key` and `value` (B,M,D).
 
-    Returns the mixed values (B,N,D), before any output projection, and, when asked, the map
+    `present` is (B,M), or (B,N,M) where each query has keys of its own. Returns the mixed values
+    (B,N,D), before any output projection, and, when asked, the map
     (B,H,N,M) before dropout. `dropout` is the probability to apply now: 0 outside training.
     """
     q, k, v = (
@@ -48,11 +49,12 @@ def attend(
     )
     allowed = any_key = None
     if present is not None:
-        any_key = present.any(dim=1)  # (B,)
-        # A softmax over nothing is NaN, forward and backward. A record without keys reads all of
+        keys = present[:, None] if present.ndim == 2 else present  # (B, 1 or N, M)
+        any_key = keys.any(dim=-1, keepdim=True)
+        # A softmax over nothing is NaN, forward and backward. A query without keys reads all of
         # them instead, and its result is replaced by zero below.
-        allowed = (present | ~any_key[:, None])[:, None, None, :]  # (B, 1, 1, M)
-        any_key = any_key[:, None, None, None]
+        allowed = (keys | ~any_key)[:, None]  # (B, 1, 1 or N, M)
+        any_key = any_key[:, None]
     weights = None
     if with_map or _products_are_faster(q, dropout):
         scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)  # (B, H, N, M)
@@ -94,8 +96,16 @@ def join_presence(masks: Sequence[Tensor | None], tokens: Sequence[Tensor]) -> T
     )
 
 
+def mean_present(tokens: Tensor, present: Tensor | None) -> Tensor:
+    """Mean of the present tokens, (B,N,D) to (B,D); zero for a record that has none."""
+    if present is None:
+        return tokens.mean(dim=1)
+    total = torch.where(present[..., None], tokens, 0.0).sum(dim=1)
+    return total / present.sum(dim=1, keepdim=True).clamp(min=1)
+
+
 class SelfAttention(nn.Module):
-    """Multi-head self-attention of all tokens."""
+    """Multi-head self-attention of all tokens, or their attention to other ones."""
 
     def __init__(self, *, hidden_size: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -106,12 +116,23 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(hidden_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens: Tensor, present: Tensor | None, *, with_map: bool) -> Attended:
-        """Tokens (B,N,D) to (B,N,D), and the map (B,H,N,N) when asked."""
+    def forward(
+        self,
+        tokens: Tensor,
+        present: Tensor | None,
+        *,
+        with_map: bool,
+        others: Tensor | None = None,
+    ) -> Attended:
+        """Tokens (B,N,D) to (B,N,D), and the map (B,H,N,N) when asked.
+
+        With `others` (B,M,D) the keys and values, and `present`, are theirs.
+        """
+        read = tokens if others is None else others
         mixed, weights = attend(
             self.query(tokens),
-            self.key(tokens),
-            self.value(tokens),
+            self.key(read),
+            self.value(read),
             present,
             num_heads=self.num_heads,
             dropout=self.dropout.p if self.training else 0.0,
@@ -125,12 +146,16 @@ class BidirectionalAttention(nn.Module):
 
     The streams have their own query, key and value projections and share the output projection.
     Zhou et al. 2023, "bidirectional multimodal attention"; the mean is over the paths whose
-    stream has any token, so that a missing modality does not halve what is there.
+    stream has any token, so that a missing modality does not halve what is there. A `direction`
+    other than `both` closes the other path, as if the stream that it would read had no token.
     """
 
-    def __init__(self, *, hidden_size: int, num_heads: int, dropout: float) -> None:
+    def __init__(
+        self, *, hidden_size: int, num_heads: int, dropout: float, direction: str = "both"
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.direction = direction
         self.image_query = nn.Linear(hidden_size, hidden_size)
         self.image_key = nn.Linear(hidden_size, hidden_size)
         self.image_value = nn.Linear(hidden_size, hidden_size)
@@ -168,14 +193,26 @@ class BidirectionalAttention(nn.Module):
                 with_map=with_maps,
             )
 
+        read_by_image, read_by_clinical = clinical_present, image_present
+        if self.direction == "clinical_to_image":
+            read_by_image = clinical.new_zeros(clinical.shape[:2], dtype=torch.bool)
+        elif self.direction == "image_to_clinical":
+            read_by_clinical = image.new_zeros(image.shape[:2], dtype=torch.bool)
         image_image, map_ii = path(image_qkv[0], image_qkv, image_present)
-        image_clinical, map_ic = path(image_qkv[0], clinical_qkv, clinical_present)
+        image_clinical, map_ic = path(image_qkv[0], clinical_qkv, read_by_image)
         clinical_clinical, map_cc = path(clinical_qkv[0], clinical_qkv, clinical_present)
-        clinical_image, map_ci = path(clinical_qkv[0], image_qkv, image_present)
-        paths = _available(image_present, image) + _available(clinical_present, clinical)
+        clinical_image, map_ci = path(clinical_qkv[0], image_qkv, read_by_clinical)
+        image_paths = _available(image_present, image) + _available(read_by_image, clinical)
+        clinical_paths = _available(read_by_clinical, image) + _available(
+            clinical_present, clinical
+        )
         mixed = torch.cat(
-            [image_image + image_clinical, clinical_clinical + clinical_image], dim=1
-        ) / paths.clamp(min=1)
+            [
+                (image_image + image_clinical) / image_paths.clamp(min=1),
+                (clinical_clinical + clinical_image) / clinical_paths.clamp(min=1),
+            ],
+            dim=1,
+        )
         # One call for both streams: per-sample gradient hooks want each layer called once.
         image_out, clinical_out = self.dropout(self.out(mixed)).split(
             [image.shape[1], clinical.shape[1]], dim=1

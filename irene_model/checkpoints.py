@@ -90,10 +90,13 @@ def authors_config(
 
 def from_authors_state(
     state: Mapping[str, Tensor], config: IreneConfig, own: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The authors' `state` under the names and in the shapes of `own`, the model's state dict."""
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The authors' `state` under the names and in the shapes of `own`, the model's state dict.
+
+    Also returns the entries that were ignored, by the authors' names, and logs them at info.
+    """
     state = _without_prefix(state)
-    ignored = sorted(key for key in state if _NEVER_CALLED.fullmatch(key))
+    ignored = tuple(sorted(key for key in state if _NEVER_CALLED.fullmatch(key)))
     if ignored:
         logger.info("left out what the authors never call: %s", ", ".join(ignored))
     names = {name: _authors_name(name, config) for name in own}
@@ -110,16 +113,20 @@ def from_authors_state(
                 f"{names[name]} has shape {tuple(theirs.shape)}; expected {shape}"
             )
         loaded[name] = theirs.reshape(parameter.shape)
-    return loaded
+    return loaded, ignored
 
 
 def to_authors_state(own: Mapping[str, Tensor], config: IreneConfig) -> dict[str, Tensor]:
     """The inverse of `from_authors_state`, for a model that the authors' code can hold."""
-    if config.vocab_size or not config.text_length or not config.num_labs:
+    if not (config.reads_image and config.reads_demographics and config.num_labs) or (
+        config.vocab_size or not config.text_length or config.attention_direction != "both"
+    ):
         raise CheckpointError(
-            "the authors' model always reads text embeddings and laboratory values; this one has"
-            f" vocab_size {config.vocab_size}, text_length {config.text_length} and num_labs"
-            f" {config.num_labs}"
+            "the authors' model always reads text embeddings, laboratory values, image and"
+            " demographics, in both directions; this one has"
+            f" vocab_size {config.vocab_size}, text_length {config.text_length}, num_labs"
+            f" {config.num_labs}, reads_image {config.reads_image}, reads_demographics"
+            f" {config.reads_demographics} and attention_direction {config.attention_direction}"
         )
     return {
         _authors_name(name, config): parameter.reshape(_authors_shape(name, parameter))
@@ -151,7 +158,11 @@ def _authors_shape(name: str, parameter: Tensor) -> tuple[int, ...]:
 
 def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`state` without the `module.` that DataParallel puts before every name."""
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    bare = {key.removeprefix("module."): value for key, value in state.items()}
+    if len(bare) < len(state):
+        twice = sorted(key for key in bare if key in state and f"module.{key}" in state)
+        raise CheckpointError(f"{twice[0]} is there twice, with and without the prefix module.")
+    return bare
 
 
 def _entry(state: Mapping[str, Tensor], key: str) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
+ATTENTION_DIRECTIONS = ("both", "clinical_to_image", "image_to_clinical")
 PRESETS: dict[str, dict[str, int | float]] = {
     # For tests, demonstrations and small cohorts on a CPU.
     "tiny": {
@@ -49,7 +50,10 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     `num_hidden_layers` counts all blocks, of which the first `num_bidirectional_layers` keep the
     image and the clinical tokens apart. `text_width` is the width of one text embedding: of the
     frozen encoder's when `vocab_size` is 0, of the model's own table of `vocab_size` tokens
-    otherwise. `text_length` 0 or `num_labs` 0 leaves that modality out of the model.
+    otherwise. `text_length` 0, `num_labs` 0, `reads_image` or `reads_demographics` False leaves
+    that modality out of the model. `attention_direction` says which stream reads the other in the
+    bidirectional blocks: `clinical_to_image` lets the clinical tokens query the image alone.
+    `lora_rank` 0 is a plain model; another rank adds adapters scaled by `lora_alpha` over it.
     """
 
     model_type = "irene"
@@ -70,9 +74,14 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         vocab_size: int = 0,
         num_labs: int = 92,
         num_labels: int | None = None,
+        reads_image: bool = True,
+        reads_demographics: bool = True,
+        attention_direction: str = "both",
         hidden_dropout_prob: float = 0.3,
         attention_probs_dropout_prob: float = 0.2,
         layer_norm_eps: float = 1e-6,
+        lora_rank: int = 0,
+        lora_alpha: float = 8.0,
         **kwargs: Any,
     ) -> None:
         self.hidden_size = _at_least("hidden_size", hidden_size, 1)
@@ -89,6 +98,15 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         self.text_width = _at_least("text_width", text_width, 1)
         self.vocab_size = _at_least("vocab_size", vocab_size, 0)
         self.num_labs = _at_least("num_labs", num_labs, 0)
+        self.reads_image = reads_image
+        self.reads_demographics = reads_demographics
+        if not (reads_image or reads_demographics or text_length or num_labs):
+            raise ValueError("reads_image is False and so is everything else: nothing is left")
+        if attention_direction not in ATTENTION_DIRECTIONS:
+            raise ValueError(
+                f"attention_direction must be one of {', '.join(ATTENTION_DIRECTIONS)}"
+            )
+        self.attention_direction = attention_direction
         self.hidden_dropout_prob = _probability("hidden_dropout_prob", hidden_dropout_prob)
         self.attention_probs_dropout_prob = _probability(
             "attention_probs_dropout_prob", attention_probs_dropout_prob
@@ -96,6 +114,10 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         if not layer_norm_eps > 0:
             raise ValueError(f"layer_norm_eps must be positive, not {layer_norm_eps}")
         self.layer_norm_eps = layer_norm_eps
+        self.lora_rank = _at_least("lora_rank", lora_rank, 0)
+        if not lora_alpha > 0:
+            raise ValueError(f"lora_alpha must be positive, not {lora_alpha}")
+        self.lora_alpha = lora_alpha
         if hidden_size % num_attention_heads:
             raise ValueError(
                 f"hidden_size ({hidden_size}) must be a multiple of num_attention_heads"
@@ -120,6 +142,21 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     def num_patches(self) -> int:
         """Image tokens besides the class token."""
         return (self.image_size // self.patch_size) ** 2
+
+    @property
+    def num_clinical_tokens(self) -> int:
+        """Tokens of the clinical stream."""
+        return self.text_length + self.num_labs + 2 * self.reads_demographics
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those that the model reads, the image first."""
+        read = {
+            "image": self.reads_image,
+            "text": self.text_length > 0,
+            "numbers": self.num_clinical_tokens > self.text_length,
+        }
+        return tuple(name for name, does in read.items() if does)
 
 
 def _at_least(field: str, value: int, least: int) -> int:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from irene_model.attention import join_presence
 from irene_model.config import IreneConfig
 
+Group = tuple[Tensor, Tensor | None]  # tokens (B,N,D) and their presence (B,N)
+
 
 class ClassToken(nn.Module):
     """Prepends one learned token.
@@ -63,11 +65,12 @@ class IreneEmbeddings(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.config = config
-        self.patches = nn.Conv2d(
-            config.num_channels, width, kernel_size=config.patch_size, stride=config.patch_size
-        )
-        self.class_token = ClassToken(width)
-        self.image_positions = PositionTable(1 + config.num_patches, width)
+        if config.reads_image:
+            self.patches = nn.Conv2d(
+                config.num_channels, width, kernel_size=config.patch_size, stride=config.patch_size
+            )
+            self.class_token = ClassToken(width)
+            self.image_positions = PositionTable(1 + config.num_patches, width)
         if config.text_length:
             if config.vocab_size:
                 self.text_tokens = nn.Embedding(config.vocab_size, config.text_width)
@@ -76,60 +79,75 @@ class IreneEmbeddings(nn.Module):
         if config.num_labs:
             self.labs = nn.Linear(1, width)
             self.lab_positions = PositionTable(config.num_labs, width)
-        self.sex = nn.Linear(1, width)
-        self.sex_position = PositionTable(1, width)
-        self.age = nn.Linear(1, width)
-        self.age_position = PositionTable(1, width)
+        if config.reads_demographics:
+            self.sex = nn.Linear(1, width)
+            self.sex_position = PositionTable(1, width)
+            self.age = nn.Linear(1, width)
+            self.age_position = PositionTable(1, width)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
         self,
         *,
         pixel_values: Tensor,
-        image_mask: Tensor | None,
-        text_embeddings: Tensor | None,
-        input_ids: Tensor | None,
-        text_mask: Tensor | None,
-        lab_values: Tensor | None,
-        lab_mask: Tensor | None,
         age: Tensor,
         sex: Tensor,
-        demographics_mask: Tensor | None,
+        image_mask: Tensor | None = None,
+        text_embeddings: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        lab_values: Tensor | None = None,
+        lab_mask: Tensor | None = None,
+        demographics_mask: Tensor | None = None,
     ) -> Streams:
         """Inputs as in `IreneModel.forward` to both streams; a wrong shape is a ValueError."""
         config = self.config
-        batch = pixel_values.shape[0]
-        side = config.image_size
-        _require("pixel_values", pixel_values, (batch, config.num_channels, side, side))
-        _require("age", age, (batch,))
-        _require("sex", sex, (batch,))
-        seen = _presence("image_mask", image_mask, (batch,))
-        pixels = _present_only(pixel_values, seen).to(self.patches.weight.dtype)
-        image = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, patches, D)
-        image = self.image_positions(self.class_token(image))
-        image_present = None if seen is None else seen[:, None].expand(-1, image.shape[1])
-
-        known = _presence("demographics_mask", demographics_mask, (batch, 2))
-        age_known, sex_known = (None, None) if known is None else (known[:, :1], known[:, 1:])
-        groups: list[tuple[Tensor, Tensor | None]] = []
+        batch = len(pixel_values)
+        image: list[Group] = []
+        if config.reads_image:
+            image.append(self._image(pixel_values, image_mask, batch))
+        clinical: list[Group] = []
         if config.text_length:
-            groups.append(self._text(text_embeddings, input_ids, text_mask, batch))
+            clinical.append(self._text(text_embeddings, input_ids, text_mask, batch))
         if config.num_labs:
             lab_values = _require("lab_values", lab_values, (batch, config.num_labs))
             lab_present = _presence("lab_mask", lab_mask, (batch, config.num_labs))
             labs = self._numbers(self.labs, lab_values, lab_present)
-            groups.append((self.lab_positions(labs), lab_present))
+            clinical.append((self.lab_positions(labs), lab_present))
+        if config.reads_demographics:
+            clinical += self._demographics(age, sex, demographics_mask, batch)
+        image_tokens, image_present = self._stream(image, batch)
+        clinical_tokens, clinical_present = self._stream(clinical, batch)
+        return Streams(image_tokens, clinical_tokens, image_present, clinical_present)
+
+    def _stream(self, groups: list[Group], batch: int) -> Group:
+        """Groups of tokens as one stream, which has no token where the model reads no group."""
+        nothing = next(self.parameters()).new_zeros(batch, 0, self.config.hidden_size)
+        tokens = [group for group, _ in groups] or [nothing]
+        present = join_presence([mask for _, mask in groups] or [None], tokens)
+        return self.dropout(torch.cat(tokens, dim=1)), present
+
+    def _image(self, pixel_values: Tensor, image_mask: Tensor | None, batch: int) -> Group:
+        """Class token and patches (B,1+N,D) and their presence."""
+        side = self.config.image_size
+        _require("pixel_values", pixel_values, (batch, self.config.num_channels, side, side))
+        seen = _presence("image_mask", image_mask, (batch,))
+        pixels = _present_only(pixel_values, seen).to(self.patches.weight.dtype)
+        image = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, patches, D)
+        image = self.image_positions(self.class_token(image))
+        return image, None if seen is None else seen[:, None].expand(-1, image.shape[1])
+
+    def _demographics(
+        self, age: Tensor, sex: Tensor, demographics_mask: Tensor | None, batch: int
+    ) -> list[Group]:
+        """Sex and age, each one token (B,1,D), and their presence."""
+        _require("age", age, (batch,))
+        _require("sex", sex, (batch,))
+        known = _presence("demographics_mask", demographics_mask, (batch, 2))
+        age_known, sex_known = (None, None) if known is None else (known[:, :1], known[:, 1:])
         sexes = self._numbers(self.sex, sex[:, None], sex_known)
         ages = self._numbers(self.age, age[:, None], age_known)
-        groups.append((self.sex_position(sexes), sex_known))
-        groups.append((self.age_position(ages), age_known))
-        tokens = [group for group, _ in groups]
-        return Streams(
-            image=self.dropout(image),
-            clinical=self.dropout(torch.cat(tokens, dim=1)),
-            image_present=image_present,
-            clinical_present=join_presence([mask for _, mask in groups], tokens),
-        )
+        return [(self.sex_position(sexes), sex_known), (self.age_position(ages), age_known)]
 
     def _text(
         self,
@@ -137,7 +155,7 @@ class IreneEmbeddings(nn.Module):
         input_ids: Tensor | None,
         text_mask: Tensor | None,
         batch: int,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> Group:
         """Text tokens (B,T,D) and their presence."""
         length = self.config.text_length
         present = _presence("text_mask", text_mask, (batch, length))

@@ -4,6 +4,9 @@ Legend: B records, N image tokens, M clinical tokens, D width, H heads. All bloc
 transformers blocks with GELU.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,6 +49,7 @@ class BidirectionalBlock(nn.Module):
             hidden_size=config.hidden_size,
             num_heads=config.num_attention_heads,
             dropout=config.attention_probs_dropout_prob,
+            direction=config.attention_direction,
         )
         self.image_mlp_norm = _norm(config)
         self.clinical_mlp_norm = _norm(config)
@@ -91,15 +95,43 @@ class JointBlock(nn.Module):
         self.mlp = _mlp(config)
 
     def forward(
-        self, tokens: Tensor, present: Tensor | None, *, with_map: bool
+        self,
+        tokens: Tensor,
+        present: Tensor | None,
+        *,
+        with_map: bool,
+        others: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B,N+M,D) to the same shape, and the map (B,H,N+M,N+M) when asked."""
-        delta, weights = self.attention(self.attention_norm(tokens), present, with_map=with_map)
+        """Tokens (B,N+M,D) to the same shape, and the map (B,H,N+M,N+M) when asked.
+
+        With `others`, already normed, these are attended to, and `present` is theirs.
+        """
+        delta, weights = self.attention(
+            self.attention_norm(tokens), present, with_map=with_map, others=others
+        )
         tokens = tokens + delta
         return tokens + self.mlp(self.mlp_norm(tokens)), weights
 
 
-class IreneEncoder(nn.Module):
+class Blocks(nn.Module):
+    """Runs blocks: under `gradient_checkpointing`, which transformers turns on, training keeps the
+    inputs of each block and computes the rest again on the way back.
+    """
+
+    _gradient_checkpointing_func: Callable[..., Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gradient_checkpointing = False
+
+    def run(self, block: nn.Module, *inputs: Tensor | None, **asked: bool) -> Any:
+        """What `block` gives."""
+        if self.gradient_checkpointing and self.training:
+            return self._gradient_checkpointing_func(block, *inputs, **asked)
+        return block(*inputs, **asked)
+
+
+class IreneEncoder(Blocks):
     """All blocks and the final norm."""
 
     def __init__(self, config: IreneConfig) -> None:
@@ -123,14 +155,14 @@ class IreneEncoder(nn.Module):
         """Streams (B,N,D) and (B,M,D) to tokens (B,N+M,D), their presence, and maps if asked."""
         maps: list[BidirectionalMaps | Tensor | None] = []
         for block in self.bidirectional:
-            image, clinical, four_maps = block(
-                image, clinical, image_present, clinical_present, with_maps=with_maps
+            image, clinical, four_maps = self.run(
+                block, image, clinical, image_present, clinical_present, with_maps=with_maps
             )
             maps.append(four_maps)
         present = join_presence([image_present, clinical_present], [image, clinical])
         tokens = torch.cat([image, clinical], dim=1)
         for block in self.joint:
-            tokens, weights = block(tokens, present, with_map=with_maps)
+            tokens, weights = self.run(block, tokens, present, with_map=with_maps)
             maps.append(weights)
         return self.norm(tokens), present, tuple(m for m in maps if m is not None)
 

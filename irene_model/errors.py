@@ -9,8 +9,10 @@
     │   └── CheckpointError    weights that do not fit
     ├── PrivacyError           the ledger or the accounting stops the work
     │   ├── BudgetExceeded     the release would cost more than is left
+    │   ├── MetricsWithheld    the site does not send the metrics that were asked for
     │   └── LedgerError        the ledger can't be read, written or trusted
     └── ProtocolError          a message of the other side breaks the contract
+        └── LimitExceeded      its study asks for more than the site's limits allow
 
 A message names file, row, field, the kind of the value, the bound and the remedy. It never holds
 a patient's value, so it may be shown, logged and sent.
@@ -45,9 +47,17 @@ class BudgetExceeded(PrivacyError):  # noqa: N818  # the field's word for it
     """The next release would exceed the site's budget; nothing was trained."""
 
 
+class MetricsWithheld(PrivacyError):  # noqa: N818  # a decision, no error
+    """The site's settings do not allow the metrics that were asked for; nothing was evaluated."""
+
+
 class LedgerError(PrivacyError):
     """The ledger is unreadable, belongs to other patients, or could not be written durably."""
 
 
 class ProtocolError(IreneError):
     """A message, or an update in it, is not what the study's contract says."""
+
+
+class LimitExceeded(ProtocolError):  # noqa: N818  # a decision, no error
+    """The study goes beyond a limit in site.yaml; nothing was read, charged or trained for it."""

@@ -8,6 +8,7 @@ outside the accounting until noise is added.
 
 Shapes: N records, K labels, G bins of the grid (`BINS` as sent, fewer after `merge_bins`),
 R replicates. `hist[..., 0, :]` are negatives and `hist[..., 1, :]` positives, in patients.
+`centres` (G,) is the probability that stands for each bin.
 
 The grid is uniform in the logit, from -8 to 8, and its ends are open: scores beyond fall into
 the outermost bins. Scores within one bin are ties, which count half. With 1,024 bins that moves
@@ -30,7 +31,7 @@ CENTRES: Array = expit((EDGES[:-1] + EDGES[1:]) / 2)
 
 
 def score_histograms(scores: Array, labels: Array, label_mask: Array, patients: Array) -> Array:
-    """A site's whole report about its scores: float32 (K, 2, BINS), in patients.
+    """A site's whole report about its scores: float64 (K, 2, BINS), in patients.
 
     `scores` (N, K) are probabilities, `labels` (N, K) 0 or 1 and read only where `label_mask`
     (N, K) is true, `patients` (N,) any integers that tell patients apart.
@@ -65,7 +66,7 @@ def score_histograms(scores: Array, labels: Array, label_mask: Array, patients: 
     cell = (label * 2 + truth.astype(np.int64)) * BINS + _bin(score)
     weights = 1.0 / records_of[patient_label]
     hist = np.bincount(cell, weights=weights, minlength=n_labels * 2 * BINS)
-    return hist.reshape(n_labels, 2, BINS).astype(np.float32)
+    return hist.reshape(n_labels, 2, BINS)
 
 
 def auroc(hist: Array) -> float | None:
@@ -104,47 +105,66 @@ def auprcs(hists: Array) -> Array:
 
 def brier(hist: Array) -> float | None:
     """Mean squared error of the probability over one (2, BINS) histogram; None if it is empty."""
-    negatives, positives = _sides(hist)
-    error = (negatives * CENTRES**2 + positives * (1 - CENTRES) ** 2).sum()
-    return _or_none(_ratio(error, negatives.sum() + positives.sum()))
+    return _or_none(briers(hist, CENTRES))
+
+
+def ece(hist: Array) -> float | None:
+    """Expected calibration error of one (2, BINS) histogram; None if it is empty."""
+    return _or_none(eces(hist, CENTRES))
 
 
 def log_loss(hist: Array) -> float | None:
     """Mean binary cross-entropy in nats over one (2, BINS) histogram; None if it is empty."""
-    negatives, positives = _sides(hist)
-    loss = -(negatives * np.log1p(-CENTRES) + positives * np.log(CENTRES)).sum()
-    return _or_none(_ratio(loss, negatives.sum() + positives.sum()))
+    return _or_none(log_losses(hist, CENTRES))
 
 
-def ece(hist: Array, groups: int = 10) -> float | None:
-    """Expected calibration error of one (2, BINS) histogram; None if it is empty.
+def briers(hists: Array, centres: Array) -> Array:
+    """Brier score of each histogram of a stack (..., 2, G): shape (...), NaN where it is empty."""
+    negatives, positives = _sides(hists)
+    error = (negatives * centres**2 + positives * (1 - centres) ** 2).sum(axis=-1)
+    return _ratio(error, (negatives + positives).sum(axis=-1))
+
+
+def log_losses(hists: Array, centres: Array) -> Array:
+    """Cross-entropy of each histogram of a stack (..., 2, G): shape (...), NaN where empty."""
+    negatives, positives = _sides(hists)
+    loss = -(negatives * np.log1p(-centres) + positives * np.log(centres)).sum(axis=-1)
+    return _ratio(loss, (negatives + positives).sum(axis=-1))
+
+
+def eces(hists: Array, centres: Array, groups: int = 10) -> Array:
+    """Calibration error of each histogram of a stack (..., 2, G): shape (...), NaN where empty.
 
     Patients fall into `groups` equal intervals of probability; the error is the mean, weighted
     by patients, of |share of positives - mean score|, a bin's score being its centre. The grid's
     own bins would be too fine: each holds a few patients, and chance alone would look like error.
     """
-    negatives, positives = _sides(hist)
-    group = np.minimum((CENTRES * groups).astype(int), groups - 1)
+    negatives, positives = _sides(hists)
+    group = np.minimum((centres * groups).astype(int), groups - 1)
     n = negatives + positives
-    gaps = np.bincount(group, weights=positives - n * CENTRES, minlength=groups)
-    return _or_none(_ratio(np.abs(gaps).sum(), n.sum()))
+    gaps = (positives - n * centres) @ np.eye(groups)[group]
+    return _ratio(np.abs(gaps).sum(axis=-1), n.sum(axis=-1))
 
 
-def merge_bins(hists: Array, groups: int) -> Array:
+def merge_bins(hists: Array, centres: Array, groups: int) -> tuple[Array, Array]:
     """Join neighbouring bins of (..., 2, G) to at most `groups`, the same for the whole stack.
 
-    The bounds lie at quantiles of the even mixture of all positives and all negatives, so that
-    neither the crowded nor the rare side loses its order. Fewer cells make `bootstrap` fast.
+    Returns the joined histograms and their centres, the means of what was joined. The bounds lie
+    at quantiles of the even mixture of all positives and all negatives, so that neither the
+    crowded nor the rare side loses its order. Fewer cells make `bootstrap` fast.
     """
     side = hists.reshape(-1, *hists.shape[-2:]).sum(axis=0, dtype=np.float64)
     mass = side / np.maximum(side.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
     total = mass.sum()
     if hists.shape[-1] <= groups or total == 0:
-        return hists
+        return hists, centres
     middle = np.cumsum(mass.sum(axis=0)) - mass.sum(axis=0) / 2
     group = np.minimum((middle / total * groups).astype(int), groups - 1)
     starts = np.flatnonzero(np.diff(group, prepend=-1))
-    return np.add.reduceat(hists, starts, axis=-1)
+    n = side.sum(axis=0)
+    weighted, plain = (np.add.reduceat(w, starts) for w in (n * centres, n))
+    joined = np.divide(weighted, plain, out=centres[starts].copy(), where=plain > 0)
+    return np.add.reduceat(hists, starts, axis=-1), joined
 
 
 def bootstrap(hist: Array, rng: np.random.Generator, replicates: int = 1000) -> Array:

@@ -5,6 +5,7 @@ processing of multimodal input for clinical diagnostics", Nature Biomedical Engi
 With every modality present this is the authors' mathematics; what is missing takes no part.
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
+from irene_model.adapters import adapt, init_adapter, merged_state
+from irene_model.attention import mean_present
 from irene_model.checkpoints import authors_config, from_authors_state, to_authors_state
 from irene_model.config import PRESETS, IreneConfig
 from irene_model.embeddings import ClassToken, IreneEmbeddings, PositionTable
@@ -36,29 +39,85 @@ _NUMBER_STD = 1.0
 class IreneOutput(ModelOutput):  # type: ignore[misc]
     """What a forward pass gives.
 
-    `loss` () when labels were given, `logits` (B,K), `features` (B,D): the mean over present
-    tokens, `attentions` when asked: one entry a block, first `BidirectionalMaps`, then (B,H,N,N).
+    When labels were given, `losses` (B,) of each record, which depend on no other record, and
+    their mean `loss` (). `logits` (B,K), `features` (B,D): the mean over present tokens,
+    `attentions` when asked: one entry a block, first `BidirectionalMaps`, then (B,H,N,N).
     """
 
     loss: Tensor | None = None
+    losses: Tensor | None = None
     logits: Tensor = None  # type: ignore[assignment]  # ModelOutput wants a default
     features: Tensor = None  # type: ignore[assignment]
     attentions: AttentionMaps | None = None
 
 
-class IreneModel(PreTrainedModel):  # type: ignore[misc]
-    """IRENE at any size; see `IreneConfig` and `PRESETS`."""
+class DiagnosticModel(PreTrainedModel):  # type: ignore[misc]
+    """What IRENE and every method that it is compared with share: embeddings and initial weights.
+
+    Each takes the keywords of `IreneModel.forward` and gives an `IreneOutput`.
+    """
 
     config_class = IreneConfig
-    base_model_prefix = "irene"
     main_input_name = "pixel_values"
     _supports_sdpa = True
+    supports_gradient_checkpointing = True
 
     def __init__(self, config: IreneConfig) -> None:
         super().__init__(config)
         self.embeddings = IreneEmbeddings(config)
+
+    @property
+    def heads(self) -> list[nn.Linear]:
+        """The layers that give a label's logits; their names end in `head`."""
+        return [module for name, module in self.named_modules() if name.endswith("head")]
+
+    def merged(self) -> Self:
+        """A plain model that computes the same, with the adapters merged into the weights."""
+        config = copy.deepcopy(self.config)
+        config.lora_rank = 0
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn in vain
+            model = type(self)(config)
+        model.load_state_dict(merged_state(self))
+        model.train(self.training)
+        return model
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initial weights of one module; transformers calls it on each that was not loaded."""
+        if isinstance(module, nn.Linear) and module.bias is None:
+            init_adapter(module)  # the only layers without a bias
+        elif isinstance(module, nn.Linear) and module.in_features == 1:
+            init.normal_(module.weight, std=_NUMBER_STD)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv2d):
+            fan_in = module.in_channels * module.kernel_size[0] * module.kernel_size[1]
+            init.normal_(module.weight, std=1 / math.sqrt(fan_in))
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=1.0)
+        elif isinstance(module, PositionTable):
+            init.normal_(module.table, std=_POSITION_STD)
+        elif isinstance(module, ClassToken):
+            init.normal_(module.token, std=0.02)
+
+
+class IreneModel(DiagnosticModel):
+    """IRENE at any size; see `IreneConfig` and `PRESETS`."""
+
+    base_model_prefix = "irene"
+    ignored_entries: tuple[str, ...] = ()  # what `from_authors` found and did not need
+
+    def __init__(self, config: IreneConfig) -> None:
+        super().__init__(config)
         self.encoder = IreneEncoder(config)
         self.head = nn.Linear(config.hidden_size, config.num_labels)
+        if config.lora_rank:
+            adapt(self, rank=config.lora_rank, alpha=config.lora_alpha)
         self.post_init()
 
     def forward(
@@ -100,14 +159,12 @@ class IreneModel(PreTrainedModel):  # type: ignore[misc]
             demographics_mask=demographics_mask,
         )
         tokens, present, maps = self.encoder(*streams, with_maps=output_attentions)
-        features = _mean_present(tokens, present)
+        features = mean_present(tokens, present)
         logits = self.head(features)
-        loss = None
-        if labels is not None:
-            # max(): a Poisson batch may be empty, and the mean of nothing is NaN.
-            loss = per_sample_loss(logits, labels, label_mask).sum() / max(len(logits), 1)
+        losses = None if labels is None else per_sample_loss(logits.float(), labels, label_mask)
         return IreneOutput(
-            loss=loss,
+            loss=mean_loss(losses),
+            losses=losses,
             logits=logits,
             features=features,
             attentions=maps if output_attentions else None,
@@ -124,8 +181,9 @@ class IreneModel(PreTrainedModel):  # type: ignore[misc]
     ) -> Self:
         """The authors' weights, in evaluation mode; other sizes are inferred from the shapes.
 
-        A missing or unknown entry, or one of a wrong shape, raises CheckpointError naming it.
-        The authors' `out_text` projections are never called and are left out.
+        Names may carry the prefix `module.`. A missing or unknown entry, or one of a wrong shape,
+        raises CheckpointError naming it. The authors' `out_text` projections are never called;
+        they are ignored, and the model's `ignored_entries` names them.
         """
         config = authors_config(
             state_dict,
@@ -134,35 +192,17 @@ class IreneModel(PreTrainedModel):  # type: ignore[misc]
             num_attention_heads=num_attention_heads,
         )
         model = cls(config)
-        model.load_state_dict(from_authors_state(state_dict, config, model.state_dict()))
+        loaded, model.ignored_entries = from_authors_state(state_dict, config, model.state_dict())
+        model.load_state_dict(loaded)
         model.eval()
         return model
 
     def to_authors(self) -> dict[str, Tensor]:
-        """The weights under the authors' names, without the `out_text` that they never call."""
-        return to_authors_state(self.state_dict(), self.config)
+        """The weights under the authors' names, without the `out_text` that they never call.
 
-    def _init_weights(self, module: nn.Module) -> None:
-        """Initial weights of one module; transformers calls it on each that was not loaded."""
-        if isinstance(module, nn.Linear) and module.in_features == 1:
-            init.normal_(module.weight, std=_NUMBER_STD)
-            init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
-            init.zeros_(module.bias)
-        elif isinstance(module, nn.Conv2d):
-            fan_in = module.in_channels * module.kernel_size[0] * module.kernel_size[1]
-            init.normal_(module.weight, std=1 / math.sqrt(fan_in))
-            init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
-            init.ones_(module.weight)
-            init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, std=1.0)
-        elif isinstance(module, PositionTable):
-            init.normal_(module.table, std=_POSITION_STD)
-        elif isinstance(module, ClassToken):
-            init.normal_(module.token, std=0.02)
+        Adapters are merged into the weights that they correct.
+        """
+        return to_authors_state(merged_state(self), self.config)
 
 
 def per_sample_loss(logits: Tensor, labels: Tensor, label_mask: Tensor | None = None) -> Tensor:
@@ -178,12 +218,9 @@ def per_sample_loss(logits: Tensor, labels: Tensor, label_mask: Tensor | None = 
     return torch.where(valid, losses, 0.0).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
 
 
-def _mean_present(tokens: Tensor, present: Tensor | None) -> Tensor:
-    """Mean of the present tokens, (B,N,D) to (B,D); zero for a record that has none."""
-    if present is None:
-        return tokens.mean(dim=1)
-    total = torch.where(present[..., None], tokens, 0.0).sum(dim=1)
-    return total / present.sum(dim=1, keepdim=True).clamp(min=1)
+def mean_loss(losses: Tensor | None) -> Tensor | None:
+    """The batch's loss () from its records' (B,): 0 for a Poisson batch that is empty."""
+    return None if losses is None else losses.sum() / max(len(losses), 1)
 
 
 AutoConfig.register(IreneConfig.model_type, IreneConfig, exist_ok=True)

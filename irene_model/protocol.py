@@ -14,23 +14,18 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from irene_model.errors import ProtocolError
-from irene_model.records import Split
+from irene_model.records import HeldOut
 from irene_model.study import Study
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
 Outcome = Literal["ready", "updated", "evaluated", "declined", "failed"]
-PROTOCOL = 1
+PROTOCOL = 2
 WIRE_DTYPE = np.dtype(np.float32)
-# What these messages carry out of a hospital besides noised updates; the report prints it.
-OUTSIDE_THE_GUARANTEE = (
-    "score histograms of held-out patients, without noise: after each evaluated round (validation "
-    "patients) and at the end (test patients); in a small group a cell may be one patient",
-    "the declared number of training patients, by default the count rounded to two digits and "
-    "never finer than tens",
-    "whether and when a site replied, how long it took, and the kind of an error",
-)
+# A label in an evaluation's reply: its histograms are there, the site does not have it, or fewer
+# patients than the site's minimum group have it or have it not.
+LABEL_SENT, LABEL_ABSENT, LABEL_WITHHELD = 1, 0, -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +95,12 @@ class TrainRequest(Message):
 class TrainReply(Message):
     """What became of a round at a site.
 
-    arrays: the update, new weights minus the round's; empty unless `outcome` is "updated".
-    weight: the site's declared number of patients. epsilon_run and epsilon_total: spent by this
-    run and by everything in the ledger, at the study's delta; infinite without noise.
+    arrays: the update, new weights minus the round's, of the parameters that the study trains and
+    of no other; empty unless `outcome` is "updated".
+    weight: the site's declared number of patients. rounds_charged: rounds of this run that the
+    ledger has charged until now, whatever the outcome; -1 if it can't be read. epsilon_run and
+    epsilon_total: spent by this run and by everything in the ledger, by RDP, at the study's delta;
+    infinite without noise.
     """
 
     kind = "trained"
@@ -111,31 +109,45 @@ class TrainReply(Message):
     outcome: Outcome
     reason: str = ""
     weight: float = Field(default=0.0, ge=0)
-    noise_multiplier: float = 0.0
-    sample_rate: float = 0.0
+    noise_multiplier: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sample_rate: float = Field(default=0.0, ge=0, le=1)
+    rounds_charged: int = Field(default=-1, ge=-1)
     epsilon_run: float = 0.0
     epsilon_total: float = 0.0
     seconds: float = 0.0
 
 
 class EvaluateRequest(Message):
-    """Evaluate the weights in `arrays` on the site's held-out patients of `split`."""
+    """Evaluate the weights in `arrays` on the site's held-out patients of `split`.
+
+    Nobody may ask for scores of training patients.
+    """
 
     kind = "evaluate"
     study: str
     run: str
     round: int = Field(ge=0)
-    split: Split
+    split: HeldOut
 
 
 class EvaluateReply(Message):
-    """arrays: "histograms" (K, 2, BINS) of `irene_model.metrics`, or none if not "evaluated"."""
+    """arrays: none, or "histograms" and "labels" (K,) of LABEL_SENT and its like, if "evaluated".
+
+    Histograms are (K, 2, BINS) of `irene_model.metrics` and exact, or (K, 2, COARSE_BINS) of
+    `irene_model.coarse` with normal noise of `deviation` patients in each cell of the labels that
+    are sent, which is `noise_multiplier` times the sensitivity. epsilon_run and epsilon_total are
+    then as in TrainReply.
+    """
 
     kind = "evaluated"
     site: str
     round: int
     outcome: Outcome
     reason: str = ""
+    noise_multiplier: float = Field(default=0.0, ge=0)
+    deviation: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    epsilon_run: float = 0.0
+    epsilon_total: float = 0.0
     seconds: float = 0.0
 
 

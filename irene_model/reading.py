@@ -15,7 +15,7 @@ from irene_model.explanation import Explanation
 from irene_model.records import Record
 from irene_model.study import LabTest, Study
 from irene_model.tensors import scale_lab
-from irene_model.text import words
+from irene_model.text import TextReader, words
 
 Grid = npt.NDArray[np.float32]
 
@@ -103,8 +103,10 @@ class Reading:
         }
 
 
-def read(explanation: Explanation, record: Record, study: Study) -> Reading:
-    """The reading of `record`, which `explanation` is of."""
+def read(
+    explanation: Explanation, record: Record, study: Study, reader: TextReader | None = None
+) -> Reading:
+    """The reading of `record`, which `explanation` is of; `reader` reads the study's texts."""
     places, present = explanation.layout.parts, explanation.present
     clinical = explanation.layout.clinical.start
     has_image = bool(present[places["patches"]].all())
@@ -126,7 +128,9 @@ def read(explanation: Explanation, record: Record, study: Study) -> Reading:
             patches=reads.numpy() if has_image else None,
         )
 
-    said = words(record.text, max_tokens=explanation.layout.text) if record.text else ()
+    reader = reader or TextReader.open(study.text)
+    length = explanation.layout.text
+    said = words(record.text or "", max_tokens=length, tokenizer=reader.tokenizer)
     labs = [
         item("labs", range(n, n + 1), test.name, *_shown(record.labs[test.name], test))
         for n, test in enumerate(study.labs)

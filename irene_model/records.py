@@ -12,7 +12,9 @@ from typing import Literal
 
 Sex = Literal["female", "male"]
 Split = Literal["train", "validation", "test"]
+HeldOut = Literal["validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+OLDEST_YEARS = 120.0  # an age beyond it is a mistake
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,11 @@ def _sentence(kind: type[BaseModel], problem: Any) -> str:
         return f"{key}: unknown key{hint}"
     if problem["type"] == "missing":
         return f"{key}: is required"
+    if problem["type"] == "union_tag_not_found":
+        return f"{key}: needs the key {problem['ctx']['discriminator']}"
+    if problem["type"] == "union_tag_invalid":
+        context = problem["ctx"]
+        return f"{key}: {context['discriminator']} must be one of {context['expected_tags']}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message[0].lower()}{message[1:]}"
 

@@ -9,15 +9,23 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from irene_model.records import HeldOut
 from irene_model.settings import Settings, parse, read
 
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
 Demographic = Literal["age", "sex"]
 Engine = Literal["fused", "opacus", "ghost"]
+Method = Literal[
+    "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
+    "early_feature", "early_feature_pca", "early_data",
+    "late_mean", "late_max", "late_product", "late_rules", "late_stacker",
+    "hybrid", "hierarchical", "perceiver", "git",
+]  # fmt: skip
+Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ImageShape(Settings):
@@ -34,14 +42,53 @@ class ImageShape(Settings):
         return self
 
 
+class TextEncoder(Settings):
+    """What reads the text; `encoder: wordpiece` in YAML is short for `{kind: wordpiece}`.
+
+    wordpiece: the tokenizer that ships with the package, and a table of token vectors.
+    tokenizer: a BERT-family encoder's `tokenizer.json`, and a table of `vocab_size` vectors.
+    frozen: the encoder itself gives each token's vector, once a record; nothing of it is trained.
+
+    `name` says where each site finds the files (see `irene_model.text_encoder`), and `sha256` that
+    they are the same at all sites.
+    """
+
+    kind: Literal["wordpiece", "tokenizer", "frozen"] = "wordpiece"
+    name: str | None = Field(
+        default=None, max_length=120, pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$"
+    )
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    vocab_size: int | None = Field(default=None, ge=1, le=1_000_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_alone(cls, document: Any) -> Any:
+        return {"kind": document} if isinstance(document, str) else document
+
+    @model_validator(mode="after")
+    def _keys_fit_the_kind(self) -> "TextEncoder":
+        needed = {
+            "wordpiece": set(),
+            "tokenizer": {"name", "sha256", "vocab_size"},
+            "frozen": {"name", "sha256"},
+        }[self.kind]
+        given = {key for key in ("name", "sha256", "vocab_size") if getattr(self, key) is not None}
+        if missing := sorted(needed - given):
+            raise ValueError(f"kind '{self.kind}' needs {', '.join(missing)}")
+        if idle := sorted(given - needed):
+            raise ValueError(f"kind '{self.kind}' has no {', '.join(idle)}")
+        return self
+
+
 class TextShape(Settings):
     """How the chief complaint becomes at most `max_tokens` tokens of `width` numbers.
 
-    With `trainable: false` the table of token vectors stays as it was drawn and only its
-    projection learns: a large table that each record touches in a few rows costs much noise.
+    `width` is the frozen encoder's own, where there is one. With `trainable: false` the table of
+    token vectors stays as it was drawn or loaded and only its projection learns: a large table
+    that each record touches in a few rows costs much noise.
     """
 
-    encoder: Literal["wordpiece"] = "wordpiece"
+    encoder: TextEncoder = TextEncoder()
     max_tokens: int = Field(default=40, ge=1, le=512)
     width: int = Field(default=64, ge=1, le=4096)
     trainable: bool = True
@@ -67,12 +114,16 @@ class LabTest(Settings):
 class ModelShape(Settings):
     """A preset of `IreneModel`, or single sizes that replace the preset's.
 
+    `method`: IRENE, or one that it is compared with; sizes are IRENE's all the same, and another
+    method gets as many parameters as IRENE has with them (`irene_model.sizes`).
+
     `prior`: the share of positives that one expects of a label, from the literature and never
     from the patients. The head starts there instead of at one half, so that no budget is spent
     on learning that diseases are rare.
     """
 
     preset: Literal["tiny", "small", "base"] = "tiny"
+    method: Method = "irene"
     prior: float = Field(default=0.1, gt=0, lt=1)
     hidden_size: int | None = Field(default=None, ge=8)
     num_hidden_layers: int | None = Field(default=None, ge=1)
@@ -81,22 +132,71 @@ class ModelShape(Settings):
     intermediate_size: int | None = Field(default=None, ge=8)
     hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
+    layer_norm_eps: float | None = Field(default=None, gt=0, lt=1)
+
+
+class ModalityDropout(Settings):
+    """The chance, in each local step, that a record's modality is hidden as a whole.
+
+    A model that has met records without text copes better with hospitals that have none.
+    """
+
+    image: Rate = 0.0
+    text: Rate = 0.0
+    labs: Rate = 0.0
+    demographics: Rate = 0.0
+
+
+class NamedSubset(Settings):
+    """`all` parameters; the `head` alone; or the head and all `biases`.
+
+    Biases alone: Zaken et al. 2022, "BitFit"; under privacy, Bu et al. 2022, "Differentially
+    private bias-term fine-tuning of foundation models".
+    """
+
+    kind: Literal["all", "head", "biases"] = "all"
+
+
+class LastBlocks(Settings):
+    """The last `blocks` transformer blocks, the final norm and the head."""
+
+    kind: Literal["last_blocks"]
+    blocks: int = Field(ge=1)
+
+
+class LowRank(Settings):
+    """The head, and a correction of rank `rank` of every query and value projection.
+
+    `alpha` over `rank` scales the correction. Hu et al. 2022, "LoRA".
+    """
+
+    kind: Literal["lora"]
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=8.0, gt=0)
+
+
+Parameters = Annotated[NamedSubset | LastBlocks | LowRank, Field(discriminator="kind")]
 
 
 class Training(Settings):
     """Local training. `expected_batch` counts patients a step; decay is AdamW's.
+
+    `parameters` says what is trained, as `{kind: last_blocks, blocks: 2}`; the rest stays as the
+    run starts, is not noised and is not in an update.
 
     The rate warms up over `warmup_rounds` and falls to `final_rate_fraction` of itself, at the
     sites or at the server: see `irene_model.schedule`. `sgd` is plain, without momentum: under
     `fedadam` the server has the momentum.
     """
 
+    parameters: Parameters = NamedSubset()
     expected_batch: int = Field(default=128, ge=1)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     warmup_rounds: int = Field(default=1, ge=0)
     final_rate_fraction: float = Field(default=0.1, ge=0, le=1)
+    modality_dropout: ModalityDropout = ModalityDropout()
 
 
 class Federation(Settings):
@@ -114,6 +214,10 @@ class Federation(Settings):
     strategy: Literal["fedavg", "fedadam"] = "fedavg"
     server_learning_rate: float = Field(default=1.0, gt=0)
     evaluate_every: int = Field(default=1, ge=1)
+
+    def evaluated(self, round: int) -> bool:
+        """Whether the weights are evaluated on validation patients after `round`."""
+        return round % self.evaluate_every == 0 or round == self.rounds
 
 
 class Privacy(Settings):
@@ -147,6 +251,20 @@ class Privacy(Settings):
         return self.noise_multiplier is None or self.noise_multiplier > 0
 
 
+class Evaluation(Settings):
+    """The noise on the score histograms of held-out patients.
+
+    With `epsilon` each of them, in validation or test, spends at most that over the whole run, at
+    the delta of `privacy`. A `noise_multiplier`, where given, is that of each evaluation instead;
+    0 asks for exact histograms, which lie outside the guarantee and which only a site with
+    `metrics: exact` sends. Where neither is given they are those of `privacy`: held-out patients
+    are other people than training patients, so this adds nothing to any one's epsilon.
+    """
+
+    epsilon: float | None = Field(default=None, gt=0)
+    noise_multiplier: float | None = Field(default=None, ge=0)
+
+
 class Study(Settings):
     """The whole contract; equal fingerprints mean equal contracts."""
 
@@ -160,6 +278,7 @@ class Study(Settings):
     training: Training = Training()
     federation: Federation
     privacy: Privacy
+    evaluation: Evaluation = Evaluation()
 
     @field_validator("labels")
     @classmethod
@@ -193,6 +312,22 @@ class Study(Settings):
     def total_steps(self) -> int:
         """Noised steps that one site takes in the whole run."""
         return self.federation.rounds * self.federation.local_steps
+
+    @property
+    def evaluation_noise(self) -> Evaluation:
+        """`evaluation`, or what it takes over from `privacy`."""
+        own = self.evaluation
+        if (own.epsilon, own.noise_multiplier) != (None, None):
+            return own
+        return Evaluation(
+            epsilon=self.privacy.epsilon, noise_multiplier=self.privacy.noise_multiplier
+        )
+
+    def evaluations(self, split: HeldOut) -> int:
+        """How often a whole run evaluates the patients of `split`."""
+        if split == "test":
+            return 1
+        return sum(map(self.federation.evaluated, range(1, self.federation.rounds + 1)))
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Study":

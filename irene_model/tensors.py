@@ -1,12 +1,13 @@
 """Records to tensors. The legend of all shapes.
 
-B records, C channels, H = W pixels, T text tokens, L laboratory values, K labels.
+B records, C channels, H = W pixels, T text tokens, E numbers each, L laboratory values, K labels.
 
 | key               | shape        | meaning                                               |
 | ----------------- | ------------ | ----------------------------------------------------- |
 | pixel_values      | (B, C, H, W) | float, -1 black to 1 white                             |
 | image_mask        | (B,)         | bool, there is a radiograph                            |
-| input_ids         | (B, T)       | int64, tokens of the complaint                         |
+| input_ids         | (B, T)       | int64, tokens of the complaint, or in their place      |
+| text_embeddings   | (B, T, E)    | float, the study's frozen encoder's vectors of them    |
 | text_mask         | (B, T)       | bool                                                   |
 | lab_values        | (B, L)       | float, scaled by the reference interval                |
 | lab_mask          | (B, L)       | bool, measured                                         |
@@ -28,9 +29,15 @@ import torch
 
 from irene_model.records import Record
 from irene_model.study import LabTest, Study
-from irene_model.text import encode
+from irene_model.text import TextReader
 
 Batch = dict[str, torch.Tensor]
+_MASKS = {
+    "image": "image_mask",
+    "text": "text_mask",
+    "labs": "lab_mask",
+    "demographics": "demographics_mask",
+}
 LAB_CAP = 4.0  # sign(z)·ln(1+|z|) of a value 53 half-widths outside the reference interval
 
 
@@ -51,10 +58,17 @@ def scale_lab(value: float, test: LabTest) -> float:
     return max(-LAB_CAP, min(LAB_CAP, math.copysign(math.log1p(abs(z)), z)))
 
 
-def encode_records(records: Sequence[Record], study: Study) -> Batch:
-    """All tensors but the pixels, for `records` in order."""
+def encode_records(
+    records: Sequence[Record], study: Study, reader: TextReader | None = None
+) -> Batch:
+    """All tensors but pixels and text vectors, for `records` in order.
+
+    `reader` reads the study's texts; by default it is opened here.
+    """
     B, L, K = len(records), len(study.labs), len(study.labels)
-    input_ids, text_mask = encode([r.text for r in records], max_tokens=study.text.max_tokens)
+    input_ids, text_mask = (reader or TextReader.open(study.text)).tokens(
+        [record.text for record in records]
+    )
     batch: Batch = {
         "input_ids": input_ids,
         "text_mask": text_mask,
@@ -89,6 +103,27 @@ def encode_pixels(pixels: npt.NDArray[np.uint8], study: Study) -> torch.Tensor:
     """Grey pixels (B, H, W) 0..255 to float (B, C, H, W) in [-1, 1]."""
     grey = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(127.5).sub_(1.0)
     return grey.unsqueeze(1).expand(-1, study.image.channels, -1, -1)
+
+
+def drop_modalities(
+    batch: Mapping[str, torch.Tensor], rates: Mapping[str, float], rng: np.random.Generator
+) -> Batch:
+    """The batch with some records' modalities hidden, each as a whole with its chance in `rates`.
+
+    Draws are independent of record and modality and of the records' values, so no record changes
+    another's gradient. A record whose every modality would go keeps all. Only the masks change.
+    """
+    masks = {name: batch[_MASKS[name]] for name in rates}
+    shape = (len(batch["labels"]), len(masks))
+    drawn = torch.from_numpy(rng.random(shape) < np.array(list(rates.values())))
+    present = torch.stack([m.flatten(1).any(dim=1) if m.ndim > 1 else m for m in masks.values()], 1)
+    kept = ~drawn.to(present.device)
+    kept |= ~(present & kept).any(dim=1, keepdim=True)
+    hidden = {
+        _MASKS[name]: mask & kept[:, i].view(-1, *[1] * (mask.ndim - 1))
+        for i, (name, mask) in enumerate(masks.items())
+    }
+    return {**batch, **hidden}
 
 
 def take(tensors: Mapping[str, torch.Tensor], rows: torch.Tensor) -> Batch:

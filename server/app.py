@@ -1,16 +1,21 @@
 """The ServerApp: wiring only.
 
 Run configuration: `study`, the path of study.yaml; `out`, the run folder, which is resumed where
-it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round.
+it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round;
+`start-image` and `start-text`, files with first weights (see `irene_model.starting`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from irene_model.errors import ConfigError
+from irene_model.starting import StartingPoint
 from irene_model.study import Study
+from server.disclosure import disclosure
 from server.exchange import Exchange
 from server.report import write_report
 from server.rounds import Observer, RoundLoop
@@ -28,8 +33,20 @@ def execute(
     )
     results = loop.run()
     folder.write_results(results)
-    folder.update_info(finished=now(), sites=results["sites"])
+    left = disclosure(folder.rounds(), results["arms"][folder.info["arm"]]["evaluation"]["sites"])
+    folder.update_info(
+        finished=now(),
+        sites=results["sites"],
+        inside_guarantee=list(left.covered),
+        outside_guarantee=list(left.outside),
+    )
     return write_report(folder.path)
+
+
+def starting_point(settings: Mapping[str, Any]) -> StartingPoint:
+    """Where the run configuration says that first weights come from; empty means nowhere."""
+    paths = {key: str(settings.get(f"start-{key}", "")) for key in ("image", "text")}
+    return StartingPoint(**{key: Path(path) for key, path in paths.items() if path})
 
 
 @app.main()
@@ -43,5 +60,7 @@ def main(grid: Grid, context: Context) -> None:
         folder = RunFolder.resume(out)
     else:
         study = Study.read(Path(str(settings["study"])))
-        folder = RunFolder.create(out, study, seed=int(settings.get("seed", 0)))
+        folder = RunFolder.create(
+            out, study, seed=int(settings.get("seed", 0)), start=starting_point(settings)
+        )
     execute(grid, folder, expected_sites=int(settings.get("sites", 0)))

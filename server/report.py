@@ -29,19 +29,24 @@ _NO_ESTIMATE: Json = {"value": None, "ci95": None, "positives": 0, "n": 0, "note
 class SiteRow:
     """One hospital's part of the run. `epsilon` None: trained without privacy.
 
-    `has_privacy` is false for a hospital that the results give no privacy of. `epsilon_total` is
-    the ledger's, over all runs. `outcomes` counts rounds; `bytes_up` covers all its messages.
+    `epsilon` is the smaller one of the bounds `rdp` and `prv`, each None if unknown. `has_privacy`
+    is false for a hospital that the results give no privacy of. `rdp_total` is the ledger's, over
+    all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
+    `metrics` says how its scores of test patients came, or why not.
     """
 
     name: str
     auroc: float | None
     has_privacy: bool
     epsilon: float | None
-    epsilon_total: float | None
+    rdp: float | None
+    prv: float | None
+    rdp_total: float | None
     delta: float | None
     unit: str
     outcomes: Mapping[str, int]
     bytes_up: int
+    metrics: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +88,13 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
     arm_name = run["arm"] if run.get("arm") in arms else next(iter(arms))
     arm = arms[arm_name]
     auroc, auprc = arm.get("auroc") or _NO_METRIC, arm.get("auprc") or _NO_METRIC
-    sites = _site_rows(results["sites"], auroc, arm.get("privacy") or {}, rounds)
+    sites = _site_rows(
+        results["sites"],
+        auroc,
+        arm.get("privacy") or {},
+        rounds,
+        (arm.get("evaluation") or {}).get("sites", {}),
+    )
     labels = [_label_row(label, auroc, auprc) for label in results["labels"]]
     guarded = [site for site in sites if site.epsilon is not None]
     page = (
@@ -113,27 +124,43 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
 
 
 def _site_rows(
-    names: Sequence[str], auroc: Json, privacy: Json, rounds: Sequence[Json]
+    names: Sequence[str], auroc: Json, privacy: Json, rounds: Sequence[Json], test: Json
 ) -> list[SiteRow]:
     seen = [*names, *auroc["by_site"], *privacy, *(s for line in rounds for s in line["sites"])]
 
     def row(site: str) -> SiteRow:
         parts = [line["sites"][site] for line in rounds if site in line["sites"]]
-        totals = [p["epsilon_total"] for p in parts if p.get("epsilon_total") is not None]
+        evaluated = [((line.get("evaluation") or {}).get("sites") or {}) for line in rounds]
+        told = [*parts, *(sites[site] for sites in (*evaluated, test) if site in sites)]
+        totals = [p["epsilon_total"] for p in told if p.get("epsilon_total") is not None]
         spent = privacy.get(site, {})
         return SiteRow(
             name=site,
             auroc=auroc["by_site"].get(site),
             has_privacy=site in privacy,
             epsilon=spent.get("epsilon"),
-            epsilon_total=max(totals, default=None),
+            rdp=spent.get("rdp"),
+            prv=spent.get("prv"),
+            rdp_total=max(totals, default=None),
             delta=spent.get("delta"),
             unit=spent.get("unit", "patient"),
             outcomes=Counter(part["outcome"] for part in parts),
             bytes_up=sum(part.get("bytes_up") or 0 for part in parts),
+            metrics=_how_metrics_came(test.get(site)),
         )
 
     return [row(site) for site in dict.fromkeys(seen)]
+
+
+def _how_metrics_came(entry: Json | None) -> str:
+    if entry is None:
+        return "not recorded"
+    if entry["outcome"] != "evaluated":
+        return f"{entry['outcome']}: {entry['reason']}"
+    noise = entry["noise_multiplier"]
+    way = f"noised, multiplier {noise:.3g}" if noise else "exact counts"
+    withheld = ", ".join(entry["withheld"])
+    return f"{way}; too few patients, withheld: {withheld}" if withheld else way
 
 
 def _label_row(label: str, auroc: Json, auprc: Json) -> LabelRow:
@@ -184,10 +211,10 @@ def _charts(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Cha
         "Loss (binary cross-entropy)": line_chart(
             [pooled("loss")], x_label="round", y_label="loss"
         ),
-        "Privacy spent by each site in this run": line_chart(
+        "Privacy spent by each site in this run, by RDP": line_chart(
             [epsilon_at(site) for site in sites],
             x_label="round",
-            y_label="epsilon",
+            y_label="epsilon (RDP)",
             from_zero=True,
         ),
     }

@@ -7,28 +7,20 @@ that round's update send the same bytes again.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from irene_model.errors import IreneError, ProtocolError
-from irene_model.protocol import (
-    Array,
-    Arrays,
-    EvaluateReply,
-    EvaluateRequest,
-    TrainReply,
-    TrainRequest,
-)
-from irene_model.records import Split
+from irene_model.protocol import Arrays, TrainReply, TrainRequest
+from irene_model.records import HeldOut
 from irene_model.schedule import server_rate
+from irene_model.weights import new_model, trained_names
 from server.aggregation import WeightedMean, norm
-from server.evaluation import Evaluation, checked, pool
+from server.answers import Answers, ask_for_metrics
 from server.exchange import Exchange
 from server.roll import Roll
-from server.runs import Json, RunFolder, now
+from server.runs import Json, RunFolder, finite, now
+from server.spending import spending
 from server.strategies import strategy_for
 
 _log = logging.getLogger(__name__)
@@ -49,12 +41,14 @@ class RoundLoop:
     patience_s: float = 60.0
     observe: Observer | None = None
     roll: Roll = field(init=False)
+    _trained: tuple[str, ...] = field(init=False)  # what an update must hold
 
     def __post_init__(self) -> None:
         """The roll starts empty, also when a run is resumed: sites may have changed nodes."""
         self.roll = Roll(
             exchange=self.exchange, study=self.folder.study, run=self.folder.info["run"]
         )
+        self._trained = trained_names(new_model(self.folder.study, seed=0))
 
     def run(self) -> Json:
         """Train all rounds that are left, evaluate on the test patients, and give the results."""
@@ -72,13 +66,13 @@ class RoundLoop:
             weights = strategy.apply(weights, mean, server_rate(study, round))
             folder.save_checkpoint(round, weights, strategy.state)
             line |= {"update_norm": norm(mean), "checkpoint": f"checkpoints/round-{round:04d}"}
-            if round % study.federation.evaluate_every == 0 or round == study.federation.rounds:
+            if study.federation.evaluated(round):
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary
             folder.append_round(line)
             folder.update_info(seconds=time.monotonic() - started)
             self._report(line)
-        evaluation = self._evaluate(folder.last_round, weights, "test")
-        return self._results(evaluation, time.monotonic() - started)
+        answers = self._evaluate(folder.last_round, weights, "test")
+        return self._results(answers, time.monotonic() - started)
 
     def _report(self, line: Json) -> None:
         _log.info("round %d took %.1f s", line["round"], line["seconds"])
@@ -91,7 +85,7 @@ class RoundLoop:
         request = TrainRequest(
             study=study.canonical, run=self.folder.info["run"], round=round, arrays=weights
         )
-        mean = WeightedMean(weights)
+        mean = WeightedMean({name: weights[name] for name in self._trained})
         down = sum(a.nbytes for a in weights.values())
         line: Json = {
             "round": round,
@@ -138,47 +132,23 @@ class RoundLoop:
         self.folder.update_info(stopped=f"round {line['round']}: too few sites have budget left")
         self._report(line)
 
-    def _evaluate(self, round: int, weights: Arrays, split: Split) -> Evaluation:
-        """All sites' score histograms on their patients of `split`, pooled."""
-        study = self.folder.study
-        request = EvaluateRequest(
-            study=study.canonical,
-            run=self.folder.info["run"],
-            round=round,
-            split=split,
-            arrays=weights,
-        )
-        histograms: dict[str, Array] = {}
-        for reply in self.exchange.ask(
-            self.roll.nodes, request, deadline_s=study.federation.round_deadline_s
-        ):
-            site = self.roll.sites[reply.node]
-            try:
-                if reply.flat is None:
-                    raise ProtocolError(reply.reason)
-                answer = EvaluateReply.from_flat(reply.flat)
-                if answer.outcome != "evaluated":
-                    raise ProtocolError(answer.reason or f"the site {answer.outcome}")
-                histograms[site] = checked(
-                    site, answer.arrays.get("histograms", np.empty(0)), len(study.labels)
-                )
-            except ProtocolError as error:
-                _log.warning("evaluation after round %d, site %s: %s", round, site, error)
-        if not histograms:
-            raise IreneError(f"no site evaluated the weights of round {round}")
-        return pool(
-            histograms, study.labels, np.random.default_rng([self.folder.info["seed"], round])
+    def _evaluate(self, round: int, weights: Arrays, split: HeldOut) -> Answers:
+        return ask_for_metrics(
+            self.exchange, self.roll, self.folder, round=round, split=split, weights=weights
         )
 
-    def _results(self, evaluation: Evaluation, seconds: float) -> Json:
+    def _results(self, answers: Answers, seconds: float) -> Json:
         """The contents of results.json."""
         study, lines = self.folder.study, self.folder.rounds()
         arm = {
-            "model": "irene",
+            "model": study.model.method,
             "rounds": self.folder.last_round,
             "seconds": round(seconds, 1),
-            **evaluation.as_dict(),
-            "privacy": _privacy(lines, study.privacy.delta),
+            **answers.evaluation.as_dict(),
+            "evaluation": {"sites": dict(answers.sites)},
+            "privacy": spending(
+                lines, answers.sites, study, restarted=self.folder.info.get("restarted", ())
+            ),
         }
         return {
             "schema": 1,
@@ -194,6 +164,8 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
         raise ProtocolError("the reply is of another site or another round")
     outcome, reason = str(reply.outcome), reply.reason
     if outcome == "updated":
+        if not reply.sample_rate:
+            raise ProtocolError("the reply does not say at which rate patients took part")
         try:
             mean.add(reply.arrays, reply.weight)
         except ProtocolError as error:
@@ -204,26 +176,13 @@ def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json
         "seconds": reply.seconds,
         "weight": reply.weight,
     }
+    if reply.rounds_charged >= 0:
+        entry["rounds_charged"] = reply.rounds_charged
     if reply.outcome != "updated":
         return entry
     return entry | {
         "noise_multiplier": reply.noise_multiplier,
         "sample_rate": reply.sample_rate,
-        "epsilon": _finite(reply.epsilon_run),
-        "epsilon_total": _finite(reply.epsilon_total),
+        "epsilon": finite(reply.epsilon_run),
+        "epsilon_total": finite(reply.epsilon_total),
     }
-
-
-def _privacy(lines: list[Json], delta: float) -> Mapping[str, Any]:
-    """Each site's epsilon of this run, as it last told it; a refused update was spent too."""
-    spent: dict[str, Any] = {}
-    for line in lines:
-        for site, entry in line["sites"].items():
-            if entry["outcome"] in ("updated", "refused") and "epsilon" in entry:
-                spent[site] = {"epsilon": entry["epsilon"], "delta": delta, "unit": "patient"}
-    return spent
-
-
-def _finite(epsilon: float) -> float | None:
-    """JSON knows no infinity: without noise there is no epsilon."""
-    return epsilon if np.isfinite(epsilon) else None

@@ -7,6 +7,7 @@ so that one that exists is whole; a round's line follows its checkpoint.
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import secrets
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from safetensors.numpy import load_file, save_file
+from transformers import AutoModel
 
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.model import IreneModel
-from irene_model.protocol import OUTSIDE_THE_GUARANTEE, Array, Arrays
+from irene_model.processor import IreneProcessor
+from irene_model.protocol import Array, Arrays
 from irene_model.settings import dump
+from irene_model.starting import StartingPoint
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model, to_arrays
 
@@ -40,13 +43,23 @@ class RunFolder:
         self.info = info
 
     @classmethod
-    def create(cls, path: Path, study: Study, *, seed: int, **facts: Any) -> Self:
-        """Start a run with freshly initialised weights as its round 0.
+    def create(
+        cls,
+        path: Path,
+        study: Study,
+        *,
+        seed: int,
+        start: StartingPoint | None = None,
+        **facts: Any,
+    ) -> Self:
+        """Start a run with its first weights as round 0: drawn from `seed`, or loaded by `start`.
 
-        `facts` go into run.json. A folder that already holds something is refused.
+        `facts` go into run.json. A folder that already holds something is refused, and so are files
+        of `start` that don't fit the study, before anything is written.
         """
         if path.exists() and any(path.iterdir()):
             raise ConfigError(f"{path}: is not empty; give a new folder, or resume the run in it")
+        model, origin = (start or StartingPoint()).model(study, seed=seed)
         path.mkdir(parents=True, exist_ok=True)
         (path / "study.yaml").write_text(dump(study), encoding="utf-8")
         info = {
@@ -55,15 +68,15 @@ class RunFolder:
             "study": study.name,
             "fingerprint": study.fingerprint,
             "seed": seed,
+            "start": origin,
             "arm": arm_name(study),
             "versions": versions(),
-            "outside_guarantee": list(OUTSIDE_THE_GUARANTEE),
             "started": now(),
             "finished": None,
             **facts,
         }
         folder = cls(path, study, info)
-        folder.save_checkpoint(0, to_arrays(new_model(study, seed=seed)))
+        folder.save_checkpoint(0, to_arrays(model))
         folder.update_info()
         return folder
 
@@ -94,8 +107,9 @@ class RunFolder:
         _write_whole(path / "rounds.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
         if len(kept) == newest - 1:
             shutil.rmtree(folder.checkpoint(newest))
-        if info.get("stopped"):
-            folder.update_info(stopped=None)
+        # The next round may have begun; what sites then sent is in no line (server.spending).
+        begun = {*info.get("restarted", []), folder.last_round + 1}
+        folder.update_info(restarted=sorted(begun), stopped=None)
         return folder
 
     @property
@@ -107,12 +121,12 @@ class RunFolder:
         return int(found[-1].name.removeprefix("round-"))
 
     def checkpoint(self, round: int) -> Path:
-        """The folder of a round's weights; `IreneModel.from_pretrained` reads it."""
+        """The folder of a round's weights and processor, for their `from_pretrained`."""
         return self.path / "checkpoints" / f"round-{round:04d}"
 
     def load_checkpoint(self, round: int) -> Arrays:
         """The weights after `round`."""
-        return to_arrays(IreneModel.from_pretrained(self.checkpoint(round)))
+        return to_arrays(AutoModel.from_pretrained(self.checkpoint(round)))
 
     def load_state(self, round: int) -> Arrays:
         """What the strategy kept after `round`; nothing for one that keeps nothing."""
@@ -130,6 +144,7 @@ class RunFolder:
         model = new_model(self.study, seed=0)
         load_arrays(model, weights)
         model.save_pretrained(work)
+        IreneProcessor(self.study).save_pretrained(work)
         if state:
             save_file(dict(state), work / _STATE)
         for written in work.iterdir():
@@ -178,6 +193,11 @@ def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
     """Versions of what computes the results."""
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"federated-irene": __version__, "python": platform.python_version(), **found}
+
+
+def finite(epsilon: float) -> float | None:
+    """JSON knows no infinity: without noise there is no epsilon."""
+    return epsilon if math.isfinite(epsilon) else None
 
 
 def now() -> str:

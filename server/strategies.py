@@ -24,7 +24,10 @@ class Strategy(Protocol):
     state: Arrays
 
     def apply(self, weights: Mapping[str, Array], mean: Mapping[str, Array], rate: float) -> Arrays:
-        """New weights, in the dtype of `weights`; `rate` is the server's learning rate now."""
+        """New weights, in the dtype of `weights`; `rate` is the server's learning rate now.
+
+        An array that `mean` lacks is frozen and stays as it is.
+        """
 
 
 @dataclass
@@ -35,9 +38,11 @@ class FedAvg:
 
     def apply(self, weights: Mapping[str, Array], mean: Mapping[str, Array], rate: float) -> Arrays:
         """w + rate · mean."""
-        return {
-            name: (array + rate * mean[name]).astype(array.dtype) for name, array in weights.items()
+        moved = {
+            name: (weights[name] + rate * move).astype(weights[name].dtype)
+            for name, move in mean.items()
         }
+        return {**weights, **moved}
 
 
 @dataclass
@@ -54,11 +59,11 @@ class FedAdam:
         """w + rate · m̂ / (√v̂ + ε); an array that no site moved stays as it is."""
         step = int(self.state.get("step", np.zeros(1, np.int64))[0]) + 1
         moments: Arrays = {"step": np.array([step], np.int64)}
-        new: Arrays = {}
-        for name, array in weights.items():
-            zero = np.zeros_like(mean[name])
-            first = _BETA_1 * self.state.get(f"m.{name}", zero) + (1 - _BETA_1) * mean[name]
-            second = _BETA_2 * self.state.get(f"v.{name}", zero) + (1 - _BETA_2) * mean[name] ** 2
+        new: Arrays = dict(weights)
+        for name, change in mean.items():
+            array, zero = weights[name], np.zeros_like(change)
+            first = _BETA_1 * self.state.get(f"m.{name}", zero) + (1 - _BETA_1) * change
+            second = _BETA_2 * self.state.get(f"v.{name}", zero) + (1 - _BETA_2) * change**2
             moments[f"m.{name}"], moments[f"v.{name}"] = first, second
             scale = np.sqrt(second / (1 - _BETA_2**step)) + _EPSILON
             move = first / (1 - _BETA_1**step) / scale

@@ -1,9 +1,11 @@
 """Who was in a noised sum of gradients? Pure: sums and everybody's gradients in, scores out.
 
-Legend: n records, d parameters; `sums` hold one (d,) a round, `gradients` one (n, d) a round.
+Legend: n records, d parameters; y (d,) a round's noised sum, g (n, d) everybody's gradients. The
+attacker takes y for f Σ aᵢ gᵢ + noise, where aᵢ says whether record i took part and f is a scale of
+the whole batch: 1 where each gradient was clipped by itself.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,38 +13,57 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 
 
-def regress(sums: Sequence[Matrix], gradients: Sequence[Matrix]) -> Matrix:
-    """Sum over the rounds of each canary's ridge coefficient, (canaries,)."""
-    pairs = zip(sums, gradients, strict=True)
-    return np.asarray(np.sum([_ridge(each, rows) for each, rows in pairs], axis=0))
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All of y and g that counts: g gᵀ (n, n), g y (n,), yᵀ y, and d."""
+
+    gram: Matrix
+    products: Matrix
+    energy: float
+    dimensions: int
+
+    @classmethod
+    def of(cls, total: Matrix, rows: Matrix) -> "Evidence":
+        """What `total` (d,) says of the gradients `rows` (n, d); n must be below d."""
+        return cls(
+            gram=rows @ rows.T,
+            products=rows @ total,
+            energy=float(total @ total),
+            dimensions=rows.shape[1],
+        )
+
+    def clipped(self, clip_norm: float) -> "Evidence":
+        """As if each gradient had been scaled to norm `clip_norm` at most."""
+        norms = np.sqrt(np.diag(self.gram))
+        factors = np.minimum(1.0, clip_norm / np.maximum(norms, 1e-12))
+        return Evidence(
+            gram=self.gram * np.outer(factors, factors),
+            products=self.products * factors,
+            energy=self.energy,
+            dimensions=self.dimensions,
+        )
 
 
-def regress_differences(sums: Sequence[Matrix], gradients: Sequence[Matrix]) -> Matrix:
-    """The same of successive differences: of a canary, what it added to both rounds."""
-    count = len(gradients[0])
-    score = np.zeros(count)
-    for t in range(1, len(sums)):
-        rows = np.concatenate([gradients[t], -gradients[t - 1]])
-        both = _ridge(sums[t] - sums[t - 1], rows)
-        score += both[:count] + both[count:]
-    return score
+def batch_scale(evidence: Evidence, expected: Matrix) -> float:
+    """The f that fits best if each record took part as much as `expected` (n,)."""
+    return float(expected @ evidence.products / (expected @ evidence.gram @ expected))
 
 
-def _ridge(y: Matrix, rows: Matrix) -> Matrix:
-    """argmin |y - aᵀ rows|² + ν² |a|², with ν the noise that is really in `y`.
+def participation(evidence: Evidence, expected: Matrix, *, scale: float = 1.0) -> Matrix:
+    """How much more each record seems to have taken part than `expected`: E[a | y] - E[a], (n,).
 
-    Nobody has to be believed about ν: there are far more parameters than canaries, so it is what
-    no combination of the canaries explains. The floor keeps the system solvable without noise.
+    expected: each record's chance to take part, (n,). Ridge regression with the variance of a coin
+    of that chance. Nobody has to be believed about the noise: there are far more parameters than
+    records, so it is what no combination of the records explains. The floor keeps the system
+    solvable without noise.
     """
-    gram, seen = rows @ rows.T, rows @ y
-    identity = np.eye(len(rows))
-    floor = 1e-6 * float(np.trace(gram)) / len(rows)
-    unshrunk = np.linalg.solve(gram + floor * identity, seen)
-    noise = float(np.sum((y - unshrunk @ rows) ** 2)) / (rows.shape[1] - len(rows))
-    return np.asarray(np.linalg.solve(gram + (floor + noise) * identity, seen))
-
-
-def clipped_rows(rows: Matrix, clip_norm: float) -> Matrix:
-    """Each row scaled to norm `clip_norm` at most."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows * np.minimum(1.0, clip_norm / np.maximum(norms, 1e-12)))
+    identity = np.eye(len(expected))
+    floor = 1e-6 * float(np.trace(evidence.gram)) / len(expected)
+    free = np.linalg.solve(evidence.gram + floor * identity, evidence.products)
+    unexplained = evidence.energy - 2 * free @ evidence.products + free @ evidence.gram @ free
+    noise = max(0.0, float(unexplained)) / (evidence.dimensions - len(expected))
+    deviations = scale * np.sqrt(expected * (1 - expected))  # of f a
+    beyond = evidence.products - scale * (evidence.gram @ expected)
+    weighted = evidence.gram * np.outer(deviations, deviations)
+    ridge = (noise + floor * scale**2) * identity
+    return np.asarray(deviations * np.linalg.solve(weighted + ridge, deviations * beyond) / scale)

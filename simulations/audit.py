@@ -7,10 +7,11 @@ curious coordinator would.
 
 As differential privacy grants, the attacker knows all canaries and all other patients and only
 lacks the coins. A round's update is a noised sum of clipped gradients, so the attacker regresses it
-on everybody's own clipped gradients; a canary's score is the sum of its coefficients over the
-rounds. A second
-attack does the same with differences of successive updates, in which a noise that is used twice
-cancels. A third one sees the final model alone: how much better it fits a canary than the first.
+on everybody's own clipped gradients; a canary's score is how much more than expected it seems to
+have taken part, added up over the rounds. A second attack supposes that nobody's gradient was
+clipped by itself and only the batch as a whole was scaled, by a factor that it estimates. A third
+one regresses differences of successive updates, in which a noise that is used twice cancels. The
+last one sees the final model alone: how much better it fits a canary than the first.
 """
 
 import itertools
@@ -31,16 +32,23 @@ from client.plan import Plan, plan_round
 from client.randomness import Randomness
 from client.training import train_round
 from irene_model.errors import ConfigError
-from irene_model.model import IreneModel, per_sample_loss
+from irene_model.model import DiagnosticModel
+from irene_model.privacy import epsilons
 from irene_model.protocol import Arrays
 from irene_model.study import Study
 from irene_model.tensors import Batch
 from irene_model.weights import load_arrays, new_model, to_arrays
-from simulations.attacks import Matrix, clipped_rows, regress, regress_differences
+from simulations.attacks import Evidence, Matrix, batch_scale, participation
 from simulations.canaries import make_canaries, with_canaries
 from simulations.guessing import correct_guesses, epsilon_lower_bound
 
 RUN = "audit"
+ATTACKS = (
+    "all updates",
+    "all updates, clipped as a whole",
+    "differences of updates",
+    "final model alone",
+)
 Progress = Callable[[int, int], None]
 
 
@@ -117,7 +125,10 @@ def audit(
         for name, each in scores.items():
             correct[name] += correct_guesses(each, included, guesses)
     return Audit(
-        epsilon_claimed=max(each.epsilon(delta=study.privacy.delta) for each in ledgers),
+        epsilon_claimed=max(
+            epsilons((r.mechanism for r in each.reservations()), delta=study.privacy.delta).smallest
+            for each in ledgers
+        ),
         delta=study.privacy.delta,
         confidence=confidence,
         canaries=canaries * len(ledgers),
@@ -158,11 +169,11 @@ def _train_and_score(
     # Public, as the theorem wants it: the number of those who might be there, not who are.
     declared = len(dataset.patients["train"]) + canaries // 2
     weights = first = to_arrays(new_model(study, seed=int(rng.integers(2**31))))
-    sums: list[Matrix] = []
-    gradients: list[Matrix] = []
+    scores = {name: np.zeros(canaries) for name in ATTACKS}
+    before: tuple[Matrix, Matrix] | None = None
     for round in range(1, study.federation.rounds + 1):
         plan = plan_round(study, declared, round)
-        gradients.append(each_gradient(study, weights, known))
+        rows = each_gradient(study, weights, known)
         update = train_round(
             weights,
             dataset=members,
@@ -173,16 +184,21 @@ def _train_and_score(
             randomness=Randomness.of_the_operating_system(),
             device=torch.device("cpu"),
         )
-        sums.append(_noised_sum(update, plan, study))
-        weights = {name: array + update[name] for name, array in weights.items()}
+        total = _noised_sum(update, plan, study)
+        expected = np.full(len(rows), plan.mechanism.sample_rate)
+        expected[:canaries] /= 2  # their coins
+        seen = Evidence.of(total, rows)
+        scores["all updates"] += participation(seen.clipped(plan.clip_norm), expected)[:canaries]
+        whole = participation(seen, expected, scale=batch_scale(seen, expected))
+        scores["all updates, clipped as a whole"] += whole[:canaries]
+        if before is not None:
+            change = Evidence.of(total - before[0], np.concatenate([rows, -before[1]]))
+            both = participation(change.clipped(plan.clip_norm), np.tile(expected, 2))
+            scores["differences of updates"] += both[:canaries] + both[len(rows) :][:canaries]
+        before = total, rows
+        weights = {**weights, **{name: weights[name] + move for name, move in update.items()}}
         advance()
-    clipped = [clipped_rows(rows, study.privacy.clip_norm) for rows in gradients]
-    scores = {
-        "all updates": regress(sums, clipped)[:canaries],
-        "all updates, as if unclipped": regress(sums, gradients)[:canaries],
-        "differences of updates": regress_differences(sums, clipped)[:canaries],
-        "final model alone": losses(study, first, loud) - losses(study, weights, loud),
-    }
+    scores["final model alone"] = losses(study, first, loud) - losses(study, weights, loud)
     return scores, included
 
 
@@ -194,9 +210,8 @@ def each_gradient(study: Study, weights: Arrays, batch: Batch) -> Matrix:
 
     def loss(parameters: dict[str, torch.Tensor], record: Batch) -> torch.Tensor:
         one = {name: tensor[None] for name, tensor in record.items()}
-        labels, mask = one.pop("labels"), one.pop("label_mask")
-        logits = functional_call(model, {**parameters, **fixed}, kwargs=one).logits
-        return per_sample_loss(logits, labels, mask).sum()
+        losses: torch.Tensor = functional_call(model, {**parameters, **fixed}, kwargs=one).losses
+        return losses.sum()
 
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernels know no vmap
         each = vmap(grad(loss), in_dims=(None, 0), chunk_size=64)(trained, batch)
@@ -206,13 +221,10 @@ def each_gradient(study: Study, weights: Arrays, batch: Batch) -> Matrix:
 @torch.no_grad()
 def losses(study: Study, weights: Arrays, batch: Batch) -> Matrix:
     """Each record's loss at `weights`, (records,)."""
-    inputs = dict(batch)
-    labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
-    logits = _model(study, weights)(**inputs).logits
-    return np.asarray(per_sample_loss(logits, labels, mask).double().numpy())
+    return np.asarray(_model(study, weights)(**batch).losses.double().numpy())
 
 
-def _model(study: Study, weights: Arrays) -> IreneModel:
+def _model(study: Study, weights: Arrays) -> DiagnosticModel:
     model = new_model(study, seed=0)
     load_arrays(model, weights)
     model.eval()

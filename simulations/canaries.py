@@ -8,8 +8,9 @@ import torch
 
 from client.dataset import SiteDataset
 from client.patients import digest
+from irene_model.study import Study
 from irene_model.tensors import LAB_CAP, Batch
-from irene_model.text import vocabulary
+from irene_model.weights import config_of
 
 
 def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) -> Batch:
@@ -22,7 +23,7 @@ def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) ->
     return {
         "pixel_values": torch.from_numpy(np.kron(blocks, np.ones((4, 4)))).float(),
         "image_mask": ones,
-        "input_ids": torch.from_numpy(rng.integers(1, len(vocabulary()), (count, T))),
+        **_text(study, count, rng),
         "text_mask": torch.ones(count, T, dtype=torch.bool),
         "lab_values": torch.from_numpy(rng.uniform(-LAB_CAP, LAB_CAP, (count, L))).float(),
         "lab_mask": torch.ones(count, L, dtype=torch.bool),
@@ -30,8 +31,18 @@ def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) ->
         "sex": torch.from_numpy(rng.integers(0, 2, count)).float(),
         "demographics_mask": torch.ones(count, 2, dtype=torch.bool),
         "labels": torch.from_numpy(rng.integers(0, 2, (count, K))).float(),
-        "label_mask": torch.ones(count, K, dtype=torch.bool),
+        # One label each: a loss that averages over several would be quieter.
+        "label_mask": torch.from_numpy(np.eye(K, dtype=bool)[rng.integers(0, K, count)]),
     }
+
+
+def _text(study: Study, count: int, rng: np.random.Generator) -> Batch:
+    """Random tokens, or random vectors where a frozen encoder gives them."""
+    T, words = study.text.max_tokens, config_of(study).vocab_size
+    if words:
+        return {"input_ids": torch.from_numpy(rng.integers(1, words, (count, T)))}
+    vectors = torch.from_numpy(rng.standard_normal((count, T, study.text.width))).half()
+    return {"text_embeddings": vectors.float()}
 
 
 def with_canaries(
@@ -42,9 +53,13 @@ def with_canaries(
     grey = ((canaries["pixel_values"][kept, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
     old = len(dataset.pixels)
     rows = tuple(np.array([old + n]) for n in range(len(kept)))
+    text = dataset.text
+    if text is not None:
+        text = np.concatenate([text, canaries["text_embeddings"][kept].half().numpy()])
     return replace(
         dataset,
         pixels=np.concatenate([dataset.pixels, grey]),
+        text=text,
         tensors={
             name: torch.cat([tensor, canaries[name][kept].to(tensor.dtype)])
             for name, tensor in dataset.tensors.items()

@@ -39,8 +39,17 @@ def run(
     scenario: Annotated[
         Path | None, typer.Argument(help="A scenario file; not needed with --resume.")
     ] = None,
+    *,
     seed: Seed = 0,
     set_: Settings = None,
+    start_image: Annotated[
+        Path | None,
+        typer.Option(help="A ViT with first weights: a folder of transformers or an .npz file."),
+    ] = None,
+    start_text: Annotated[
+        Path | None,
+        typer.Option(help="A BERT-family encoder's folder with first vectors of tokens."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out from its last round.")
     ] = False,
@@ -50,6 +59,7 @@ def run(
     Example: `irene-sim run simulations/scenarios/demo.yaml --out runs/a --set privacy.epsilon=4`
     """
     from irene_model.errors import ConfigError
+    from irene_model.starting import StartingPoint
     from server.runs import RunFolder
     from simulations.progress import RunProgress
     from simulations.run import simulate, start_run
@@ -57,14 +67,15 @@ def run(
 
     with RunProgress() as progress:
         if resume:
-            if scenario is not None or set_:
+            if scenario is not None or set_ or start_image or start_text:
                 raise ConfigError("--resume goes on as the run began: give only --out with it")
             folder = RunFolder.resume(out)
         elif scenario is None:
             raise ConfigError("name a scenario, as simulations/scenarios/demo.yaml")
         else:
             chosen = Scenario.read(scenario, set_ or [])
-            folder = start_run(chosen, out, seed=seed, progress=progress.hospitals)
+            start = StartingPoint(image=start_image, text=start_text)
+            folder = start_run(chosen, out, seed=seed, start=start, progress=progress.hospitals)
         progress.start_rounds(folder)
         report = simulate(folder, observe=progress.round)
     progress.summary(folder, json.loads((folder.path / "results.json").read_text()), report)
@@ -90,6 +101,56 @@ def hospitals(
             Scenario.read(scenario, set_ or []), out, seed=seed, progress=progress.hospitals
         )
     progress.listing(written)
+
+
+@app.command()
+def compare(
+    scenario: ScenarioFile,
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to write, or to go on with.")],
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Ways to train, of central, federated, federated-dp, local; all by default.",
+        ),
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M,N",
+            help="Values of model.method, or variants that the scenario names under `compare`.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Seeds 0 to K-1, each with patients of its own.")
+    ] = None,
+    parallel: Annotated[
+        int, typer.Option(min=1, help="Trainings at once; federations run one at a time.")
+    ] = 1,
+    set_: Settings = None,
+) -> None:
+    """Train arms x models x seeds on the same patients and say who is ahead, with intervals.
+
+    central: all patients at one place. local: each site alone. federated: without noise.
+    federated-dp: as the study says. The first arm with the first model is the reference of all
+    differences. The same command goes on after an interruption; more arms, models or seeds train
+    only what is new. results.json and report.html grow with every training.
+
+    Example: `irene-sim compare simulations/scenarios/demo.yaml --out runs/arms --seeds 3`
+
+    Example: `irene-sim compare simulations/scenarios/methods.yaml --out runs/methods --parallel 2`
+    """
+    from simulations.compare import compare as train_all
+    from simulations.grid import grid
+    from simulations.progress import RunProgress
+    from simulations.scenario import Scenario
+
+    chosen = Scenario.read(scenario, set_ or [])
+    trials = grid(chosen, arms=_names(arms), models=_names(models), seeds=seeds)
+    with RunProgress() as progress:
+        results = train_all(chosen, trials, out, parallel=parallel, observer=progress)
+    progress.ranking(results, out)
 
 
 @app.command()
@@ -130,6 +191,11 @@ def audit(
     progress.findings(found, out / "audit.json")
     if found.refuted:
         raise typer.Exit(1)
+
+
+def _names(given: str | None) -> list[str] | None:
+    """`a, b` as a list; None where nothing was said, and a list of one empty name for `""`."""
+    return None if given is None else [name.strip() for name in given.split(",")]
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """One synthetic hospital's tables and its site.yaml, as a real hospital's data team has them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,14 @@ Row = dict[str, Any]
 _PANEL = {test.loinc: test for test in LAB_PANEL}
 
 
-def write_folder(out: Path, study: Study, hospital: Hospital, rng: np.random.Generator) -> Path:
+def write_folder(
+    out: Path,
+    study: Study,
+    hospital: Hospital,
+    rng: np.random.Generator,
+    *,
+    encoders: Mapping[str, Path],
+) -> Path:
     """Tables and site.yaml of one hospital; returns the path of site.yaml."""
     folder, character = out / hospital.site.name, hospital.character
     (folder / "images").mkdir(parents=True)
@@ -60,6 +67,8 @@ def write_folder(out: Path, study: Study, hospital: Hospital, rng: np.random.Gen
     write_table(folder / f"patients{suffix}", people, ["patient_id", "sex"])
     path = folder / "site.yaml"
     document = _site_yaml(study, hospital, suffix, labels)
+    if encoders:
+        document["encoders"] = {name: str(folder) for name, folder in encoders.items()}
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return path
 
@@ -133,9 +142,12 @@ def _site_yaml(study: Study, hospital: Hospital, suffix: str, labels: Sequence[s
         }
     document["labels"] = {label: {"column": label} for label in labels}
     document["splits"] = {"validation": 0.1, "test": 0.25}
-    privacy = study.privacy
+    privacy, evaluation = study.privacy, study.evaluation_noise
     if privacy.enabled and privacy.epsilon is not None:
-        document["budget"] = {"epsilon": privacy.epsilon, "delta": privacy.delta}
+        most = max(privacy.epsilon, evaluation.epsilon or 0)
+        document["budget"] = {"epsilon": most, "delta": privacy.delta}
     else:
         document["budget"] = "none"
+    if evaluation.noise_multiplier == 0:
+        document["metrics"] = "exact"
     return document

@@ -11,6 +11,7 @@ import numpy as np
 
 from irene_model.errors import ConfigError
 from irene_model.settings import dump
+from irene_model.text import TextReader
 from simulations.cohort import Hospital, draw_cohort
 from simulations.diseases import DISEASES
 from simulations.files import SUFFIX, ImageFormat, write_image
@@ -52,15 +53,19 @@ def write_hospitals(
     written = []
     for index, hospital in enumerate(hospitals):
         rng = np.random.default_rng([seed, 2, index])
-        written.append(write_folder(out, study, hospital, rng))
+        written.append(write_folder(out, study, hospital, rng, encoders=scenario.encoder_folders))
         images += _images(out, hospital, scenario.cohort.image_pixels, [seed, 3, index])
     _draw_all(images, progress)
     return written
 
 
 def check_scenario(scenario: Scenario) -> None:
-    """Refuse names that study and synthetic hospitals do not share, as a ConfigError."""
+    """Refuse names that study and synthetic hospitals do not share, as a ConfigError.
+
+    So is a text encoder that is not where `encoders` says.
+    """
     study = scenario.study
+    TextReader.open(study.text, scenario.encoder_folders)
     lacking = {label for site in scenario.cohort.sites for label in site.lacks_labels}
     if unknown := sorted(lacking - set(study.labels)):
         raise ConfigError(f"cohort.sites.lacks_labels: the study has no label '{unknown[0]}'")

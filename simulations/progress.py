@@ -11,6 +11,8 @@ from rich.table import Table
 
 from server.runs import Json, RunFolder
 from simulations.audit import Audit
+from simulations.comparison_page import best_first
+from simulations.grid import Trial
 
 
 class RunProgress:
@@ -47,7 +49,7 @@ class RunProgress:
         if self._hospitals is None:
             self._console.print(f"Writing synthetic hospitals: {total} records")
             self._hospitals = self._progress.add_task("records", total=total)
-        self._progress.update(self._hospitals, completed=done)
+        self._progress.update(self._hospitals, completed=done, total=total)
 
     def start_rounds(self, folder: RunFolder) -> None:
         """The hospitals are there and the federation begins, or goes on."""
@@ -74,7 +76,7 @@ class RunProgress:
             f"{sum(s['outcome'] == 'updated' for s in line['sites'].values())}"
             f"/{len(line['sites'])} sites",
             f"validation AUROC {auroc:.3f}" if auroc is not None else "not evaluated",
-            f"epsilon up to {max(spent):.2f}" if spent else "no epsilon",
+            f"epsilon up to {max(spent):.2f} (RDP)" if spent else "no epsilon",
             f"{line['seconds']:.1f} s",
         ]
         self._console.print("  ".join(parts))
@@ -114,6 +116,43 @@ class RunProgress:
             + f" {found.confidence:.0%} confidence over all attacks"
         )
         self._console.print(f"audit    {path}")
+
+    def trials(self, total: int) -> None:
+        """So many trainings will be compared."""
+        self._console.print(f"Comparing {total} trainings")
+        self._rounds = self._progress.add_task("trainings", total=total)
+
+    def trial(self, trial: Trial, result: Json, done: int, total: int) -> None:
+        """`done` of `total` trainings of a comparison are finished, this one last."""
+        self._progress.update(self._rounds, completed=done)
+        self._console.print(
+            f"{done:>3}/{total}  seed {trial.seed}  {trial.row}  "
+            f"AUROC {_number(result['auroc']['macro'])}  round {result['kept_round']} of "
+            f"{result['rounds']}  {result['seconds']:.0f} s"
+        )
+
+    def ranking(self, results: Json, out: Path) -> None:
+        """The rows of a comparison, best first, and where everything lies."""
+        table = Table(
+            title=f"Mean over seeds, 95% interval; difference to {results['reference']}",
+            title_justify="left",
+        )
+        table.add_column("arm / model", overflow="fold")
+        for column in ("AUROC", "interval", "difference", "interval", "seeds"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for name, arm in best_first(results):
+            gap = arm["difference"]["auroc"] if arm["difference"] else {"mean": None, "ci95": None}
+            table.add_row(
+                name,
+                _number(arm["auroc"]["macro"]),
+                _interval(arm["auroc"]["ci95"]),
+                "-" if gap["mean"] is None else f"{gap['mean']:+.3f}",
+                _interval(gap["ci95"]),
+                str(len(arm["seeds"])),
+            )
+        self._console.print(table)
+        self._console.print(f"results  {out / 'results.json'}")
+        self._console.print(f"report   {out / 'report.html'}")
 
     def listing(self, written: Sequence[Path]) -> None:
         """The site files that were written."""

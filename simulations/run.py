@@ -16,6 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from client.site import Site
+from irene_model.starting import StartingPoint
 from server.app import execute
 from server.rounds import Observer
 from server.runs import RunFolder
@@ -33,21 +34,29 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def start_run(
-    scenario: Scenario, out: Path, *, seed: int, progress: Progress | None = None
+    scenario: Scenario,
+    out: Path,
+    *,
+    seed: int,
+    start: StartingPoint | None = None,
+    progress: Progress | None = None,
 ) -> RunFolder:
     """Write the hospitals of `scenario` and a run folder around them.
 
-    `out` must be new or empty; the hospitals are under `out/hospitals`. A mistake in the scenario
-    is a ConfigError before anything is written.
+    First weights come from `start`, else from `seed`. `out` must be new or empty; the hospitals are
+    under `out/hospitals`. A mistake in the scenario is a ConfigError before anything is written.
     """
     check_scenario(scenario)
     joined = [(scenario.folder / path).resolve() for path in scenario.join]
     for path in joined:
-        Site.read(path).check_against(scenario.study)
+        site = Site.read(path)
+        site.check_against(scenario.study)
+        site.text_reader(scenario.study)
     folder = RunFolder.create(
         out,
         scenario.study,
         seed=seed,
+        start=start,
         reproducible_noise=True,
         synthetic=not scenario.join,
         parallel_sites=scenario.parallel_sites,
@@ -63,10 +72,18 @@ def start_run(
     return folder
 
 
-def simulate(folder: RunFolder, *, observe: Observer | None = None) -> Path:
-    """Run what is left of the run in `folder`; returns the path of its report."""
-    # A joined site's path is absolute and stays as it is under `/`.
-    sites = [(folder.path / path).resolve() for path in folder.info["site_files"]]
+def simulate(
+    folder: RunFolder, *, observe: Observer | None = None, sites: Sequence[Site] | None = None
+) -> Path:
+    """Run what is left of the run in `folder`; returns the path of its report.
+
+    `sites` stand for the site files that the run names: in a comparison the same patients take
+    part in many runs, and each run charges a ledger of its own.
+    """
+    if sites is None:
+        # A joined site's path is absolute and stays as it is under `/`.
+        files = [(folder.path / path).resolve() for path in folder.info["site_files"]]
+        sites = [Site.read(path) for path in files]
     reports: list[Path] = []
     server = ServerApp()
 
@@ -84,17 +101,17 @@ def simulate(folder: RunFolder, *, observe: Observer | None = None) -> Path:
     return reports[0]
 
 
-def client_app(sites: Sequence[Path], *, seed: int) -> ClientApp:
-    """The installed client, with the site found by the node's partition instead of its file."""
+def client_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
+    """The installed client, with the site found by the node's partition."""
     app = ClientApp()
 
     def respond(message: Message, context: Context) -> Message:
         from client.app import answer
         from client.participant import Participant
 
-        path = sites[int(context.node_config["partition-id"])]
-        _log_to(path)
-        return answer(message, Participant.at(path, simulation_seed=seed))
+        site = sites[int(context.node_config["partition-id"])]
+        _log_to(site)
+        return answer(message, Participant(site=site, simulation_seed=seed))
 
     app.query()(respond)
     app.train()(respond)
@@ -102,9 +119,9 @@ def client_app(sites: Sequence[Path], *, seed: int) -> ClientApp:
     return app
 
 
-def _log_to(site_file: Path) -> None:
+def _log_to(site: Site) -> None:
     """A simulated client's log lies beside its site.yaml; Ray shares processes between sites."""
-    folder = site_file.parent / ".irene"
+    folder = site.folder / ".irene"
     folder.mkdir(exist_ok=True)
     logging.basicConfig(
         filename=folder / "client.log", level=logging.INFO, format=_LOG_FORMAT, force=True

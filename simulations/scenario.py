@@ -10,7 +10,13 @@
         - {name: north, share: 4}
         - {name: south, share: 2, lacks: [text], lacks_labels: [tuberculosis]}
     join: [hannover/site.yaml]      # further sites with files of their own
+    encoders: {bio-bert: bio-bert}  # the folder of the study's text encoder, if it has one
     parallel_sites: 2               # how many train at once
+    compare:                        # what `irene-sim compare` crosses, unless its options say else
+      arms: [central, local]
+      models: [irene, shallow]
+      seeds: 5
+      variants: {shallow: [model.num_hidden_layers=2]}
 """
 
 from collections.abc import Sequence
@@ -25,6 +31,7 @@ from irene_model.study import Study
 
 Modality = Literal["image", "text", "labs", "demographics"]
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
+Arm = Literal["central", "federated", "federated-dp", "local"]
 
 
 class SimulatedSite(Settings):
@@ -74,13 +81,28 @@ class Cohort(Settings):
         return self
 
 
+class Comparison(Settings):
+    """What `irene-sim compare` crosses, where its options say nothing else.
+
+    arms: None is all that the study's privacy allows. models: methods of the study's schema, or
+    names of `variants`: studies with other settings, given as KEY=VALUE as `--set` takes them.
+    """
+
+    arms: tuple[Arm, ...] | None = Field(default=None, min_length=1)
+    models: tuple[str, ...] = Field(default=("irene",), min_length=1)
+    seeds: int = Field(default=3, ge=1)
+    variants: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
 class Scenario(Settings):
     """What `irene-sim` runs."""
 
     study: Study
     cohort: Cohort
     join: tuple[Path, ...] = ()
+    encoders: dict[str, Path] = Field(default_factory=dict)
     parallel_sites: int = Field(default=2, ge=1)
+    compare: Comparison = Comparison()
     folder: Path = Field(default=Path(), exclude=True)
 
     @classmethod
@@ -93,6 +115,11 @@ class Scenario(Settings):
         if "folder" in document:
             raise ConfigError(f"{path}: folder: unknown key")
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
+
+    @property
+    def encoder_folders(self) -> dict[str, Path]:
+        """`encoders`, seen from the folder of the scenario's file."""
+        return {name: (self.folder / path).resolve() for name, path in self.encoders.items()}
 
 
 def _full_key(assignment: str) -> str:

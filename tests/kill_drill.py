@@ -2,8 +2,9 @@
 
     python -m tests.kill_drill --kills 200
 
-A client process trains consecutive rounds of a small hospital (reserve, train, release), sends each
-update to a listener on loopback and waits for its acknowledgement. The parent kills it with SIGKILL
+A client process works on consecutive rounds of a small hospital (reserve, train, release; then the
+same with the scores of validation patients), sends each update and each noised evaluation to a
+listener on loopback and waits for its acknowledgement. The parent kills it with SIGKILL
 at random moments and starts it again; the next life goes on with the first round that the listener
 never acknowledged to it. Afterwards the ledger is compared with what the listener saw.
 """
@@ -32,7 +33,8 @@ from client.ledger import Ledger, Reservation
 from client.participant import Participant
 from client.training import pack
 from irene_model.privacy import epsilon
-from irene_model.protocol import TrainReply, TrainRequest
+from irene_model.protocol import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest
+from irene_model.records import SPLITS, Split
 from irene_model.weights import new_model, to_arrays
 from tests.hospital_folder import HospitalFolder, write_hospital
 
@@ -53,12 +55,12 @@ MODEL = {
 class Listener:
     """A server on loopback, as slow as a network.
 
-    seen: round -> the hashes of all that was sent for it, and how often.
+    seen: (split, round) -> the hashes of all that was sent for it, and how often.
     """
 
     listener: multiprocessing.connection.Listener
     delay_s: float
-    seen: dict[int, Counter[str]] = field(default_factory=dict)
+    seen: dict[tuple[Split, int], Counter[str]] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
 
     def serve(self) -> None:
@@ -71,13 +73,13 @@ class Listener:
 
     def _answer(self, connection: multiprocessing.connection.Connection) -> None:
         while True:
-            kind, round, payload = connection.recv()
+            kind, key, payload = connection.recv()
             if kind == "end":
                 return
             if kind == "refused":
                 self.refusals.append(payload)
             else:
-                self.seen.setdefault(round, Counter())[hashlib.sha256(payload).hexdigest()] += 1
+                self.seen.setdefault(key, Counter())[hashlib.sha256(payload).hexdigest()] += 1
             time.sleep(self.delay_s)
             connection.send("acknowledged")
 
@@ -87,12 +89,13 @@ def live(hospital: HospitalFolder, address: tuple[str, int], acknowledged: Path)
     with multiprocessing.connection.Client(address) as server:
         while True:
             round = int(acknowledged.read_text()) + 1
-            reply = _train(hospital, round)
-            if reply.outcome == "updated":
-                server.send(("update", round, pack(reply.arrays)))
-            else:
-                server.send(("refused", round, reply.reason))
-            server.recv()
+            for split, work in (("train", _train), ("validation", _evaluate)):
+                reply = work(hospital, round)
+                if reply.outcome in ("updated", "evaluated"):
+                    server.send(("release", (split, round), pack(reply.arrays)))
+                else:
+                    server.send(("refused", (split, round), reply.reason))
+                server.recv()
             new = acknowledged.with_suffix(".new")
             new.write_text(str(round))
             new.replace(acknowledged)
@@ -104,7 +107,7 @@ class Findings:
 
     kills: int
     seconds: float
-    rounds_seen: int
+    seen: int
     sent_again: int
     reservations: int
     untrained: int  # kills between a reservation and its release
@@ -148,7 +151,7 @@ def drill(folder: Path, *, kills: int, seed: int) -> Findings:
         untrained += any(not r.released for r in now.values())
         recorded = now
     with multiprocessing.connection.Client(address) as last:
-        last.send(("end", 0, b""))
+        last.send(("end", None, b""))
         thread.join()
     listener.listener.close()
     return _findings(
@@ -171,7 +174,9 @@ def _hospital(folder: Path) -> HospitalFolder:
 
 def _warm_up(hospital: HospitalFolder) -> float:
     """Seconds of a round, once all is imported that a forked client will use."""
-    return [_train(hospital, round).seconds for round in (1, 2, 3)][-1]
+    return [
+        _train(hospital, round).seconds + _evaluate(hospital, round).seconds for round in (1, 2, 3)
+    ][-1]
 
 
 def _train(hospital: HospitalFolder, round: int) -> TrainReply:
@@ -180,6 +185,18 @@ def _train(hospital: HospitalFolder, round: int) -> TrainReply:
     return Participant.at(hospital.site_file).train(
         TrainRequest(study=study.canonical, run=RUN, round=round, arrays=weights)
     )
+
+
+def _evaluate(hospital: HospitalFolder, round: int) -> EvaluateReply:
+    study = hospital.study
+    request = EvaluateRequest(
+        study=study.canonical,
+        run=RUN,
+        round=round,
+        split="validation",
+        arrays=to_arrays(new_model(study, seed=0)),
+    )
+    return Participant.at(hospital.site_file).evaluate(request)
 
 
 def _live_and_never_return(
@@ -200,46 +217,55 @@ def _findings(
     untrained: int,
     started: float,
 ) -> Findings:
-    by_round = {r.round: r for r in reservations}
-    mechanisms = [by_round[round].mechanism for round in listener.seen if round in by_round]
-    spent = epsilon((r.mechanism for r in reservations), delta=DELTA)
-    seen = epsilon(mechanisms, delta=DELTA)
+    charged = {(r.split, r.round): r for r in reservations}
+    sent = [charged[key] for key in listener.seen if key in charged]
+    spent, seen = (_by_split(each) for each in (reservations, sent))
     checks = {
         "no update was seen, so nothing was tested": not listener.seen,
+        "no evaluation was seen": not any(split == "validation" for split, _ in listener.seen),
         "a reservation or a release was lost": lost > 0,
-        "a round has two reservations": len(by_round) != len(reservations),
-        "an update was seen that has no charge": not listener.seen.keys() <= by_round.keys(),
-        "an update was seen whose reservation is not released": any(
-            not by_round[round].released for round in listener.seen if round in by_round
+        "a round has two reservations": len(charged) != len(reservations),
+        "something was seen that has no charge": not listener.seen.keys() <= charged.keys(),
+        "something was seen whose reservation is not released": any(
+            not reservation.released for reservation in sent
         ),
         "a round was seen with two different contents": any(
             len(hashes) > 1 for hashes in listener.seen.values()
         ),
-        "the ledger's epsilon is less than that of what was seen": spent < seen,
+        "the ledger's epsilon is less than that of what was seen": any(
+            spent[split] < seen[split] for split in spent
+        ),
         f"the client refused a round: {listener.refusals[:1]}": bool(listener.refusals),
     }
     return Findings(
         kills=kills,
         seconds=time.monotonic() - started,
-        rounds_seen=len(listener.seen),
+        seen=len(listener.seen),
         sent_again=sum(hashes.total() - 1 for hashes in listener.seen.values()),
         reservations=len(reservations),
         untrained=untrained,
-        epsilon_ledger=spent,
-        epsilon_seen=seen,
+        epsilon_ledger=max(spent.values()),
+        epsilon_seen=max(seen.values()),
         faults=tuple(fault for fault, found in checks.items() if found),
     )
+
+
+def _by_split(reservations: Sequence[Reservation]) -> dict[Split, float]:
+    return {
+        split: epsilon((r.mechanism for r in reservations if r.split == split), delta=DELTA)
+        for split in SPLITS
+    }
 
 
 def main(
     kills: Annotated[int, typer.Option(min=1, help="How often the client is killed.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the moments of the kills.")] = 0,
 ) -> None:
-    """Kill a training client at random moments and check its privacy ledger afterwards."""
+    """Kill a client at random moments and check its privacy ledger afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         found = drill(Path(folder), kills=kills, seed=seed)
     typer.echo(f"{found.kills} kills in {found.seconds:.0f} s")
-    typer.echo(f"{found.rounds_seen} rounds seen by the listener, {found.sent_again} sent again")
+    typer.echo(f"{found.seen} releases seen by the listener, {found.sent_again} sent again")
     typer.echo(
         f"{found.reservations} reservations; {found.untrained} kills came before the release"
     )

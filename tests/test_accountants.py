@@ -18,7 +18,6 @@ from irene_model.privacy import (
     Mechanism,
     epsilon,
     epsilons,
-    noise_multiplier_for,
 )
 
 SOME = slice(2, None, 11)
@@ -133,10 +132,3 @@ def test_rdp_is_monotone(
     assert epsilon([mechanism(noise, rate * factor, steps)], delta=delta) >= base
     assert epsilon([mechanism(noise, rate, steps + 1)], delta=delta) >= base
     assert epsilon([mechanism(noise, rate, steps)], delta=delta * factor) <= base
-
-
-@pytest.mark.parametrize("noise", [0.8, 1.5, 4.0])
-def test_noise_to_epsilon_and_back(noise: float) -> None:
-    spent = epsilon([mechanism(noise, 0.1, 100)], delta=1e-5)
-    back = noise_multiplier_for(spent, delta=1e-5, sample_rate=0.1, steps=100)
-    assert back == pytest.approx(noise, rel=2e-3)

@@ -12,6 +12,7 @@ from client.budget import look_ahead, read_budget, rounds_within
 from client.cli import app
 from client.ledger import Ledger
 from irene_model.privacy import Mechanism, epsilons
+from irene_model.records import HeldOut
 from tests.hospital_folder import HospitalFolder
 
 STEP = Mechanism(noise_multiplier=2.0, sample_rate=0.1, steps=20)
@@ -51,6 +52,24 @@ def test_the_runs_and_their_composition_are_shown(hospital: HospitalFolder) -> N
     assert report.left == pytest.approx(8 - report.spent.smallest)
     shown = run(hospital.site_file)
     assert f"epsilon {report.spent.smallest:.2f} of 8 spent" in shown and "second" in shown
+
+
+def test_held_out_patients_are_counted_apart(hospital: HospitalFolder) -> None:
+    evaluation = Mechanism(noise_multiplier=1.0, sample_rate=1.0, steps=1)
+    ledger = Ledger.of(hospital.site)
+    ledger.reserve(run="r", round=1, assignment="a", mechanism=STEP, clip_norm=1.0)
+    held_out: tuple[HeldOut, ...] = ("validation", "test")
+    for split in held_out:
+        ledger.reserve(
+            run="r", round=1, split=split, assignment="a", mechanism=evaluation, clip_norm=1.0
+        )
+    report = read_budget(hospital.site)
+    assert report.spent == epsilons([evaluation], delta=1e-3)
+    (cost,) = report.runs
+    assert (cost.rounds, cost.evaluations, cost.steps) == (1, 2, STEP.steps)
+    ahead = look_ahead(hospital.site, hospital.study, 40)
+    assert ahead.after_next_round == epsilons([STEP, ahead.mechanism], delta=1e-3)
+    assert "evaluations" in run(hospital.site_file)
 
 
 def test_a_study_costs_what_the_ledger_would_charge(hospital: HospitalFolder) -> None:

@@ -103,7 +103,7 @@ def test_version_and_help_are_quick_and_teach() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = "{'torch', 'pandas', 'flwr', 'numpy'}"
+    heavy = "{'torch', 'pandas', 'flwr', 'numpy', 'matplotlib'}"
     probe = f"import sys, client.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -19,11 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
+from transformers import ViTConfig, ViTModel
 
 from client.ledger import Ledger, Reservation
 from client.site import Site
 from irene_model.model import IreneModel
+from irene_model.privacy import epsilons
 from simulations.hospitals import write_hospitals
 from simulations.scenario import Scenario
 
@@ -197,8 +201,13 @@ def test_a_federation_runs_two_rounds_and_repeats_the_last_from_the_ledgers(
 ) -> None:
     out = federation.folder / "run"
     study = next(iter(sites.values())).parents[1] / "study.yaml"
-    federation.run(out=out, study=str(study), seed=1, sites=2)
+    vit = _write_vit(federation.folder / "vit")
+    start = {"start-image": str(vit)}
+    federation.run(out=out, study=str(study), seed=1, sites=2, **start)
 
+    first = IreneModel.from_pretrained(out / "checkpoints" / "round-0000")
+    token = load_file(vit / "model.safetensors")["embeddings.cls_token"].flatten()
+    assert torch.equal(first.embeddings.class_token.token, token)
     lines = [json.loads(line) for line in (out / "rounds.jsonl").read_text().splitlines()]
     assert [line["round"] for line in lines] == [1, 2]
     for line in lines:
@@ -218,7 +227,14 @@ def test_a_federation_runs_two_rounds_and_repeats_the_last_from_the_ledgers(
             (run, 2, True),
         ]
         spent = results["arms"][arm]["privacy"][site]
-        assert spent == {"epsilon": ledger.epsilon(delta=delta), "delta": delta, "unit": "patient"}
+        both = epsilons((r.mechanism for r in ledger.reservations()), delta=delta)
+        assert spent == {
+            "epsilon": both.smallest,
+            "rdp": both.rdp,
+            "prv": both.prv,
+            "delta": delta,
+            "unit": "patient",
+        }
         assert 0 < spent["epsilon"] <= 8
     assert (out / "report.html").stat().st_size > 1000
     last = out / "checkpoints" / "round-0002"
@@ -241,6 +257,16 @@ def test_a_federation_runs_two_rounds_and_repeats_the_last_from_the_ledgers(
     assert [line["round"] for line in resumed] == [1, 2]
     again = json.loads((out / "results.json").read_text())
     assert again["arms"][arm]["privacy"] == results["arms"][arm]["privacy"]
+
+
+def _write_vit(folder: Path) -> Path:
+    """A random ViT of the sizes of the smoke scenario's model."""
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+        image_size=32, patch_size=16, layer_norm_eps=1e-6,
+    )  # fmt: skip
+    ViTModel(config).save_pretrained(folder)
+    return folder
 
 
 def _delta(study: Path) -> float:

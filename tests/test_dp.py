@@ -7,7 +7,6 @@ from torch import nn
 
 from client.clipping import clip_factors
 from client.dp import PrivateGradient
-from irene_model.model import per_sample_loss
 from irene_model.study import Study
 from irene_model.tensors import Batch
 from irene_model.weights import new_model
@@ -60,10 +59,8 @@ def clipped_sum_by_loop(model: nn.Module, batch: Batch, clip_norm: float) -> lis
     parameters = [p for p in model.parameters() if p.requires_grad]
     totals = [torch.zeros_like(p) for p in parameters]
     for index in range(len(batch["age"])):
-        inputs = rows(batch, slice(index, index + 1))
-        labels, mask = inputs.pop("labels"), inputs.pop("label_mask")
         model.zero_grad()
-        per_sample_loss(model(**inputs).logits, labels, mask).sum().backward()
+        model(**rows(batch, slice(index, index + 1))).losses.sum().backward()
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
         norm = torch.sqrt(sum((g**2).sum() for g in gradients))  # type: ignore[arg-type]
         factor = min(1.0, clip_norm / max(float(norm), 1e-12))

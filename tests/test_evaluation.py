@@ -1,6 +1,7 @@
 """Pooling over sites: adding, stratified intervals, labels that can't be judged."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from irene_model.errors import ProtocolError
 from irene_model.metrics import BINS, Array, score_histograms
-from server.evaluation import pool
+from irene_model.protocol import LABEL_SENT, EvaluateReply
+from server.evaluation import Evaluation
+from server.evaluation import pool as pool_sites
+from server.histograms import SiteHistograms
 
 LABELS = ("pneumonia", "effusion")
 
@@ -19,6 +23,18 @@ def hospital(n: int, seed: int, n_labels: int = 2, shift: float = 0.0) -> tuple[
     truth = rng.normal(-1.0, 1.5, (n, n_labels))
     labels = (rng.random((n, n_labels)) < expit(truth)).astype(int)
     return expit(truth + shift + rng.normal(0, 1.0, (n, n_labels))), labels
+
+
+def pool(
+    histograms: dict[str, Array],
+    labels: Sequence[str],
+    rng: np.random.Generator,
+    replicates: int = 1000,
+) -> Evaluation:
+    """Of sites that send exact histograms of all labels."""
+    sent = np.full(len(labels), LABEL_SENT)
+    sites = {s: SiteHistograms(histograms=h, labels=sent) for s, h in histograms.items()}
+    return pool_sites(sites, labels, rng, prior=0.1, replicates=replicates)
 
 
 def histograms(scores: Array, labels: Array) -> Array:
@@ -73,7 +89,9 @@ def test_nothing_annotated_is_null_everywhere() -> None:
     assert evaluation.summary == {
         "loss": None, "auroc": None, "auroc_ci95": None, "auprc": None, "by_site": {"north": None},
     }  # fmt: skip
-    assert evaluation.as_dict()["calibration"] == {"brier": None, "ece": None}
+    assert evaluation.as_dict()["calibration"] == {
+        "brier": None, "brier_ci95": None, "ece": None, "ece_ci95": None,
+    }  # fmt: skip
 
 
 def test_replicates_without_a_rare_label_are_left_out() -> None:
@@ -119,17 +137,24 @@ def test_the_order_of_the_sites_changes_nothing() -> None:
         (np.zeros((3, 2, BINS)), "shape"),
         (np.zeros((2, 2, BINS - 1)), "shape"),
         (np.full((2, 2, BINS), -1.0), "negative"),
-        (np.full((2, 2, BINS), np.nan), "non-finite"),
+        (np.full((2, 2, BINS), np.nan), "not finite"),
     ],
 )
 def test_a_histogram_that_breaks_the_contract_is_refused(hist: Array, complaint: str) -> None:
+    reply = EvaluateReply(
+        site="north",
+        round=1,
+        outcome="evaluated",
+        arrays={"histograms": hist, "labels": np.ones(2, np.int8)},
+    )
     with pytest.raises(ProtocolError, match=f"site north.*{complaint}"):
-        pool({"north": hist}, LABELS, rng())
+        SiteHistograms.read("north", reply, 2)
 
 
-def test_no_sites_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no site"):
-        pool({}, LABELS, rng())
+def test_without_any_site_nothing_has_a_value() -> None:
+    evaluation = pool({}, LABELS, rng())
+    assert evaluation.summary["auroc"] is None and evaluation.brier is None
+    assert evaluation.auroc.by_label["effusion"].note == "no positives"
 
 
 def test_four_sites_of_eight_labels_are_quick() -> None:

@@ -18,6 +18,7 @@ from client.app import answer
 from client.ledger import Ledger
 from client.participant import Participant
 from client.site import Site
+from client.spending import at_most, least_exposures
 from irene_model.model import IreneModel
 from irene_model.privacy import epsilon, epsilons
 from irene_model.protocol import Arrays
@@ -89,13 +90,65 @@ def test_a_site_without_budget_is_declined_and_the_others_go_on(straight: RunFol
     results = json.loads((straight.path / "results.json").read_text())
     privacy = results["arms"]["federated-dp"]["privacy"]
     for name in ("north", "south"):
-        assert 0.97 * 8 <= privacy[name]["epsilon"] <= 8
-        assert privacy[name]["epsilon"] == pytest.approx(last[name]["epsilon"])
-    # The report's epsilon is RDP's; the budget counts the smaller of RDP's and PRV's.
-    charged = [r.mechanism for r in Ledger.of(site_of(straight, "east")).reservations()]
-    assert privacy["east"]["epsilon"] == pytest.approx(epsilon(charged, delta=1e-3))
-    assert 0 < epsilons(charged, delta=1e-3).smallest <= 6
+        assert 0.99 * 8 <= privacy[name]["epsilon"] <= 8
+        assert privacy[name]["rdp"] >= last[name]["epsilon"]  # of all splits, the largest
+    for name, budget in (("north", 8), ("south", 8), ("east", 6)):
+        charged = Ledger.of(site_of(straight, name)).reservations()
+        both = at_most(least_exposures(charged, delta=1e-3), delta=1e-3)
+        assert (privacy[name]["rdp"], privacy[name]["prv"]) == pytest.approx((both.rdp, both.prv))
+        assert privacy[name]["epsilon"] == pytest.approx(both.smallest)
+        assert 0 < privacy[name]["epsilon"] <= budget
     assert (straight.path / "report.html").exists()
+
+
+def test_evaluations_are_charged_noised_and_told(straight: RunFolder) -> None:
+    results = json.loads((straight.path / "results.json").read_text())["arms"]["federated-dp"]
+    north, east = (results["evaluation"]["sites"][name] for name in ("north", "east"))
+    assert north["outcome"] == "evaluated" and north["noise_multiplier"] > 0
+    assert east["outcome"] == "declined" and "the site's budget is 6" in east["reason"]
+    evaluations = [
+        (r.split, r.round, r.released)
+        for r in Ledger.of(site_of(straight, "north")).reservations()
+        if r.split != "train"
+    ]
+    assert evaluations == [
+        ("validation", 1, True), ("validation", 2, True), ("validation", 3, True),
+        ("test", 3, True),
+    ]  # fmt: skip
+    run = json.loads((straight.path / "run.json").read_text())
+    assert any("test patients, once, from north, south:" in s for s in run["inside_guarantee"])
+    assert not any("exact" in sentence for sentence in run["outside_guarantee"])
+    page = (straight.path / "report.html").read_text(encoding="utf-8")
+    assert all(sentence in page for sentence in run["inside_guarantee"])
+
+
+def test_without_any_metrics_a_run_goes_on(begun: RunFolder) -> None:
+    folder = copy_of(begun, begun.path.with_name("silent"))
+    for name in ("north", "south", "east"):
+        path = folder.path / "hospitals" / name / "site.yaml"
+        path.write_text(path.read_text(encoding="utf-8") + "metrics: off\n", encoding="utf-8")
+    simulate(folder)
+    assert folder.last_round == 3
+    assert folder.rounds()[-1]["evaluation"]["auroc"] is None
+    page = (folder.path / "report.html").read_text(encoding="utf-8")
+    assert page.count("declined: metrics are turned off at this site") == 3
+    charged = Ledger.of(site_of(folder, "north")).reservations()
+    assert {r.split for r in charged} == {"train"}
+
+
+def test_without_noise_exact_metrics_leave_and_are_listed(tmp_path: Path) -> None:
+    folder = start(tmp_path / "run", "privacy.noise_multiplier=0", "federation.rounds=1")
+    for name in ("north", "south"):  # the groups in east are too small for its minimum of ten
+        path = folder.path / "hospitals" / name / "site.yaml"
+        path.write_text(path.read_text(encoding="utf-8") + "minimum_group: 1\n", encoding="utf-8")
+    simulate(folder)
+    results = json.loads((folder.path / "results.json").read_text())["arms"]["federated"]
+    assert results["auroc"]["macro"] is not None
+    assert results["auroc"]["by_site"]["east"] is None
+    run = json.loads((folder.path / "run.json").read_text())
+    assert run["inside_guarantee"] == []
+    assert any("test patients, once" in s and "exact" in s for s in run["outside_guarantee"])
+    assert any("minimum group" in s and "east (" in s for s in run["outside_guarantee"])
 
 
 def test_every_site_paid_what_the_run_says(straight: RunFolder) -> None:
@@ -104,10 +157,11 @@ def test_every_site_paid_what_the_run_says(straight: RunFolder) -> None:
         updated = [
             line for line in straight.rounds() if line["sites"][name]["outcome"] == "updated"
         ]
-        assert len(ledger.reservations()) == len(updated)
+        trained = [r for r in ledger.reservations() if r.split == "train"]
+        assert len(trained) == len(updated)
         assert all(reservation.released for reservation in ledger.reservations())
-        spent = ledger.epsilon(delta=1e-3, run=straight.info["run"])
-        assert spent == pytest.approx(updated[-1]["sites"][name]["epsilon"])
+        spent = epsilon((r.mechanism for r in trained), delta=1e-3)
+        assert spent <= updated[-1]["sites"][name]["epsilon"]
 
 
 def test_the_new_weights_are_the_weighted_mean_of_the_updates(straight: RunFolder) -> None:
@@ -119,7 +173,8 @@ def test_the_new_weights_are_the_weighted_mean_of_the_updates(straight: RunFolde
     updates: list[tuple[float, Arrays]] = []
     for name in ("north", "south"):
         ledger = Ledger.of(site_of(straight, name))
-        update = load(ledger.outbox(ledger.reservations()[-1]))
+        trained = [r for r in ledger.reservations() if r.split == "train"]
+        update = load(ledger.outbox(trained[-1]))
         updates.append((last[name]["weight"], update))
     total = sum(weight for weight, _ in updates)
     for name, array in before.items():
@@ -164,13 +219,13 @@ def test_an_interrupted_run_resumes_to_the_same_end(begun: RunFolder, straight: 
     assert results["auroc"] == others["auroc"] and results["privacy"] == others["privacy"]
 
 
-def hostile_app(sites: Sequence[Path], *, seed: int) -> ClientApp:
+def hostile_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
     """The real client, whose updates the second and third site spoil before they are sent."""
     app = ClientApp()
 
     def respond(message: Message, context: Context) -> Message:
         index = int(context.node_config["partition-id"])
-        reply = answer(message, Participant.at(sites[index], simulation_seed=seed))
+        reply = answer(message, Participant(site=sites[index], simulation_seed=seed))
         if message.metadata.message_type == "train" and index in (1, 2):
             arrays = reply.content.array_records["arrays"]
             bias = arrays["head.bias"].numpy()
@@ -199,10 +254,12 @@ def test_hostile_updates_are_refused_and_named_and_the_others_aggregate(
         assert sites["east"]["reason"].endswith("'head.bias' has shape (1,), not (2,)")
     weights = weights_after(folder, 2)
     assert all(np.isfinite(array).all() for array in weights.values())
-    privacy = json.loads((folder.path / "results.json").read_text())["arms"]["federated-dp"][
-        "privacy"
-    ]
-    assert "north" in privacy
+    arm = json.loads((folder.path / "results.json").read_text())["arms"]["federated-dp"]
+    for name in ("north", "south", "east"):  # what was refused was spent
+        charged = [r.mechanism for r in Ledger.of(site_of(folder, name)).reservations()]
+        assert len(charged) == 2
+        spent = epsilons(charged, delta=1e-3).smallest
+        assert arm["privacy"][name]["epsilon"] == pytest.approx(spent)
 
 
 def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from opacus.accountants import RDPAccountant
 
-from client.ledger import Ledger
+from client.ledger import Ledger, Reservation
 from client.site import Budget
 from irene_model.errors import BudgetExceeded, LedgerError
 from irene_model.privacy import Mechanism, epsilon, epsilons
+from irene_model.records import Split
 
 STEP = Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=20)
 BUDGET = Budget(epsilon=8, delta=1e-5)
@@ -97,6 +98,55 @@ def test_a_round_can_not_change_its_mechanism(tmp_path: Path) -> None:
     quieter = Mechanism(noise_multiplier=2.0, sample_rate=0.1, steps=20)
     with pytest.raises(LedgerError, match="another mechanism"):
         ledger.reserve(run="r", round=1, mechanism=quieter, clip_norm=1.0)
+
+
+def test_an_update_and_evaluations_of_one_round_are_charges_of_their_own(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite", BUDGET)
+    splits: tuple[Split, ...] = ("train", "validation", "test")
+    held = [
+        ledger.reserve(run="r", round=1, split=s, assignment="a", mechanism=STEP, clip_norm=1.0)
+        for s in splits
+    ]
+    for reservation in held:
+        ledger.release(reservation, f"of {reservation.split}".encode())
+    assert [ledger.outbox(r) for r in held] == [f"of {s}".encode() for s in splits]
+    assert ledger.epsilon(delta=1e-5) == epsilon([STEP], delta=1e-5)  # no patient is in two
+    rounds(ledger, "unknown", 1)  # without an assignment a charge counts for everyone
+    assert ledger.epsilon(delta=1e-5) == epsilon([STEP] * 2, delta=1e-5)
+
+
+def test_the_budget_of_a_split_is_its_patients_own(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    costly = Mechanism(noise_multiplier=0.9, sample_rate=1.0, steps=1)
+    budget = Budget(epsilon=epsilon([costly], delta=1e-5), delta=1e-5)
+    held_apart: tuple[Split, ...] = ("train", "test")
+    for split in held_apart:
+        Ledger(path, budget).reserve(
+            run="r", round=1, split=split, assignment="a", mechanism=costly, clip_norm=1.0
+        )
+    refused: tuple[tuple[Split, str], ...] = (("test", "a"), ("validation", "moved"))
+    for split, assignment in refused:
+        with pytest.raises(BudgetExceeded):
+            Ledger(path, budget).reserve(
+                run="r", round=2, split=split, assignment=assignment, mechanism=costly,
+                clip_norm=1.0,
+            )  # fmt: skip
+
+
+def test_a_reservation_is_not_taken_up_by_patients_who_have_moved(tmp_path: Path) -> None:
+    """It would be charged to those who were in the split, and read those who are."""
+    ledger = Ledger(tmp_path / "l.sqlite", BUDGET)
+
+    def reserve(assignment: str) -> Reservation:
+        return ledger.reserve(
+            run="r", round=1, split="test", assignment=assignment, mechanism=STEP, clip_norm=1.0
+        )
+
+    reserve("before")
+    with pytest.raises(LedgerError, match="moved between splits"):
+        reserve("after")
+    ledger.release(reserve("before"), b"sent")
+    assert ledger.outbox(reserve("after")) == b"sent"
 
 
 @pytest.mark.parametrize("verb", ["DELETE FROM entries", "UPDATE entries SET content = ''"])

@@ -92,6 +92,10 @@ def of_another_version(path: Path) -> None:
     tamper(path, "PRAGMA user_version = 7")
 
 
+def of_the_version_before_splits(path: Path) -> None:
+    tamper(path, "PRAGMA user_version = 1")
+
+
 def some_other_database(path: Path) -> None:
     path.unlink()
     connection = sqlite3.connect(path)
@@ -112,6 +116,7 @@ def some_other_database(path: Path) -> None:
         (without_head, r"head file is missing; put it back.*row 5.*'5 [0-9a-f]{64}'"),
         (with_a_broken_head, r"ledger\.sqlite\.head is no head file"),
         (of_another_version, "version 7"),
+        (of_the_version_before_splits, "a ledger of version 1, and this release reads version 2"),
         (some_other_database, "name a file of its own"),
     ],
 )
@@ -231,6 +236,20 @@ def test_a_read_only_ledger_can_be_looked_at_and_not_charged() -> None:
         ("release", {"at": "", "reservation": 2, "sha256": ""}),  # released already, in row 3
         ("release", {"at": "", "reservation": 9, "sha256": ""}),
         ("reservation", {"at": "", "run": "r"}),
+        (
+            "reservation",
+            {
+                "at": "",
+                "run": "r",
+                "round": 9,
+                "split": "everyone",
+                "assignment": "",
+                "clip_norm": 1.0,
+                "noise_multiplier": 1.0,
+                "sample_rate": 0.1,
+                "steps": 1,
+            },
+        ),
     ],
 )
 def test_a_chain_that_this_code_never_writes_is_refused(

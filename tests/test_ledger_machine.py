@@ -1,5 +1,6 @@
 """The ledger against a model of it, in any order of steps, crashes and restarts."""
 
+import itertools
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -13,46 +14,79 @@ from client.ledger import Ledger, Reservation
 from client.site import Budget
 from irene_model.errors import BudgetExceeded, LedgerError
 from irene_model.privacy import Mechanism, epsilon, epsilons
+from irene_model.records import SPLITS, Split
 
 BUDGET = Budget(epsilon=6, delta=1e-5)
 MECHANISMS = (
     Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=20),
     Mechanism(noise_multiplier=2.0, sample_rate=0.1, steps=20),
+    Mechanism(noise_multiplier=1.5, sample_rate=1.0, steps=1),  # an evaluation
 )
 RUNS = st.sampled_from(("a", "b"))
 ROUNDS = st.integers(1, 4)
+ASSIGNMENTS = ("first", "second")
+Key = tuple[str, int, Split]
 PATIENTS = st.sets(st.integers(1, 5), min_size=3).map(frozenset)  # any two have one in common
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """`charged` and `sent` are the model; each round's key is (run, round)."""
+    """`charged` and `sent` are the model; a reservation's key is (run, round, split)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "ledger.sqlite"
         self.ledger = Ledger(self.path, BUDGET)
-        self.charged: dict[tuple[str, int], Mechanism] = {}
-        self.sent: dict[tuple[str, int], bytes] = {}
-        self.kept: dict[str, tuple[str, int]] = {}  # a run's newest release
+        self.charged: dict[Key, tuple[Mechanism, str]] = {}
+        self.sent: dict[Key, bytes] = {}
+        self.kept: dict[tuple[str, Split], Key] = {}  # the newest release of a run and split
         self.held: list[Reservation] = []  # what the living client has in its hands
         self.noise = 0
         self.old_head = head_path(self.path).read_bytes()
 
-    @rule(run=RUNS, round=ROUNDS, mechanism=st.sampled_from(MECHANISMS))
-    def reserve(self, run: str, round: int, mechanism: Mechanism) -> None:
-        earlier = self.charged.get((run, round))
-        after = epsilons([*self.charged.values(), mechanism], delta=BUDGET.delta).smallest
+    def touching(self, home: dict[str, Split]) -> list[Mechanism]:
+        """What has read a patient whose split under each assignment is `home`."""
+        return [
+            mechanism
+            for (_, _, split), (mechanism, assignment) in self.charged.items()
+            if home[assignment] == split
+        ]
+
+    def everything(self) -> list[Mechanism]:
+        return [mechanism for mechanism, _ in self.charged.values()]
+
+    @rule(
+        run=RUNS,
+        round=ROUNDS,
+        split=st.sampled_from(SPLITS),
+        assignment=st.sampled_from(ASSIGNMENTS),
+        mechanism=st.sampled_from(MECHANISMS),
+    )
+    def reserve(
+        self, run: str, round: int, split: Split, assignment: str, mechanism: Mechanism
+    ) -> None:
+        key: Key = (run, round, split)
+        earlier = self.charged.get(key)
         try:
-            got = self.ledger.reserve(run=run, round=round, mechanism=mechanism, clip_norm=1.0)
+            got = self.ledger.reserve(
+                run=run,
+                round=round,
+                split=split,
+                assignment=assignment,
+                mechanism=mechanism,
+                clip_norm=1.0,
+            )
         except BudgetExceeded:
-            assert earlier is None and after > BUDGET.epsilon
+            assert earlier is None
+            after = [*self.everything(), mechanism]
+            assert epsilons(after, delta=BUDGET.delta).smallest > BUDGET.epsilon
         except LedgerError:
-            assert earlier not in (None, mechanism)
+            assert earlier is not None
+            assert earlier[0] != mechanism or (earlier[1] != assignment and key not in self.sent)
         else:
-            assert earlier == mechanism or (earlier is None and after <= BUDGET.epsilon)
-            assert got.released == ((run, round) in self.sent)
-            self.charged[run, round] = mechanism
+            assert earlier is None or earlier[0] == mechanism
+            assert got.released == (key in self.sent)
+            self.charged.setdefault(key, (mechanism, assignment))
             self.held.append(got)
 
     @precondition(lambda self: self.held)
@@ -60,28 +94,35 @@ class LedgerMachine(RuleBasedStateMachine):
     def release(self, data: st.DataObject) -> None:
         """Also a second time, and of what an earlier call released: retries."""
         reservation = data.draw(st.sampled_from(self.held))
-        key = (reservation.run, reservation.round)
+        key: Key = (reservation.run, reservation.round, reservation.split)
+        place = (reservation.run, reservation.split)
         self.noise += 1
         payload = f"noise {self.noise}".encode()
         try:
             got = self.ledger.release(reservation, payload)
         except LedgerError:
-            assert key in self.sent and self.kept[key[0]] != key
+            assert key in self.sent and self.kept[place] != key
             return
         if key in self.sent:
             assert got == self.sent[key]
         else:
             assert got == payload
-            self.sent[key], self.kept[key[0]] = payload, key
+            self.sent[key], self.kept[place] = payload, key
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
-        run, round = data.draw(st.sampled_from(sorted(self.kept.values())))
+        run, round, split = key = data.draw(st.sampled_from(sorted(self.kept.values())))
+        mechanism, _ = self.charged[key]
         got = self.ledger.reserve(
-            run=run, round=round, mechanism=self.charged[run, round], clip_norm=1.0
+            run=run,
+            round=round,
+            split=split,
+            assignment="a third",  # patients may have moved: what was sent was sent
+            mechanism=mechanism,
+            clip_norm=1.0,
         )
-        assert self.ledger.outbox(got) == self.sent[run, round]
+        assert self.ledger.outbox(got) == self.sent[key]
 
     @rule(patients=PATIENTS)
     def patients_change(self, patients: frozenset[int]) -> None:
@@ -102,15 +143,22 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def charges_are_those_of_the_model(self) -> None:
         reservations = self.ledger.reservations()  # verifies chain and head
-        assert {(r.run, r.round): r.mechanism for r in reservations} == self.charged
-        assert {(r.run, r.round) for r in reservations if r.released} == self.sent.keys()
+        charged = {(r.run, r.round, r.split): r.mechanism for r in reservations}
+        assert charged == {key: mechanism for key, (mechanism, _) in self.charged.items()}
+        released = {(r.run, r.round, r.split) for r in reservations if r.released}
+        assert released == self.sent.keys()
         assert len(reservations) == len(self.charged)
 
     @invariant()
-    def epsilon_is_the_composition_and_within_the_budget(self) -> None:
-        spent = self.ledger.epsilon(delta=BUDGET.delta)
-        assert spent == epsilon(self.charged.values(), delta=BUDGET.delta)
-        assert epsilons(self.charged.values(), delta=BUDGET.delta).smallest <= BUDGET.epsilon
+    def nobody_spent_more_than_the_ledger_says_or_the_budget(self) -> None:
+        says = self.ledger.epsilon(delta=BUDGET.delta)
+        assert says <= epsilon(self.everything(), delta=BUDGET.delta) + 1e-12
+        for homes in itertools.product(SPLITS, repeat=len(ASSIGNMENTS)):
+            touching = self.touching(dict(zip(ASSIGNMENTS, homes, strict=True)))
+            spent = epsilon(touching, delta=BUDGET.delta)
+            assert spent <= says
+            if spent > BUDGET.epsilon:  # then PRV's smaller bound let it pass
+                assert epsilons(touching, delta=BUDGET.delta).smallest <= BUDGET.epsilon
 
     @invariant()
     def a_reservation_has_one_release_at_most(self) -> None:

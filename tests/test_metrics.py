@@ -56,8 +56,8 @@ def test_each_patient_weighs_one_per_label() -> None:
     labels = np.array([[1, 0], [0, 0], [0, 1], [1, 0]])
     mask = np.array([[1, 1], [1, 1], [1, 0], [1, 0]], dtype=bool)
     hist = metrics.score_histograms(scores, labels, mask, np.array([7, 7, 7, 9]))
-    assert hist.dtype == np.float32 and hist.shape == (2, 2, BINS)
-    np.testing.assert_allclose(hist.sum(axis=2), [[2 / 3, 4 / 3], [1, 0]], rtol=1e-6)
+    assert hist.dtype == np.float64 and hist.shape == (2, 2, BINS)
+    np.testing.assert_allclose(hist.sum(axis=2), [[2 / 3, 4 / 3], [1, 0]], rtol=1e-12)
     assert hist[0, 0].max() == pytest.approx(2 / 3)  # both records at 0.5 share a bin
     # Positives: 1/3 at 0.9, 1 at 0.2; negatives: 2/3 at 0.5. One quarter of the pairs is right.
     assert metrics.auroc(hist[0]) == pytest.approx(0.25, abs=1e-6)
@@ -147,11 +147,13 @@ def test_refuses_labels_and_shapes_that_do_not_fit() -> None:
 
 def test_merging_keeps_mass_order_and_nearly_the_value() -> None:
     hist = histogram(*cohort(2000, seed=5, spread=0.4))
-    merged = metrics.merge_bins(hist, 32)
+    merged, joined = metrics.merge_bins(hist, CENTRES, 32)
     assert merged.shape[-1] <= 32
     np.testing.assert_allclose(merged.sum(axis=-1), hist.sum(axis=-1), rtol=1e-5)
     assert metrics.auroc(merged) == pytest.approx(metrics.auroc(hist), abs=0.005)
-    assert metrics.merge_bins(np.zeros((3, 2, BINS)), 32).shape == (3, 2, BINS)
+    assert metrics.briers(merged, joined) == pytest.approx(metrics.brier(hist), abs=0.001)
+    assert metrics.eces(merged, joined) == pytest.approx(metrics.ece(hist), abs=0.01)
+    assert metrics.merge_bins(np.zeros((3, 2, BINS)), CENTRES, 32)[0].shape == (3, 2, BINS)
 
 
 def resampled_aurocs(scores: Array, labels: Array, patients: Array, seed: int) -> Array:

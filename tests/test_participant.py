@@ -11,6 +11,7 @@ from client.ledger import Ledger
 from client.participant import Participant
 from client.plan import plan_round
 from irene_model.metrics import BINS
+from irene_model.privacy import epsilons
 from irene_model.protocol import (
     Arrays,
     EvaluateReply,
@@ -105,8 +106,10 @@ def test_a_round_gives_an_update_and_what_it_cost(hospital: HospitalFolder) -> N
         assert reply.noise_multiplier == plan.mechanism.noise_multiplier
         assert reply.sample_rate == pytest.approx(0.4)
         assert reply.seconds > 0
-    assert 0 < first.epsilon_run < second.epsilon_run <= 8  # two rounds are the whole study
-    assert second.epsilon_run == second.epsilon_total > 0.97 * 8
+    assert (first.rounds_charged, second.rounds_charged) == (1, 2)  # two are the whole study
+    assert 0 < first.epsilon_run < second.epsilon_run == second.epsilon_total  # by RDP
+    charged = epsilons([plan.mechanism] * 2, delta=1e-3)
+    assert charged.rdp == second.epsilon_run and 0.99 * 8 <= charged.smallest <= 8
 
 
 def test_epsilon_counts_the_run_and_all_runs(hospital: HospitalFolder) -> None:
@@ -117,9 +120,12 @@ def test_epsilon_counts_the_run_and_all_runs(hospital: HospitalFolder) -> None:
 
 
 def test_evaluation_gives_histograms_of_the_held_out_patients(hospital: HospitalFolder) -> None:
+    hospital.configure("evaluation", {"noise_multiplier": 0.0}, "study.yaml")
+    hospital.configure("metrics", "exact")
+    hospital.configure("minimum_group", 1)
     reply = evaluate(hospital)
     assert (reply.site, reply.round, reply.outcome, reply.reason) == ("north", 1, "evaluated", "")
-    (histograms,) = reply.arrays.values()
+    histograms = reply.arrays["histograms"]
     assert histograms.shape == (2, 2, BINS)
     test_patients = {row["patient_id"] for row in hospital.rows() if row["split"] == "test"}
     assert histograms[1].sum() == pytest.approx(len(test_patients))  # death is known of everyone
@@ -151,7 +157,7 @@ def test_the_budget_ends_midway(hospital: HospitalFolder) -> None:
     assert [train(hospital, round=n).outcome for n in (1, 2, 2)] == [
         "updated", "declined", "declined",
     ]  # fmt: skip
-    assert charges(hospital) == 1
+    assert charges(hospital) == train(hospital, round=2).rounds_charged == 1
     assert train(hospital, round=1).outcome == "updated"  # its bytes are still there
 
 
@@ -161,8 +167,8 @@ def test_the_budget_ends_midway(hospital: HospitalFolder) -> None:
     [
         {"noise_multiplier": 0.0},  # no noise
         {"noise_multiplier": 0.01},
-        {"epsilon": 1000.0},  # little noise
-        {"epsilon": 1000.0, "delta": 0.09},
+        {"epsilon": 100.0},  # little noise
+        {"epsilon": 100.0, "delta": 0.09},
     ],
 )
 def test_no_study_loosens_the_sites_limits(
@@ -174,7 +180,7 @@ def test_no_study_loosens_the_sites_limits(
     )
     reply = train(hospital, study=study)
     assert reply.outcome == "declined" and "budget" in reply.reason
-    assert charges(hospital) == 0
+    assert charges(hospital) == reply.rounds_charged == 0
 
 
 def test_training_without_privacy_wants_a_site_that_allows_it(hospital: HospitalFolder) -> None:

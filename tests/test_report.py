@@ -50,7 +50,13 @@ def arm(*, epsilon: float | None = 4.127) -> dict[str, Any]:
         "auprc": metric(0.4567, site_values={"North": 0.4, "South": None}),
         "calibration": {"brier": 0.1234, "ece": 0.0456},
         "privacy": {
-            site: {"epsilon": epsilon, "delta": 1e-5, "unit": "patient"}
+            site: {
+                "epsilon": epsilon,
+                "rdp": epsilon and epsilon + 0.5,
+                "prv": epsilon,
+                "delta": 1e-5,
+                "unit": "patient",
+            }
             for site in ("North", "South")
         },
     }
@@ -129,7 +135,7 @@ def test_holds_the_numbers_of_the_run(folder: Folder) -> None:
     interval = "0.792\N{EN DASH}0.842"
     for number in ("0.812", interval, "0.457", "0.834", "0.123", "0.046", "40 of 200"):
         assert number in page, number
-    for privacy in ("4.13", "9.68", "1e-05"):  # this run's, the ledger's total, delta
+    for privacy in ("4.13", "4.63", "9.68", "1e-05"):  # this run's, by RDP, the ledger's, delta
         assert privacy in page, privacy
     assert "2026-03-01 09:30 UTC" in page
     assert "checkpoints/round-0002" in page and "torch 2.13.0" in page
@@ -171,6 +177,27 @@ def test_training_without_privacy_is_plain_to_see(folder: Folder) -> None:
     assert "Nothing: this run trained without noise" in page
     assert "without any guarantee</strong>, from North, South" in page
     assert "Privacy spent by each site" not in page
+
+
+def test_how_metrics_came_is_told_and_what_covers_them(folder: Folder) -> None:
+    folder.results["arms"]["federated"]["evaluation"] = {
+        "sites": {
+            "North": {"outcome": "evaluated", "reason": "", "noise_multiplier": 0.638,
+                      "withheld": [], "epsilon": 4.1, "epsilon_total": 99.5},
+            "South": {"outcome": "declined", "reason": "metrics are turned off at this site"},
+        }
+    }  # fmt: skip
+    folder.results["arms"]["federated"]["calibration"] |= {"brier_ci95": [0.111, 0.134]}
+    folder.run["inside_guarantee"] = ["score histograms of test patients, once, from North"]
+    page = folder.report()
+    assert "noised, multiplier 0.638" in page
+    assert "declined: metrics are turned off at this site" in page
+    assert "<li>score histograms of test patients, once, from North</li>" in page
+    assert "99.50" in page and "0.111\N{EN DASH}0.134" in page
+    folder.results["arms"]["federated"]["evaluation"]["sites"]["South"] = {
+        "outcome": "evaluated", "reason": "", "noise_multiplier": 0.0, "withheld": ["effusion"],
+    }  # fmt: skip
+    assert "exact counts; too few patients, withheld: effusion" in folder.report()
 
 
 def test_one_unguarded_site_spoils_the_headline(folder: Folder) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from irene_model.records import Record
 from irene_model.study import LabTest, Study
-from irene_model.tensors import LAB_CAP, encode_pixels, encode_records, scale_lab
+from irene_model.tensors import LAB_CAP, drop_modalities, encode_pixels, encode_records, scale_lab
 from irene_model.text import encode, vocabulary, words
 
 CRP = LabTest(name="CRP", loinc="1988-5", unit="mg/L", low=0, high=5)
@@ -97,6 +97,81 @@ def test_any_text_can_be_encoded(text: str) -> None:
 def test_a_record_never_shows_its_values() -> None:
     assert "fever" not in repr(FULL)
     assert "50" not in repr(FULL)
+
+
+# --- modality dropout --------------------------------------------------------------------------
+
+RATES = {"image": 0.1, "text": 0.5, "labs": 0.2, "demographics": 0.0}
+MASKS = {
+    "image": "image_mask",
+    "text": "text_mask",
+    "labs": "lab_mask",
+    "demographics": "demographics_mask",
+}
+
+
+def masks_of(present: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Records with the modalities in `present` (B, 4), one token of several missing in each."""
+    image, text, labs, demographics = present.unbind(dim=1)
+    return {
+        "image_mask": image,
+        "text_mask": text[:, None] & torch.tensor([True, True, False]),
+        "lab_mask": labs[:, None] & torch.tensor([False, True]),
+        "demographics_mask": demographics[:, None] & torch.tensor([True, False]),
+        "labels": torch.zeros(len(present), 1),
+    }
+
+
+def shown(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Which modalities each record has, (B, 4)."""
+    rows = [batch[mask] for mask in MASKS.values()]
+    return torch.stack([m if m.ndim == 1 else m.any(dim=1) for m in rows], dim=1)
+
+
+def test_modalities_drop_at_their_rates_as_a_whole_and_independently() -> None:
+    full = masks_of(torch.ones(20_000, 4, dtype=torch.bool))
+    dropped = drop_modalities(full, RATES, np.random.default_rng(0))
+    kept = shown(dropped).float()
+    for column, rate in enumerate(RATES.values()):
+        assert float(1 - kept[:, column].mean()) == pytest.approx(rate, abs=0.01)
+    gone = 1 - kept
+    assert float((gone[:, 0] * gone[:, 1]).mean()) == pytest.approx(0.05, abs=0.01)
+    for mask in MASKS.values():
+        rows = dropped[mask].reshape(20_000, -1)
+        whole = (rows == full[mask].reshape(20_000, -1)).all(dim=1)
+        assert (whole | ~rows.any(dim=1)).all()
+    assert torch.equal(full["text_mask"][0], torch.tensor([True, True, False]))  # not in place
+    assert dropped["labels"] is full["labels"]
+
+
+@given(st.integers(0, 2**32), st.integers(0, 40), st.floats(0, 0.99))
+def test_a_record_that_has_something_keeps_something(seed: int, records: int, rate: float) -> None:
+    rng = np.random.default_rng(seed)
+    present = torch.from_numpy(rng.random((records, 4)) < 0.5)
+    after = shown(drop_modalities(masks_of(present), dict.fromkeys(RATES, rate), rng))
+    assert torch.equal(after.any(dim=1), present.any(dim=1))
+    assert not (after & ~present).any()
+    lone = present.sum(dim=1) == 1
+    assert torch.equal(after[lone], present[lone])
+
+
+def test_what_another_record_has_changes_no_draw_of_this_one() -> None:
+    present = torch.ones(50, 4, dtype=torch.bool)
+    other = present.clone()
+    other[1::2, :3] = False
+    one, two = (
+        shown(drop_modalities(masks_of(p), RATES, np.random.default_rng(3)))
+        for p in (present, other)
+    )
+    assert torch.equal(one[::2], two[::2])
+    assert not one[::2].all()
+
+
+def test_without_rates_nothing_drops() -> None:
+    full = masks_of(torch.ones(9, 4, dtype=torch.bool))
+    same = drop_modalities(full, dict.fromkeys(RATES, 0.0), np.random.default_rng(0))
+    assert same.keys() == full.keys()
+    assert all(torch.equal(same[name], full[name]) for name in full)
 
 
 def test_pieces_of_words_are_joined_to_words_as_they_are_written() -> None:

@@ -1,5 +1,6 @@
 """One round at one site: what an update is made of, and when it is paid for."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import torch
 
 from client.clipping import forward_losses
 from client.dataset import SiteDataset, open_dataset, sample_patients
+from client.evaluation import evaluate
 from client.ledger import Ledger
+from client.noise import KeystreamNoise
 from client.plan import Plan, plan_round
 from client.randomness import Randomness
 from client.site import Budget
@@ -144,15 +147,36 @@ def test_the_noise_of_an_update_has_the_size_of_the_plan(
     assert update.std() == pytest.approx(deviation, rel=0.05)
 
 
-def test_real_randomness_heeds_no_seed(dataset: SiteDataset, tmp_path: Path) -> None:
-    updates = []
+def test_real_randomness_heeds_no_seed(
+    dataset: SiteDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rounds after the same global seeds: other patients, other noise, other update."""
+    updates, drawn, noises = [], [], []
+
+    def spy_on_sampling(*args: Any, **kwargs: Any) -> Any:
+        drawn.append(kwargs["rng"].bit_generator.state["state"])
+        return sample_patients(*args, **kwargs)
+
+    def spy_on_noise(source: KeystreamNoise, size: tuple[int, ...]) -> Any:
+        noises.append(draw(source, size))
+        return noises[-1]
+
+    draw = KeystreamNoise.standard_normal
+    monkeypatch.setattr("client.training.sample_patients", spy_on_sampling)
+    monkeypatch.setattr(KeystreamNoise, "standard_normal", spy_on_noise)
     for name in ("a", "b"):
         torch.manual_seed(1)
         np.random.seed(1)
+        random.seed(1)
         updates.append(
             flat(update_of(dataset, Ledger(tmp_path / name, Budget(epsilon=8, delta=1e-3))))
         )
     assert np.mean(updates[0] != updates[1]) > 0.95
+    # Two steps a round: each has a state of its own, and no state is met again in the other round.
+    assert len({str(state) for state in drawn}) == 4
+    first, second = noises[: len(noises) // 2], noises[len(noises) // 2 :]
+    assert first and len(first) == len(second)
+    assert all(np.mean(one != two) > 0.95 for one, two in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
@@ -180,6 +204,32 @@ def test_a_simulation_is_reproducible_and_leaves_the_global_state_alone(
     assert np.array_equal(flat(other), updates[0]) == (dropout == 0)
 
 
+@pytest.mark.parametrize("image", [0.0, 0.9999])
+def test_a_hidden_image_teaches_nothing_and_is_seen_in_evaluation(
+    hospital: HospitalFolder, tmp_path: Path, image: float
+) -> None:
+    """All of this hospital's records have laboratory values, so any image may go."""
+    hospital.configure("training.modality_dropout", {"image": image}, "study.yaml")
+    hospital.configure("model", SMALL, "study.yaml")
+    dataset = open_dataset(hospital.site, hospital.study)
+    weights = weights_of(dataset)
+    update = update_of(
+        dataset,
+        Ledger(tmp_path / "free.sqlite", None),
+        plan=without_noise(dataset),
+        weights=weights,
+        randomness=reproducible(),
+    )
+    assert update["embeddings.patches.weight"].any() == (image == 0)
+    assert update["embeddings.labs.weight"].any()
+    plain = dataset.study.model_copy(update={"training": type(dataset.study.training)()})
+    seen = [
+        evaluate(weights, dataset=replace(dataset, study=study), split="test", device=CPU)
+        for study in (dataset.study, plain)
+    ]
+    np.testing.assert_array_equal(seen[0], seen[1])
+
+
 def test_streams_are_never_the_same() -> None:
     kinds: list[Callable[[], Randomness]] = [
         Randomness.of_the_operating_system,
@@ -194,7 +244,7 @@ def test_streams_are_never_the_same() -> None:
     for make in kinds:
         randomness = make()
         streams = (randomness.sampling, randomness.noise, randomness.dropout)
-        drawn += [tuple(stream.integers(2**62, size=2)) for stream in streams]
+        drawn += [tuple(stream.standard_normal((2,))) for stream in streams]
     assert len(set(drawn)) == len(drawn)
 
 

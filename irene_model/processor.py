@@ -1,0 +1,185 @@
+"""What stands beside a model in one folder: raw findings of one patient to the model's inputs.
+
+It is the study itself, saved as `study.yaml`, and the code that training uses: image transform,
+tokens or a frozen encoder's vectors, and scaling by the study's reference intervals. Nothing in it
+follows from patients, so there is nothing to fit and nothing to leak.
+
+.. code-block:: python
+
+    processor = IreneProcessor.from_pretrained(folder)
+    model = IreneModel.from_pretrained(folder)
+    case = Case(image=Image.open("a.png"), text="cough", labs={"CRP": 80.0}, age_years=63)
+    (probabilities,) = processor.by_label(model(**processor([case])).logits)
+"""
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from irene_model.errors import CheckpointError, DataError
+from irene_model.pixels import Pixels, fitted, to_grey, windowed
+from irene_model.records import OLDEST_YEARS, Record, Sex
+from irene_model.settings import dump
+from irene_model.study import Study
+from irene_model.tensors import Batch, encode_pixels, encode_records
+from irene_model.text import TextReader
+from irene_model.text_encoder import encoder_files
+
+_STUDY, _ENCODER = "study.yaml", "encoder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is known of one patient; what is missing is left out.
+
+    image: a Pillow image, or grey levels (H, W), or (H, W, 3) of 8 bits; white is dense. Levels
+        that are not uint8 are windowed. A DICOM file is read by `client.images.load_image`.
+    labs: the study's names -> values in the study's units; -inf and +inf are below and above the
+        detection limits.
+    """
+
+    image: Image.Image | npt.NDArray[Any] | None = field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False)
+    labs: Mapping[str, float] = field(default_factory=dict, repr=False)
+    age_years: float | None = field(default=None, repr=False)
+    sex: Sex | None = field(default=None, repr=False)
+
+
+class IreneProcessor:
+    """The inputs of a study's model.
+
+    encoders: folders of text encoders by name, where the study has one and the saved folder not.
+    """
+
+    def __init__(self, study: Study, encoders: Mapping[str, Path] | None = None) -> None:
+        self.study = study
+        self._encoders = dict(encoders or {})
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, encoders: Mapping[str, Path] | None = None
+    ) -> Self:
+        """The processor that was saved into `folder`.
+
+        Raises:
+            CheckpointError: there is none in it.
+            ConfigError: it is damaged, or the study's text encoder is not at hand.
+        """
+        folder = Path(folder)
+        if not (folder / _STUDY).exists():
+            raise CheckpointError(f"{folder}: no processor was saved here: {_STUDY} is missing")
+        study = Study.read(folder / _STUDY)
+        name, inside = study.text.encoder.name, folder / _ENCODER
+        if name is not None and inside.is_dir():
+            encoders = {name: inside, **(encoders or {})}
+        processor = cls(study, encoders)
+        _ = processor.reader  # a missing encoder is better known now
+        return processor
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the processor into `folder`, which may hold the model already.
+
+        With it goes the text encoder, if it was opened: from `from_pretrained` it was. A server,
+        which reads no texts, saves none.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _STUDY).write_text(dump(self.study), encoding="utf-8")
+        source = self.reader.folder if "reader" in self.__dict__ else None
+        if source is not None and source.resolve() != (folder / _ENCODER).resolve():
+            (folder / _ENCODER).mkdir(exist_ok=True)
+            for name in encoder_files(self.study.text.encoder.kind):
+                shutil.copyfile(source / name, folder / _ENCODER / name)
+
+    @cached_property
+    def reader(self) -> TextReader:
+        """How the study's texts are read."""
+        return TextReader.open(self.study.text, self._encoders)
+
+    def __call__(self, cases: Sequence[Case]) -> Batch:
+        """The model's inputs for `cases`, in order: see `irene_model.tensors`.
+
+        A name that the study does not have, or an impossible value, is a DataError that names the
+        case by its number.
+        """
+        records = [_record(case, number, self.study) for number, case in enumerate(cases)]
+        batch = encode_records(records, self.study, self.reader)
+        del batch["labels"], batch["label_mask"]
+        batch["image_mask"] = torch.tensor([c.image is not None for c in cases], dtype=torch.bool)
+        size = self.study.image.size
+        pixels = np.zeros((len(cases), size, size), dtype=np.uint8)
+        for number, case in enumerate(cases):
+            if case.image is not None:
+                pixels[number] = _square(case.image, size, number)
+        batch["pixel_values"] = encode_pixels(pixels, self.study)
+        if self.reader.encoder is not None:
+            ids = batch.pop("input_ids")
+            batch["text_embeddings"] = self.reader.encoder.vectors(ids, batch["text_mask"]).float()
+        return batch
+
+    def by_label(self, logits: Tensor) -> list[dict[str, float]]:
+        """Probabilities by label of logits (B, K), a mapping for each case."""
+        rows = torch.sigmoid(logits.detach().float()).tolist()
+        return [dict(zip(self.study.labels, row, strict=True)) for row in rows]
+
+
+def _record(case: Case, number: int, study: Study) -> Record:
+    """The case as a record, checked as a hospital's tables are."""
+    labs: dict[str, float] = {}
+    for name, value in case.labs.items():
+        if name not in study.lab_names:
+            known = ", ".join(study.lab_names) or "none"
+            raise DataError(f"case {number}: labs: the study has no '{name}'; it has {known}")
+        labs[name] = _number(value, f"case {number}: labs.{name}")
+    age = case.age_years
+    if age is not None:
+        age = _number(age, f"case {number}: age_years")
+        if not 0 <= age <= OLDEST_YEARS:
+            raise DataError(f"case {number}: age_years: is outside 0 to {OLDEST_YEARS:.0f}")
+    if case.sex not in (None, *get_args(Sex)):
+        raise DataError(f"case {number}: sex: expected {' or '.join(get_args(Sex))}")
+    if case.text is not None and not isinstance(case.text, str):
+        raise DataError(f"case {number}: text: expected text, not {type(case.text).__name__}")
+    return Record(
+        patient_id="",
+        record_id="",
+        split="test",
+        text=case.text,
+        labs=labs,
+        age_years=age,
+        sex=case.sex,
+        labels={},
+    )
+
+
+def _number(value: float, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise DataError(f"{place}: expected a number, not {type(value).__name__}")
+    if math.isnan(value):
+        raise DataError(f"{place}: is NaN; leave out what was not measured")
+    return float(value)
+
+
+def _square(image: Image.Image | npt.NDArray[Any], size: int, number: int) -> Pixels:
+    if isinstance(image, Image.Image):
+        return fitted(to_grey(image), size)
+    levels = np.asarray(image)
+    flat = levels.ndim == 2 and levels.dtype.kind in "uif"
+    coloured = levels.ndim == 3 and levels.shape[2] == 3 and levels.dtype == np.uint8
+    if not (flat or coloured) or not levels.size or not np.isfinite(levels).all():
+        raise DataError(
+            f"case {number}: image: expected finite grey levels (H, W), or (H, W, 3) of uint8"
+        )
+    if flat and levels.dtype != np.uint8:
+        levels = windowed(levels)
+    return fitted(to_grey(Image.fromarray(np.ascontiguousarray(levels))), size)

@@ -1,0 +1,102 @@
+"""An evaluation as the server sees it: each site's answer, and all histograms pooled.
+
+Metrics are not what a run is for: a site that declines to send any is named with its reason, and
+the run goes on without them.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from irene_model.errors import IreneError, ProtocolError
+from irene_model.protocol import Arrays, EvaluateReply, EvaluateRequest
+from irene_model.records import HeldOut
+from server.evaluation import Evaluation, pool
+from server.exchange import Exchange, Reply
+from server.histograms import SiteHistograms
+from server.roll import Roll
+from server.runs import Json, RunFolder, finite
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """sites: name -> outcome, reason, and of one that evaluated its noise, epsilon and gaps."""
+
+    evaluation: Evaluation
+    sites: Mapping[str, Json]
+
+    @property
+    def summary(self) -> Json:
+        """`evaluation` of a line in rounds.jsonl."""
+        return {**self.evaluation.summary, "sites": dict(self.sites)}
+
+
+def ask_for_metrics(
+    exchange: Exchange,
+    roll: Roll,
+    folder: RunFolder,
+    *,
+    round: int,
+    split: HeldOut,
+    weights: Arrays,
+) -> Answers:
+    """All sites' score histograms on their patients of `split`, pooled.
+
+    Raises IreneError where no site evaluated and one of them could not, though it did not decline.
+    """
+    study = folder.study
+    request = EvaluateRequest(
+        study=study.canonical, run=folder.info["run"], round=round, split=split, arrays=weights
+    )
+    histograms: dict[str, SiteHistograms] = {}
+    entries: dict[str, Json] = {}
+    for reply in exchange.ask(roll.nodes, request, deadline_s=study.federation.round_deadline_s):
+        site = roll.sites[reply.node]
+        try:
+            answer = _read(reply, site, round)
+            entries[site] = {"outcome": answer.outcome, "reason": answer.reason}
+            if answer.outcome == "evaluated":
+                histograms[site] = SiteHistograms.read(site, answer, len(study.labels))
+                entries[site] |= {
+                    "noise_multiplier": answer.noise_multiplier,
+                    "withheld": histograms[site].withheld(study.labels),
+                }
+            if answer.noise_multiplier:
+                entries[site] |= {
+                    "epsilon": finite(answer.epsilon_run),
+                    "epsilon_total": finite(answer.epsilon_total),
+                }
+        except ProtocolError as error:
+            entries[site] = {
+                "outcome": "missing" if reply.missing else "refused",
+                "reason": str(error),
+            }
+        if entries[site]["outcome"] != "evaluated":
+            _log.warning(
+                "evaluation after round %d, site %s: %s", round, site, entries[site]["reason"]
+            )
+    if not histograms and any(entry["outcome"] != "declined" for entry in entries.values()):
+        reasons = "; ".join(f"{site}: {entry['reason']}" for site, entry in entries.items())
+        raise IreneError(f"no site evaluated the weights of round {round} ({reasons})")
+    evaluation = pool(
+        histograms,
+        study.labels,
+        np.random.default_rng([folder.info["seed"], round]),
+        prior=study.model.prior,
+    )
+    return Answers(evaluation=evaluation, sites=entries)
+
+
+def _read(reply: Reply, site: str, round: int) -> EvaluateReply:
+    if reply.flat is None:
+        raise ProtocolError(reply.reason)
+    answer = EvaluateReply.from_flat(reply.flat)
+    if (answer.site, answer.round) != (site, round):
+        raise ProtocolError("the reply is of another site or another round")
+    if (answer.deviation > 0) != (answer.noise_multiplier > 0):
+        raise ProtocolError("the reply's noise multiplier and deviation contradict each other")
+    return answer

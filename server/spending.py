@@ -1,0 +1,119 @@
+"""What any one patient of each site has spent in a run, by both accountants. Pure.
+
+An update names the mechanism of its round, and every reply how many rounds of the run the site's
+ledger has charged; these are composed once, at the end, since PRV takes up to seconds. What no
+reply tells counts as spent, unless the site was surely not asked: a lost, late or broken reply, and
+the round in which a server was restarted, whose first replies are forgotten. So the result may be
+more than the ledger's own, and is not less.
+
+Patients of training, validation and test are different people, so the split that spent the most
+counts. A site whose patients moved between splits tells an epsilon that no split explains; then all
+that was charged is taken to have touched one patient.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from irene_model.calibration import evaluation_noise
+from irene_model.privacy import Epsilons, Mechanism, epsilons
+from irene_model.records import HeldOut
+from irene_model.study import Study
+
+Json = Mapping[str, Any]
+_ROUNDING = 1e-9
+
+
+def spending(
+    lines: Sequence[Json], test: Json, study: Study, *, restarted: Collection[int] = ()
+) -> dict[str, Any]:
+    """The `privacy` of results.json: site -> epsilon, rdp, prv, delta and unit.
+
+    lines: the run's rounds. test: what became of each site's evaluation at the end. restarted:
+    rounds that a resumed run may have begun before. `epsilon` is the smaller bound; a bound is None
+    if it is unknown, and all are without noise. A site whose replies never came is not there: the
+    server knows of no mechanism.
+    """
+    validations = [(line.get("evaluation") or {}).get("sites") or {} for line in lines]
+    found = {}
+    for site in dict.fromkeys(site for line in lines for site in line["sites"]):
+        trained = _charged(site, lines, study.federation.local_steps, restarted)
+        splits = [
+            trained,
+            _evaluated([v[site] for v in validations if site in v], study, "validation"),
+            _evaluated([test[site]] if site in test else [], study, "test"),
+        ]
+        if not any(splits):
+            continue
+        told = [
+            entry["epsilon"]
+            for entry in (*(v.get(site, {}) for v in validations), test.get(site, {}))
+            if entry.get("epsilon") is not None
+        ]
+        both = _of_one_patient(splits, told=max(told, default=0.0), delta=study.privacy.delta)
+        found[site] = {
+            "epsilon": _finite(both.smallest),
+            "rdp": _finite(both.rdp),
+            "prv": _finite(both.prv),
+            "delta": study.privacy.delta,
+            "unit": "patient",
+        }
+    return found
+
+
+def _of_one_patient(
+    splits: Sequence[Sequence[Mechanism]], *, told: float, delta: float
+) -> Epsilons:
+    """The larger bounds of all splits, if the site's own RDP epsilon `told` is no larger."""
+    each = [epsilons(mechanisms, delta=delta) for mechanisms in splits if mechanisms]
+    prvs = [both.prv for both in each]
+    rdp = max(both.rdp for both in each)
+    if told > rdp * (1 + _ROUNDING):
+        return epsilons([m for mechanisms in splits for m in mechanisms], delta=delta)
+    known = [prv for prv in prvs if prv is not None]
+    return Epsilons(rdp=rdp, prv=max(known) if len(known) == len(prvs) else None)
+
+
+def _evaluated(entries: Sequence[Json], study: Study, split: HeldOut) -> list[Mechanism]:
+    """The noised evaluations of one site; one of which nothing was heard may have been charged."""
+    planned = evaluation_noise(study, split)
+    noises = [entry.get("noise_multiplier", planned) for entry in entries if _charges(entry)]
+    return [Mechanism(noise_multiplier=n, sample_rate=1.0, steps=1) for n in noises if n]
+
+
+def _charges(entry: Json) -> bool:
+    return "noise_multiplier" in entry or entry["outcome"] in ("missing", "refused", "failed")
+
+
+def _charged(
+    site: str, lines: Sequence[Json], local_steps: int, restarted: Collection[int]
+) -> list[Mechanism]:
+    named: list[Mechanism] = []
+    rounds = 0
+    for line in lines:
+        entry = line["sites"].get(site, {"outcome": "absent"})
+        if "noise_multiplier" in entry:
+            named.append(
+                Mechanism(
+                    noise_multiplier=entry["noise_multiplier"],
+                    sample_rate=entry["sample_rate"],
+                    steps=local_steps,
+                )
+            )
+        if "rounds_charged" in entry:  # the ledger's word on all rounds until here
+            rounds = max(len(named), entry["rounds_charged"])
+        elif entry["outcome"] not in ("declined", "absent") or line["round"] in restarted:
+            rounds += 1
+    if not named:
+        return []
+    costliest = Mechanism(
+        noise_multiplier=min(each.noise_multiplier for each in named),
+        sample_rate=max(each.sample_rate for each in named),
+        steps=local_steps,
+    )
+    return [*named, *[costliest] * (rounds - len(named))]
+
+
+def _finite(epsilon: float | None) -> float | None:
+    """JSON knows no infinity: without noise there is no epsilon."""
+    return epsilon if epsilon is not None and math.isfinite(epsilon) else None

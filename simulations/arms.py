@@ -1,0 +1,151 @@
+"""Training that is no federation: one place that holds some sites' patients, or all of them.
+
+It is the federation with a single site, by the same code: `local_update` at the place, the study's
+strategy on top, the same rounds, steps and learning rates. What a place without hospitals' walls
+lacks is the ledger, the messages and the noise.
+
+Every step sees as many patients as a federation of the same sites does: the expected batch is the
+sum of theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from client.dataset import SiteDataset
+from client.evaluation import Evaluated, score
+from client.plan import Plan, declared_patients, plan_round
+from client.randomness import Randomness
+from client.site import Site
+from client.training import local_update, pick_device
+from irene_model import metrics
+from irene_model.errors import ConfigError
+from irene_model.protocol import Array, Arrays
+from irene_model.records import SPLITS, HeldOut
+from irene_model.schedule import server_rate
+from irene_model.study import Study
+from irene_model.weights import load_arrays, new_model, to_arrays
+from server.strategies import strategy_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A site and its data set."""
+
+    site: Site
+    dataset: SiteDataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What training left: the weights of the kept round, and each evaluated round's AUROC."""
+
+    weights: Arrays
+    kept_round: int
+    rounds: int
+    validation: Mapping[int, float | None]
+
+
+def train_at_one_place(study: Study, members: Sequence[Member], *, name: str, seed: int) -> Fitted:
+    """Train the study's model on all `members`' patients together; `name` seeds the sampling.
+
+    The study must be without privacy. The weights kept are those of `best_round` by the AUROC on
+    the members' validation patients. ConfigError where nobody is there to train on.
+    """
+    assert not study.privacy.enabled
+    members = [member for member in members if member.dataset.patients["train"]]
+    if not members:
+        raise ConfigError(f"{name}: has no patients to train on; give the cohort more patients")
+    pooled = pool_patients([member.dataset for member in members])
+    device = pick_device(members[0].site.device)
+    model = new_model(study, seed=seed)
+    weights, strategy = to_arrays(model), strategy_for(study, {})
+    validation: dict[int, float | None] = {}
+    kept = weights
+    for round in range(1, study.federation.rounds + 1):
+        load_arrays(model, weights)
+        update = local_update(
+            model,
+            dataset=pooled,
+            plan=_plan(study, members, round),
+            randomness=Randomness.reproducible(seed=seed, site=name, round=round),
+            device=device,
+        )
+        weights = strategy.apply(weights, update, server_rate(study, round))
+        if round % study.federation.evaluate_every == 0 or round == study.federation.rounds:
+            histograms = exact_histograms(weights, pooled, "validation", device)
+            validation[round] = macro_auroc([histograms])
+            if best_round(validation) == round:
+                kept = weights
+    return Fitted(
+        weights=kept,
+        kept_round=best_round(validation),
+        rounds=study.federation.rounds,
+        validation=validation,
+    )
+
+
+def best_round(validation: Mapping[int, float | None]) -> int:
+    """The earliest round with the highest AUROC; the last one where none has a value."""
+    defined = {round: value for round, value in validation.items() if value is not None}
+    if not defined:
+        return max(validation)
+    return max(defined, key=lambda round: (defined[round], -round))
+
+
+def exact_histograms(
+    weights: Arrays, dataset: SiteDataset, split: HeldOut, device: torch.device
+) -> Array:
+    """(K, 2, BINS) without noise: for comparisons, from which nothing leaves anywhere."""
+    what = Evaluated(dataset=dataset, split=split, mapped=dataset.study.labels, device=device)
+    return score(weights, what).histograms()
+
+
+def macro_auroc(histograms: Sequence[Array]) -> float | None:
+    """Mean AUROC over the labels that have one, of the pooled (K, 2, BINS) of several sites."""
+    values = metrics.aurocs(np.stack(histograms).sum(axis=0, dtype=np.float64))
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else None
+
+
+def pool_patients(datasets: Sequence[SiteDataset]) -> SiteDataset:
+    """All data sets as one: a patient of two sites is two patients, as in a federation."""
+    if len(datasets) == 1:
+        return datasets[0]
+    starts = np.cumsum([0, *(len(dataset.pixels) for dataset in datasets)])
+    return replace(
+        datasets[0],
+        pixels=np.concatenate([dataset.pixels for dataset in datasets]),
+        tensors={
+            name: torch.cat([dataset.tensors[name] for dataset in datasets])
+            for name in datasets[0].tensors
+        },
+        patients={
+            split: tuple(
+                rows + start
+                for dataset, start in zip(datasets, starts, strict=False)
+                for rows in dataset.patients[split]
+            )
+            for split in SPLITS
+        },
+        training_digests=frozenset().union(*(dataset.training_digests for dataset in datasets)),
+    )
+
+
+def without_privacy(study: Study) -> Study:
+    """The same study, trained without noise and without clipping."""
+    privacy = study.privacy.model_copy(update={"noise_multiplier": 0.0})
+    return study.model_copy(update={"privacy": privacy})
+
+
+def _plan(study: Study, members: Sequence[Member], round: int) -> Plan:
+    """One plan for all: the sum of the members' expected batches, of all their patients."""
+    plans = [plan_round(study, declared_patients(m.site, m.dataset), round) for m in members]
+    declared = sum(plan.declared_patients for plan in plans)
+    expected = sum(plan.expected_batch for plan in plans)
+    mechanism = replace(plans[0].mechanism, sample_rate=expected / declared)
+    return replace(
+        plans[0], mechanism=mechanism, declared_patients=declared, expected_batch=expected
+    )

@@ -1,0 +1,195 @@
+"""Runs a comparison in a folder: cohorts, trials, and a results.json that grows with each trial.
+
+.. code-block:: text
+
+    DIR/comparison.json                     the scenario that all of it follows from
+    DIR/seed-0/hospitals/                   one seed's patients, shared by all arms and models
+    DIR/seed-0/central/irene/result.json    a finished trial; `model/` beside it holds its weights
+    DIR/results.json, DIR/report.html       all finished trials that this call asked for
+
+What is finished stays: the same call goes on where it was cut off, and one with further arms,
+models or seeds trains only those.
+"""
+
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from client.dataset import open_dataset
+from client.site import Site
+from irene_model.errors import ConfigError, IreneError
+from server.runs import now, versions
+from simulations.comparison import summarise
+from simulations.comparison_page import write_page
+from simulations.grid import Trial
+from simulations.hospitals import check_scenario, write_hospitals
+from simulations.scenario import Scenario
+from simulations.trials import finished, run_federated, run_in_process
+
+Json = dict[str, Any]
+_FEDERATED = ("federated", "federated-dp")
+
+
+class Observer(Protocol):
+    """Who is told how far a comparison is."""
+
+    def hospitals(self, done: int, total: int) -> None:
+        """`done` of `total` synthetic records of a seed are on disk."""
+
+    def trials(self, total: int) -> None:
+        """So many trials are asked for."""
+
+    def trial(self, trial: Trial, result: Json, done: int, total: int) -> None:
+        """One more trial is finished, or was before."""
+
+
+def compare(
+    scenario: Scenario, trials: Sequence[Trial], out: Path, *, parallel: int, observer: Observer
+) -> Json:
+    """Train what is left of `trials`, at most `parallel` at once; returns the results.
+
+    A federation runs alone: its engine trains several sites at once. ConfigError for a folder of
+    another scenario, and for one that joins real hospitals, whose budgets are not to be bypassed.
+    """
+    if scenario.join:
+        raise ConfigError(
+            "join: a comparison pools patients and trains without privacy, so it takes synthetic "
+            "sites alone; leave `join` out"
+        )
+    check_scenario(scenario)
+    _begin(scenario, out)
+    results = {trial: done for trial in trials if (done := finished(trial, out)) is not None}
+    _report(scenario, trials, results, out)
+    observer.trials(len(trials))
+    for count, (trial, result) in enumerate(list(results.items()), start=1):
+        observer.trial(trial, result, count, len(trials))
+    for seed in dict.fromkeys(trial.seed for trial in trials):
+        left = [trial for trial in trials if trial.seed == seed and trial not in results]
+        if not left:
+            continue
+        sites = _cohort(scenario, out / f"seed-{seed}" / "hospitals", seed, observer)
+        for trial, result in _train(left, sites, out, scenario.parallel_sites, parallel):
+            results[trial] = result
+            _report(scenario, trials, results, out)
+            observer.trial(trial, result, len(results), len(trials))
+    return _report(scenario, trials, results, out)
+
+
+def _train(
+    trials: Sequence[Trial], sites: Sequence[Path], out: Path, parallel_sites: int, parallel: int
+) -> Iterator[tuple[Trial, Json]]:
+    """Trials and their results, as they finish."""
+    for study in {trial.study.canonical: trial.study for trial in trials}.values():
+        for path in sites:
+            open_dataset(Site.read(path), study)  # one builds the cache, all others read it
+    alone = [trial for trial in trials if trial.arm not in _FEDERATED]
+    if parallel == 1:
+        for trial in alone:
+            yield trial, run_in_process(trial, sites, out)
+    elif alone:
+        with ProcessPoolExecutor(
+            parallel,
+            mp_context=get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(max(1, (os.cpu_count() or 1) // parallel),),
+        ) as pool:
+            futures = {pool.submit(run_in_process, trial, sites, out): trial for trial in alone}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BrokenProcessPool:
+                raise IreneError(
+                    "a training's process was killed, perhaps for want of memory; what is finished "
+                    "stays: give the same command again, with a smaller --parallel"
+                ) from None
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+    for trial in trials:
+        if trial.arm in _FEDERATED:
+            yield trial, run_federated(trial, sites, out, parallel_sites=parallel_sites)
+
+
+def _start_worker(threads: int) -> None:
+    """A worker has its share of the cores, and ends with its parent however that ended."""
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback of its own
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _begin(scenario: Scenario, out: Path) -> None:
+    """A new folder, or one that was begun with the same study and cohort."""
+    path = out / "comparison.json"
+    document = scenario.model_dump(mode="json", include={"study", "cohort"})
+    if not path.exists():
+        if out.exists() and any(out.iterdir()):
+            raise ConfigError(f"{out}: is not empty and holds no comparison; give a new folder")
+        out.mkdir(parents=True, exist_ok=True)
+        info = {"schema": 1, "started": now(), "versions": versions(), **document}
+        work = path.with_suffix(".partial")
+        work.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+        work.replace(path)
+        return
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    changed = list(_changed(document, {key: begun.get(key) for key in document}))
+    if changed:
+        raise ConfigError(
+            f"{out}: was begun with another scenario: {', '.join(changed[:3])} differ"
+            f"{'s' if len(changed) == 1 else ''}; give a new folder, or the scenario as it was"
+        )
+
+
+def _changed(new: object, old: object, key: str = "") -> Iterator[str]:
+    """The dotted keys under which the two documents differ."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        for name in dict.fromkeys([*new, *old]):
+            yield from _changed(new.get(name), old.get(name), f"{key}.{name}" if key else name)
+    elif new != old:
+        yield key
+
+
+def _cohort(scenario: Scenario, folder: Path, seed: int, observer: Observer) -> list[Path]:
+    """The site.yaml files of one seed's hospitals, written once and whole."""
+    if not folder.exists():
+        work = folder.with_name("hospitals.partial")
+        shutil.rmtree(work, ignore_errors=True)
+        write_hospitals(scenario, work, seed=seed, progress=observer.hospitals)
+        work.rename(folder)
+    return [folder / site.name / "site.yaml" for site in scenario.cohort.sites]
+
+
+def _report(
+    scenario: Scenario, trials: Sequence[Trial], results: Mapping[Trial, Json], out: Path
+) -> Json:
+    """Write results.json and report.html of what is finished; each is replaced as a whole."""
+    rows: dict[str, list[Json]] = {trial.row: [] for trial in trials}
+    for trial in trials:
+        if trial in results:
+            rows[trial.row].append(results[trial])
+    summary = summarise(
+        rows,
+        labels=scenario.study.labels,
+        sites=[site.name for site in scenario.cohort.sites],
+    )
+    summary |= {"study": scenario.study.name, "trials": len(trials), "finished": len(results)}
+    work = out / "results.json.partial"
+    work.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    work.replace(out / "results.json")
+    write_page(summary, out / "report.html")
+    return summary

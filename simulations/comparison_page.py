@@ -1,0 +1,133 @@
+"""report.html of a comparison: who is ahead, by how much, and how sure that is.
+
+One self-contained file made of results.json alone. The template escapes everything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from server.plots import Tick, ticks
+
+Json = Mapping[str, Any]
+
+_WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 940.0, 210.0, 170.0, 8.0, 34.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dots:
+    """One row of the plot, in pixels: the mean, its interval and each seed's value."""
+
+    name: str
+    y: float
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: Sequence[float]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotPlot:
+    """AUROC of all rows on one axis, best first."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    bottom: float
+    reference: float | None
+    ticks: Sequence[Tick]
+    rows: Sequence[Dots]
+
+
+def write_page(results: Json, path: Path) -> Path:
+    """Write the page of `results`, the contents of results.json, to `path`."""
+    work = path.with_suffix(".html.partial")
+    work.write_text(render(results), encoding="utf-8")
+    work.replace(path)
+    return path
+
+
+def render(results: Json) -> str:
+    """The page's HTML."""
+    rows = best_first(results)
+    modalities = dict.fromkeys(name for _, arm in rows for name in arm["without"])
+    page = (
+        _environment()
+        .get_template("comparison.html.j2")
+        .render(
+            results=results,
+            rows=rows,
+            plot=dot_plot(rows, results["reference"]),
+            modalities=list(modalities),
+            most_seeds=max((len(arm["seeds"]) for _, arm in rows), default=0),
+        )
+    )
+    return page.strip() + "\n"
+
+
+def best_first(results: Json) -> list[tuple[str, Json]]:
+    """Rows by falling mean AUROC; those without one last."""
+    return sorted(
+        results["arms"].items(),
+        key=lambda item: (item[1]["auroc"]["macro"] is None, -(item[1]["auroc"]["macro"] or 0.0)),
+    )
+
+
+def dot_plot(rows: Sequence[tuple[str, Json]], reference: str | None) -> DotPlot | None:
+    """Lay out the rows that have an AUROC; None if none has."""
+    drawn = [(name, arm) for name, arm in rows if arm["auroc"]["macro"] is not None]
+    if not drawn:
+        return None
+    values = [bound for _, arm in drawn for bound in arm["auroc"]["ci95"] or ()]
+    values += [value for _, arm in drawn for value in _seed_values(arm)]
+    places = ticks(max(0.0, min(values)), min(1.0, max(values)))
+    bottom = _TOP + _ROW * len(drawn)
+
+    def at(value: float) -> float:
+        share = (value - places[0]) / (places[-1] - places[0])
+        return _LEFT + min(1.0, max(0.0, share)) * (_WIDTH - _LEFT - _RIGHT)
+
+    def dots(index: int, name: str, arm: Json) -> Dots:
+        mean, bounds = arm["auroc"]["macro"], arm["auroc"]["ci95"]
+        interval = f" ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else ""
+        return Dots(
+            name=name,
+            y=_TOP + _ROW * (index + 0.5),
+            mean=at(mean),
+            low=at(bounds[0]) if bounds else None,
+            high=at(bounds[1]) if bounds else None,
+            seeds=[at(value) for value in _seed_values(arm)],
+            text=f"{mean:.3f}{interval}",
+        )
+
+    means = {name: arm["auroc"]["macro"] for name, arm in drawn}
+    return DotPlot(
+        width=_WIDTH,
+        height=bottom + 42,
+        left=_LEFT,
+        right=_WIDTH - _RIGHT,
+        bottom=bottom,
+        reference=at(means[reference]) if reference in means else None,
+        ticks=[Tick(at=at(place), text=f"{place:g}") for place in places],
+        rows=[dots(index, name, arm) for index, (name, arm) in enumerate(drawn)],
+    )
+
+
+def _seed_values(arm: Json) -> list[float]:
+    values = [seed["auroc"]["macro"] for seed in arm["seeds"]]
+    return [value for value in values if value is not None]
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("simulations", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

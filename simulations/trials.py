@@ -1,0 +1,223 @@
+"""One training of a comparison, judged like all others, in a folder of its own.
+
+`result.json` is written last and whole: a folder that has it is finished. All arms keep the round
+with the best validation AUROC of the sites that trained, and all are judged by the same code on the
+test patients of all sites.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from client.clipping import trained_parameters
+from client.dataset import SiteDataset, open_dataset
+from client.site import Budget, Site
+from client.training import pick_device
+from irene_model import metrics
+from irene_model.errors import ConfigError
+from irene_model.protocol import LABEL_SENT, Arrays
+from irene_model.study import Study
+from irene_model.weights import load_arrays, new_model
+from server.evaluation import pool
+from server.histograms import SiteHistograms
+from server.runs import RunFolder, versions
+from simulations.arms import (
+    Fitted,
+    Member,
+    best_round,
+    exact_histograms,
+    macro_auroc,
+    train_at_one_place,
+)
+from simulations.grid import Trial
+from simulations.scenario import Modality
+
+Json = dict[str, Any]
+RESULT = "result.json"
+_MASKS: Mapping[Modality, str] = {
+    "image": "image_mask",
+    "text": "text_mask",
+    "labs": "lab_mask",
+    "demographics": "demographics_mask",
+}
+
+
+def finished(trial: Trial, out: Path) -> Json | None:
+    """The result of a finished trial; None of one that is not.
+
+    ConfigError where it was trained under other settings than it has now.
+    """
+    path = trial.folder(out) / RESULT
+    if not path.exists():
+        return None
+    result: Json = json.loads(path.read_text(encoding="utf-8"))
+    if result["fingerprint"] != trial.study.fingerprint:
+        raise ConfigError(
+            f"{path.parent}: was trained under other settings of '{trial.model}'; give a new "
+            "folder, or the settings as they were"
+        )
+    return result
+
+
+def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
+    """Train an arm that is no federation, judge it and write its result."""
+    folder, members = _fresh(trial, out), _members(sites, trial.study)
+    trained = [m for m in members if trial.site in (None, m.site.site)]
+    started = time.monotonic()
+    fitted = train_at_one_place(trial.study, trained, name=trial.place, seed=trial.seed)
+    seconds = time.monotonic() - started
+    return _finish(trial, folder, fitted, members, seconds=seconds, privacy={})
+
+
+def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_sites: int) -> Json:
+    """Run a federation on Flower's engine, judge it and write its result.
+
+    One that was cut off goes on from its last whole round. Each run charges ledgers of its own.
+    """
+    from simulations.run import simulate  # Flower and Ray: seconds that the other arms don't need
+
+    folder = trial.folder(out) / "run"
+    if (folder / "run.json").exists():
+        run = RunFolder.resume(folder)
+    else:
+        run = RunFolder.create(
+            _fresh(trial, out) / "run",
+            trial.study,
+            seed=trial.seed,
+            reproducible_noise=True,
+            synthetic=True,
+            parallel_sites=parallel_sites,
+            site_files=[str(path.resolve()) for path in sites],
+        )
+    if not (folder / "results.json").exists():
+        simulate(run, sites=[_of_its_own(Site.read(path), trial, folder) for path in sites])
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    (arm,) = results["arms"].values()
+    result = _finish(
+        trial,
+        folder.parent,
+        _best_of(run),
+        _members(sites, trial.study),
+        seconds=arm["seconds"],
+        privacy=arm["privacy"],
+    )
+    for round in range(run.last_round):  # each holds the weights and the strategy's moments
+        shutil.rmtree(run.checkpoint(round), ignore_errors=True)
+    return result
+
+
+def without(dataset: SiteDataset, modality: Modality) -> SiteDataset:
+    """The same patients, from whom `modality` is taken."""
+    mask = _MASKS[modality]
+    absent = torch.zeros_like(dataset.tensors[mask])
+    return replace(dataset, tensors={**dataset.tensors, mask: absent})
+
+
+def _fresh(trial: Trial, out: Path) -> Path:
+    """The trial's folder, empty of what an interrupted attempt left."""
+    folder = trial.folder(out)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _members(sites: Sequence[Path], study: Study) -> list[Member]:
+    read = [Site.read(path) for path in sites]
+    return [Member(site=site, dataset=open_dataset(site, study)) for site in read]
+
+
+def _of_its_own(site: Site, trial: Trial, folder: Path) -> Site:
+    """The site with a ledger of this run alone, a budget for it alone, and metrics to match."""
+    privacy = trial.study.privacy
+    budget: Budget | Literal["none"] = "none"
+    if privacy.enabled and privacy.epsilon is not None:
+        budget = Budget(epsilon=privacy.epsilon, delta=privacy.delta)
+    ledger = (folder / "ledgers" / f"{site.site}.sqlite").resolve()
+    changes: dict[str, Any] = {"ledger": ledger, "budget": budget}
+    if not privacy.enabled:
+        changes |= {"metrics": "exact", "minimum_group": 1}
+    return site.model_copy(update=changes)
+
+
+def _best_of(run: RunFolder) -> Fitted:
+    """The kept round of a federation, from the validation in its rounds' lines."""
+    lines = [line for line in run.rounds() if line["evaluation"] is not None]
+    validation = {line["round"]: line["evaluation"]["auroc"] for line in lines}
+    kept = best_round(validation or {run.last_round: None})
+    return Fitted(
+        weights=run.load_checkpoint(kept),
+        kept_round=kept,
+        rounds=run.last_round,
+        validation=validation,
+    )
+
+
+def _finish(
+    trial: Trial,
+    folder: Path,
+    fitted: Fitted,
+    members: Sequence[Member],
+    *,
+    seconds: float,
+    privacy: Json,
+) -> Json:
+    """Judge the weights and write `model/` and, last, result.json."""
+    model = new_model(trial.study, seed=0)
+    load_arrays(model, fitted.weights)
+    model.save_pretrained(folder / "model")
+    result = {
+        "schema": 1,
+        "arm": trial.arm,
+        "site": trial.site,
+        "model": trial.model,
+        "seed": trial.seed,
+        "fingerprint": trial.study.fingerprint,
+        "rounds": fitted.rounds,
+        "kept_round": fitted.kept_round,
+        "seconds": round(seconds, 1),
+        "parameters": sum(p.numel() for p in trained_parameters(model)),
+        **_judge(trial, fitted, members),
+        "privacy": privacy,
+        "validation": {str(round): value for round, value in fitted.validation.items()},
+        "versions": versions(),
+    }
+    work = folder / f"{RESULT}.partial"
+    work.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    work.replace(folder / RESULT)
+    return result
+
+
+def _judge(trial: Trial, fitted: Fitted, members: Sequence[Member]) -> Json:
+    """All sites' test patients, whole and with each modality taken away."""
+
+    def scores(weights: Arrays, datasets: Sequence[SiteDataset]) -> list[metrics.Array]:
+        device = pick_device(members[0].site.device)
+        return [exact_histograms(weights, d, "test", device) for d in datasets]
+
+    datasets = [member.dataset for member in members]
+    names = [member.site.site for member in members]
+    sent = np.full(len(trial.study.labels), LABEL_SENT)
+    histograms = [
+        SiteHistograms(histograms=h, labels=sent) for h in scores(fitted.weights, datasets)
+    ]
+    evaluation = pool(
+        dict(zip(names, histograms, strict=True)),
+        trial.study.labels,
+        np.random.default_rng([trial.seed, fitted.kept_round]),
+        prior=trial.study.model.prior,
+    )
+    present = [m for m in _MASKS if any(bool(d.tensors[_MASKS[m]].any()) for d in datasets)]
+    lacking = {
+        m: macro_auroc(scores(fitted.weights, [without(d, m) for d in datasets])) for m in present
+    }
+    return {
+        **evaluation.as_dict(),
+        "without": {modality: {"auroc": value} for modality, value in lacking.items()},
+    }

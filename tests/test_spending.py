@@ -1,0 +1,162 @@
+"""What a run cost each site: never less than its ledger holds, whatever the server got to hear."""
+
+from typing import Any
+
+import pytest
+
+from irene_model.privacy import Mechanism, epsilon, epsilons
+from irene_model.study import Study
+from server.spending import spending
+
+STEP = Mechanism(noise_multiplier=1.5, sample_rate=0.1, steps=3)
+DELTA = 1e-5
+VALIDATION = Mechanism(noise_multiplier=2.0, sample_rate=1.0, steps=1)
+STUDY = Study.model_validate(
+    {
+        "name": "spending",
+        "labels": ["pneumonia"],
+        "image": {"size": 32, "patch": 16},
+        "federation": {"rounds": 5, "local_steps": 3},
+        "privacy": {"epsilon": 8, "delta": DELTA},
+        "evaluation": {"noise_multiplier": 2.0},
+    }
+)
+
+
+def told(outcome: str = "updated", *, charged: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "outcome": outcome, "noise_multiplier": 1.5, "sample_rate": 0.1, "rounds_charged": charged,
+        **changes,
+    }  # fmt: skip
+
+
+def silent(outcome: str, **changes: Any) -> dict[str, Any]:
+    return {"outcome": outcome, "reason": "r", **changes}
+
+
+def lines(*entries: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """A line a round, of the site `north`; None where the line does not name it."""
+    return [
+        {"round": number, "sites": {} if entry is None else {"north": entry}}
+        for number, entry in enumerate(entries, start=1)
+    ]
+
+
+def spent(*entries: dict[str, Any] | None, restarted: tuple[int, ...] = ()) -> dict[str, Any]:
+    return spending(lines(*entries), {}, STUDY, restarted=restarted)
+
+
+def of_rounds(count: int) -> float:
+    return epsilons([STEP] * count, delta=DELTA).smallest
+
+
+def test_both_bounds_are_given_and_the_smaller_counts() -> None:
+    found = spent(told(charged=1), told(charged=2))["north"]
+    both = epsilons([STEP] * 2, delta=DELTA)
+    assert found == {
+        "epsilon": both.prv, "rdp": both.rdp, "prv": both.prv, "delta": DELTA, "unit": "patient",
+    }  # fmt: skip
+    assert both.prv is not None and both.prv < both.rdp == epsilon([STEP] * 2, delta=DELTA)
+
+
+def test_a_refused_update_was_spent() -> None:
+    found = spent(told(charged=1), told("refused", charged=2))["north"]
+    assert found["epsilon"] == of_rounds(2)
+
+
+@pytest.mark.parametrize("outcome", ["missing", "failed", "refused"])
+def test_a_round_of_which_nothing_was_heard_may_have_been_spent(outcome: str) -> None:
+    assert spent(told(charged=1), silent(outcome))["north"]["epsilon"] == of_rounds(2)
+
+
+@pytest.mark.parametrize("outcome", ["declined", "absent"])
+def test_a_round_without_the_site_costs_it_nothing(outcome: str) -> None:
+    assert spent(told(charged=1), silent(outcome))["north"]["epsilon"] == of_rounds(1)
+
+
+def test_the_next_reply_says_what_silence_had_cost() -> None:
+    silence = (told(charged=1), silent("missing"), silent("failed"))
+    assert spent(*silence)["north"]["epsilon"] == of_rounds(3)
+    assert spent(*silence, told(charged=3))["north"]["epsilon"] == of_rounds(3)  # one was charged
+    assert spent(*silence, told(charged=2))["north"]["epsilon"] == of_rounds(2)  # none was
+
+
+def test_a_decline_or_a_failure_says_what_the_ledger_holds() -> None:
+    for outcome in ("declined", "failed"):
+        refused = silent(outcome, rounds_charged=1)
+        assert spent(told(charged=1), refused, restarted=(2,))["north"]["epsilon"] == of_rounds(1)
+        charged = silent(outcome, rounds_charged=2)
+        assert spent(told(charged=1), charged)["north"]["epsilon"] == of_rounds(2)
+
+
+@pytest.mark.parametrize("then", [None, silent("absent"), silent("declined")])
+def test_a_restart_forgets_replies_and_not_what_they_cost(then: dict[str, Any] | None) -> None:
+    seen = (told(charged=1), then, silent("absent"))
+    assert spent(*seen)["north"]["epsilon"] == of_rounds(1)
+    assert spent(*seen, restarted=(2,))["north"]["epsilon"] == of_rounds(2)
+
+
+def test_an_unknown_round_costs_as_much_as_the_costliest_known_one() -> None:
+    dear = Mechanism(noise_multiplier=1.2, sample_rate=0.2, steps=3)
+    found = spent(
+        told(charged=1, sample_rate=0.2), told(charged=2, noise_multiplier=1.2), silent("missing")
+    )["north"]
+    known = [
+        Mechanism(noise_multiplier=1.5, sample_rate=0.2, steps=3),
+        Mechanism(noise_multiplier=1.2, sample_rate=0.1, steps=3),
+    ]
+    assert found["rdp"] == epsilon([*known, dear], delta=DELTA)
+
+
+def test_a_ledger_that_tells_too_little_is_not_believed() -> None:
+    assert spent(told(charged=1), told(charged=0))["north"]["epsilon"] == of_rounds(2)
+
+
+def test_without_noise_there_is_no_epsilon() -> None:
+    found = spent(told(charged=1, noise_multiplier=0.0))["north"]
+    assert found["epsilon"] is found["rdp"] is found["prv"] is None
+
+
+def test_a_site_that_never_told_its_noise_is_left_out() -> None:
+    assert spent(silent("missing"), silent("declined")) == {}
+
+
+def evaluated(noise: float = 2.0, **told: Any) -> dict[str, Any]:
+    return {"outcome": "evaluated", "reason": "", "noise_multiplier": noise, **told}
+
+
+def with_evaluations(*entries: dict[str, Any]) -> list[dict[str, Any]]:
+    """As many rounds, each with an evaluation of north."""
+    updates = lines(*(told(charged=number) for number in range(1, len(entries) + 1)))
+    return [
+        {**line, "evaluation": {"sites": {"north": entry}}}
+        for line, entry in zip(updates, entries, strict=True)
+    ]
+
+
+def test_the_split_that_spent_the_most_counts() -> None:
+    few = spending(with_evaluations(evaluated()), {}, STUDY)["north"]
+    assert few["epsilon"] == max(of_rounds(1), epsilons([VALIDATION], delta=DELTA).smallest)
+    many = spending(with_evaluations(*[evaluated()] * 4), {}, STUDY)["north"]
+    assert many["rdp"] == epsilon([VALIDATION] * 4, delta=DELTA) > of_rounds(4)
+    test = spending(lines(told(charged=1)), {"north": evaluated(noise=0.5)}, STUDY)["north"]
+    assert test["rdp"] == epsilon(
+        [Mechanism(noise_multiplier=0.5, sample_rate=1.0, steps=1)], delta=DELTA
+    )
+
+
+@pytest.mark.parametrize("outcome", ["missing", "refused", "failed"])
+def test_an_evaluation_of_which_nothing_was_heard_counts(outcome: str) -> None:
+    heard = spending(with_evaluations(*[evaluated()] * 4), {}, STUDY)
+    unheard = spending(with_evaluations(*[evaluated()] * 3, silent(outcome)), {}, STUDY)
+    assert unheard == heard
+
+
+@pytest.mark.parametrize("entry", [silent("declined"), evaluated(noise=0.0)])
+def test_no_evaluation_and_an_exact_one_charge_nothing(entry: dict[str, Any]) -> None:
+    assert spending(with_evaluations(entry), {}, STUDY)["north"]["epsilon"] == of_rounds(1)
+
+
+def test_where_patients_moved_between_splits_all_charges_add_up() -> None:
+    moved = spending(with_evaluations(*[evaluated(epsilon=50.0)] * 2), {}, STUDY)["north"]
+    assert moved["rdp"] == epsilon([STEP, STEP, VALIDATION, VALIDATION], delta=DELTA)
