@@ -44,7 +44,7 @@ def test_the_example_fits_its_study() -> None:
 
 def test_the_page_for_hospitals_shows_a_site_that_reads(tmp_path: Path) -> None:
     page = (REPOSITORY / "docs" / "hospital.md").read_text(encoding="utf-8")
-    whole, long_table = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    whole, long_table, _ = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     (tmp_path / "site.yaml").write_text(whole, encoding="utf-8")
     assert Site.read(tmp_path / "site.yaml").labels["death"].rule == "filled"
     LabTable.model_validate(yaml.safe_load(long_table)["lab_table"])
