@@ -23,11 +23,11 @@ demo: $(READY) ## four synthetic hospitals train IRENE with patient-level privac
 	$(BIN)/irene-sim run simulations/scenarios/demo.yaml --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: $(READY) ## all tests, quick ones first
-	$(BIN)/python -m pytest -q -m "not slow"
-	$(BIN)/python -m pytest -q -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow
 
 test-fast: $(READY) ## the unit tests
-	$(BIN)/python -m pytest -q -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 check: $(READY) ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

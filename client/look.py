@@ -63,6 +63,9 @@ def look(site: Site, study: Study, model_folder: Path, record_id: str, label: st
         pixels = load_image(record.image_path, size, shown=f"the image of {placed.place}")
     reader = site.text_reader(study)
     batch = encode_records([record], study, reader)
+    if reader.encoder is not None:
+        ids = batch.pop("input_ids")
+        batch["text_embeddings"] = reader.encoder.vectors(ids, batch["text_mask"]).float()
     seen = np.zeros((size, size), dtype=np.uint8) if pixels is None else pixels
     batch["pixel_values"] = encode_pixels(seen[None], study)
     explanation = explain(model, batch, label=None if label is None else study.labels.index(label))

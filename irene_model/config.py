@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, int | float]] = {
         "num_attention_heads": 6,
         "intermediate_size": 1536,
         "hidden_dropout_prob": 0.1,
-        # Dropout on attention: 14% more time and 49% more memory in training (docs/researcher.md).
+        # Dropout on attention costs much time and memory in training: docs/researcher.md.
         "attention_probs_dropout_prob": 0.0,
     },
     # The authors' model: Zhou et al., Nature Biomedical Engineering 2023.

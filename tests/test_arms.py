@@ -8,7 +8,6 @@ import torch
 
 from client.clipping import forward_losses
 from client.dataset import open_dataset
-from client.evaluation import evaluate
 from client.plan import plan_round
 from client.site import Site
 from irene_model import metrics
@@ -18,6 +17,7 @@ from irene_model.weights import new_model, to_arrays
 from simulations.arms import (
     Member,
     best_round,
+    exact_histograms,
     macro_auroc,
     pool_patients,
     train_at_one_place,
@@ -105,9 +105,7 @@ def test_the_best_validation_round_is_kept(members: list[Member], study: Study) 
     fitted = train_at_one_place(longer, members, name="central", seed=0)
     assert list(fitted.validation) == [1, 2, 3, 4, 5, 6] and fitted.rounds == 6
     pooled = pool_patients([member.dataset for member in members])
-    histograms = evaluate(
-        fitted.weights, dataset=pooled, split="validation", device=torch.device("cpu")
-    )
+    histograms = exact_histograms(fitted.weights, pooled, "validation", torch.device("cpu"))
     best = max(value for value in fitted.validation.values() if value is not None)
     assert macro_auroc([histograms]) == pytest.approx(best) == fitted.validation[fitted.kept_round]
     assert best_round({1: 0.5, 2: 0.9, 3: 0.9, 4: None}) == 2  # the earliest of equals
@@ -136,15 +134,9 @@ def test_a_place_without_patients_is_refused(members: list[Member], study: Study
 
 def test_the_macro_auroc_is_of_pooled_patients(members: list[Member], study: Study) -> None:
     weights = to_arrays(new_model(study, seed=0))
-    each = [
-        evaluate(weights, dataset=m.dataset, split="train", device=torch.device("cpu"))
-        for m in members
-    ]
-    at_once = evaluate(
-        weights,
-        dataset=pool_patients([m.dataset for m in members]),
-        split="train",
-        device=torch.device("cpu"),
+    each = [exact_histograms(weights, m.dataset, "train", torch.device("cpu")) for m in members]
+    at_once = exact_histograms(
+        weights, pool_patients([m.dataset for m in members]), "train", torch.device("cpu")
     )
     assert macro_auroc(each) == pytest.approx(float(np.mean(metrics.aurocs(at_once))), abs=1e-6)
     assert macro_auroc([np.zeros_like(at_once)]) is None

@@ -14,7 +14,6 @@ from torch import Tensor
 from transformers import AutoModel
 
 from client.dataset import open_dataset
-from client.evaluation import evaluate
 from client.fused import FusedSum
 from client.ledger import Ledger
 from client.opacus_engines import HookSum
@@ -32,6 +31,7 @@ from irene_model.study import Method, Study
 from irene_model.tensors import Batch, take
 from irene_model.weights import config_of, new_model, to_arrays
 from server.runs import RunFolder
+from simulations.arms import exact_histograms
 from tests.hospital_folder import HospitalFolder
 from tests.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
 from tests.test_fused import assert_equal, sums_of
@@ -470,6 +470,6 @@ def test_a_private_round_its_checkpoint_and_an_evaluation(
     loaded = folder.load_checkpoint(1)
     assert all(np.array_equal(loaded[name], trained[name]) for name in trained)
     assert to_arrays(new_model(study, seed=0)).keys() == loaded.keys()
-    histograms = evaluate(loaded, dataset=dataset, split="test", device=cpu)
+    histograms = exact_histograms(loaded, dataset, "test", cpu)
     assert histograms.shape[0] == len(study.labels)
     assert histograms.sum() > 0

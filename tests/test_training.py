@@ -12,7 +12,6 @@ import torch
 
 from client.clipping import forward_losses
 from client.dataset import SiteDataset, open_dataset, sample_patients
-from client.evaluation import evaluate
 from client.ledger import Ledger
 from client.noise import KeystreamNoise
 from client.plan import Plan, plan_round
@@ -22,6 +21,7 @@ from client.training import train_round
 from irene_model.errors import BudgetExceeded, ProtocolError
 from irene_model.protocol import Arrays
 from irene_model.weights import load_arrays, new_model, to_arrays
+from simulations.arms import exact_histograms
 from tests.hospital_folder import HospitalFolder
 
 CPU = torch.device("cpu")
@@ -224,7 +224,7 @@ def test_a_hidden_image_teaches_nothing_and_is_seen_in_evaluation(
     assert update["embeddings.labs.weight"].any()
     plain = dataset.study.model_copy(update={"training": type(dataset.study.training)()})
     seen = [
-        evaluate(weights, dataset=replace(dataset, study=study), split="test", device=CPU)
+        exact_histograms(weights, replace(dataset, study=study), "test", CPU)
         for study in (dataset.study, plain)
     ]
     np.testing.assert_array_equal(seen[0], seen[1])
