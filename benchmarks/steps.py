@@ -11,8 +11,9 @@ from client.clipping import forward_losses, trained_parameters
 from client.dp import PrivateGradient
 from client.noise import KeystreamNoise
 from irene_model.model import PRESETS, IreneConfig, IreneModel
+from irene_model.recipe import LowRank, NamedSubset, Parameters
 from irene_model.settings import Settings
-from irene_model.study import Engine, LowRank, NamedSubset, Parameters
+from irene_model.study import Engine
 from irene_model.subsets import choose_trained
 from irene_model.tensors import Batch
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from irene_model.console import Version, new_app, run_app
+from irene_model.console import Version, new_app, picture_file, run_app
 
 if TYPE_CHECKING:
     from client.forecast import Forecast
@@ -23,7 +23,6 @@ SiteFile = Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The hospita
 StudyFile = Annotated[
     Path, typer.Option("--study", metavar="STUDY.yaml", help="The contract of all sites.")
 ]
-_PICTURES = (".png", ".svg", ".pdf")
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
 
 
@@ -67,13 +66,6 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
         raise ConfigError(f"{site_file}: {error}") from None
 
 
-def _picture(path: Path | None) -> Path | None:
-    """Judge the name before anything is computed."""
-    if path is not None and path.suffix.lower() not in _PICTURES:
-        raise typer.BadParameter(f"{path.name}: a picture's name ends in {', '.join(_PICTURES)}")
-    return path
-
-
 @app.command()
 def budget(
     site_file: SiteFile,
@@ -102,7 +94,7 @@ def budget(
         typer.Option(
             metavar="FILE",
             help="Draw epsilon against rounds: .png, .svg or .pdf.",
-            callback=_picture,
+            callback=picture_file,
         ),
     ] = None,
     as_json: AsJson = False,
@@ -184,7 +176,8 @@ def look(
         str | None, typer.Option(help="Ask what spoke for it; else for the most probable.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="PICTURE.png", help="Draw it; .png, .pdf or .svg.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw it: .png, .svg or .pdf.", callback=picture_file),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -198,16 +191,14 @@ def look(
     """
     import json
 
-    from client.look import check_out, save
     from client.look import look as look_into
+    from client.look import save
     from client.site import Site
     from irene_model.errors import ConfigError
     from irene_model.study import Study
 
     if out is None and not as_json:
         raise ConfigError("say what to make: --out PICTURE.png, --json, or both")
-    if out is not None:
-        check_out(out)
     seen = look_into(Site.read(site_file), Study.read(study_file), model, record, label)
     if out is not None:
         save(seen, out)

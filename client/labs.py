@@ -13,7 +13,8 @@ from client.frames import CellError, Column, Frame, read_frame
 from client.site import LabTable, Site
 from client.units import UnitError, converter
 from irene_model.errors import DataError
-from irene_model.study import LabTest, Study
+from irene_model.shapes import LabTest
+from irene_model.study import Study
 
 
 def read_labs(

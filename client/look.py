@@ -24,8 +24,6 @@ from irene_model.study import Study
 from irene_model.tensors import encode_pixels, encode_records
 from irene_model.weights import read_model
 
-KINDS = (".png", ".pdf", ".svg")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
@@ -74,16 +72,6 @@ def look(site: Site, study: Study, model_folder: Path, record_id: str, label: st
         reading=read(explanation, record, study, reader),
         pixels=pixels,
     )
-
-
-def check_out(path: Path) -> None:
-    """Refuse a place that `save` can't write to, before any work."""
-    if path.suffix.lower() not in KINDS:
-        raise ConfigError(f"--out {path}: name a file that ends in {', '.join(KINDS)}")
-    if path.is_dir():
-        raise ConfigError(f"--out {path}: is a folder; name a file")
-    if not path.parent.is_dir():
-        raise ConfigError(f"--out {path}: its folder does not exist; make it first")
 
 
 def save(seen: Look, path: Path) -> None:

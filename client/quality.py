@@ -20,7 +20,8 @@ from client.images import load_image
 from client.site import Site
 from client.tables import PlacedRecord, read_placed_records
 from irene_model.records import SPLITS, Record
-from irene_model.study import LabTest, Study
+from irene_model.shapes import LabTest
+from irene_model.study import Study
 
 Progress = Callable[[int, int], None]  # images decoded, images in all
 # A median this many times beyond the reference interval is rather a wrong unit than a disease:

@@ -7,6 +7,7 @@ traceback: it names what to mend, and a traceback of a hospital's process could 
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import click
@@ -16,6 +17,7 @@ from irene_model import __version__
 from irene_model.errors import IreneError, UserError
 
 USER_MISTAKE, FAILURE, INTERRUPTED = 2, 1, 130
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def new_app(help_text: str) -> typer.Typer:
@@ -39,6 +41,19 @@ Version = Annotated[
     bool,
     typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
 ]
+
+
+def picture_file(path: Path | None) -> Path | None:
+    """An option's callback: refuse a place for a picture before any work is done for it."""
+    if path is None:
+        return None
+    if path.suffix.lower() not in PICTURES:
+        raise typer.BadParameter(f"{path}: name a file that ends in {', '.join(PICTURES)}")
+    if path.is_dir():
+        raise typer.BadParameter(f"{path}: is a folder; name a file")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"{path}: its folder does not exist; make it first")
+    return path
 
 
 def configure_logging() -> None:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from irene_model.explanation import Explanation
 from irene_model.records import Record
-from irene_model.study import LabTest, Study
+from irene_model.shapes import LabTest
+from irene_model.study import Study
 from irene_model.tensors import scale_lab
 from irene_model.text import TextReader, words
 

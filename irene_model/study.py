@@ -9,15 +9,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from irene_model.recipe import Training
 from irene_model.records import HeldOut
 from irene_model.settings import Settings, parse, read
+from irene_model.shapes import Demographic, ImageShape, LabTest, Name, TextShape
 
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
-Demographic = Literal["age", "sex"]
 Engine = Literal["fused", "opacus", "ghost"]
 Method = Literal[
     "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
@@ -25,90 +25,6 @@ Method = Literal[
     "late_mean", "late_max", "late_product", "late_rules", "late_stacker",
     "hybrid", "hierarchical", "perceiver", "git",
 ]  # fmt: skip
-Rate = Annotated[float, Field(ge=0, lt=1)]
-
-
-class ImageShape(Settings):
-    """The square radiograph that the model reads; `size` and `patch` in pixels."""
-
-    size: int = Field(ge=8, le=1024)
-    patch: int = Field(ge=2, le=64)
-    channels: Literal[1, 3] = 1
-
-    @model_validator(mode="after")
-    def _patches_tile_the_image(self) -> "ImageShape":
-        if self.size % self.patch:
-            raise ValueError(f"size {self.size} must be a multiple of patch {self.patch}")
-        return self
-
-
-class TextEncoder(Settings):
-    """What reads the text; `encoder: wordpiece` in YAML is short for `{kind: wordpiece}`.
-
-    wordpiece: the tokenizer that ships with the package, and a table of token vectors.
-    tokenizer: a BERT-family encoder's `tokenizer.json`, and a table of `vocab_size` vectors.
-    frozen: the encoder itself gives each token's vector, once a record; nothing of it is trained.
-
-    `name` says where each site finds the files (see `irene_model.text_encoder`), and `sha256` that
-    they are the same at all sites.
-    """
-
-    kind: Literal["wordpiece", "tokenizer", "frozen"] = "wordpiece"
-    name: str | None = Field(
-        default=None, max_length=120, pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$"
-    )
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    vocab_size: int | None = Field(default=None, ge=1, le=1_000_000)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _kind_alone(cls, document: Any) -> Any:
-        return {"kind": document} if isinstance(document, str) else document
-
-    @model_validator(mode="after")
-    def _keys_fit_the_kind(self) -> "TextEncoder":
-        needed = {
-            "wordpiece": set(),
-            "tokenizer": {"name", "sha256", "vocab_size"},
-            "frozen": {"name", "sha256"},
-        }[self.kind]
-        given = {key for key in ("name", "sha256", "vocab_size") if getattr(self, key) is not None}
-        if missing := sorted(needed - given):
-            raise ValueError(f"kind '{self.kind}' needs {', '.join(missing)}")
-        if idle := sorted(given - needed):
-            raise ValueError(f"kind '{self.kind}' has no {', '.join(idle)}")
-        return self
-
-
-class TextShape(Settings):
-    """How the chief complaint becomes at most `max_tokens` tokens of `width` numbers.
-
-    `width` is the frozen encoder's own, where there is one. With `trainable: false` the table of
-    token vectors stays as it was drawn or loaded and only its projection learns: a large table
-    that each record touches in a few rows costs much noise.
-    """
-
-    encoder: TextEncoder = TextEncoder()
-    max_tokens: int = Field(default=40, ge=1, le=512)
-    width: int = Field(default=64, ge=1, le=4096)
-    trainable: bool = True
-    language: str = "en"
-
-
-class LabTest(Settings):
-    """One laboratory value; `low` and `high` bound the reference interval, in `unit`."""
-
-    name: Name
-    loinc: str = Field(pattern=r"^\d{1,7}-\d$")
-    unit: str = Field(min_length=1)
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _interval_has_width(self) -> "LabTest":
-        if self.high <= self.low:
-            raise ValueError("high must be above low: they bound the reference interval")
-        return self
 
 
 class ModelShape(Settings):
@@ -133,70 +49,6 @@ class ModelShape(Settings):
     hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     layer_norm_eps: float | None = Field(default=None, gt=0, lt=1)
-
-
-class ModalityDropout(Settings):
-    """The chance, in each local step, that a record's modality is hidden as a whole.
-
-    A model that has met records without text copes better with hospitals that have none.
-    """
-
-    image: Rate = 0.0
-    text: Rate = 0.0
-    labs: Rate = 0.0
-    demographics: Rate = 0.0
-
-
-class NamedSubset(Settings):
-    """`all` parameters; the `head` alone; or the head and all `biases`.
-
-    Biases alone: Zaken et al. 2022, "BitFit"; under privacy, Bu et al. 2022, "Differentially
-    private bias-term fine-tuning of foundation models".
-    """
-
-    kind: Literal["all", "head", "biases"] = "all"
-
-
-class LastBlocks(Settings):
-    """The last `blocks` transformer blocks, the final norm and the head."""
-
-    kind: Literal["last_blocks"]
-    blocks: int = Field(ge=1)
-
-
-class LowRank(Settings):
-    """The head, and a correction of rank `rank` of every query and value projection.
-
-    `alpha` over `rank` scales the correction. Hu et al. 2022, "LoRA".
-    """
-
-    kind: Literal["lora"]
-    rank: int = Field(default=8, ge=1)
-    alpha: float = Field(default=8.0, gt=0)
-
-
-Parameters = Annotated[NamedSubset | LastBlocks | LowRank, Field(discriminator="kind")]
-
-
-class Training(Settings):
-    """Local training. `expected_batch` counts patients a step; decay is AdamW's.
-
-    `parameters` says what is trained, as `{kind: last_blocks, blocks: 2}`; the rest stays as the
-    run starts, is not noised and is not in an update.
-
-    The rate warms up over `warmup_rounds` and falls to `final_rate_fraction` of itself, at the
-    sites or at the server: see `irene_model.schedule`. `sgd` is plain, without momentum: under
-    `fedadam` the server has the momentum.
-    """
-
-    parameters: Parameters = NamedSubset()
-    expected_batch: int = Field(default=128, ge=1)
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    warmup_rounds: int = Field(default=1, ge=0)
-    final_rate_fraction: float = Field(default=0.1, ge=0, le=1)
-    modality_dropout: ModalityDropout = ModalityDropout()
 
 
 class Federation(Settings):

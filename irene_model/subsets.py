@@ -7,7 +7,7 @@ of the model may learn more under privacy than the whole.
 from irene_model.adapters import adapters
 from irene_model.errors import ConfigError
 from irene_model.model import DiagnosticModel, IreneModel
-from irene_model.study import LastBlocks, LowRank, Parameters
+from irene_model.recipe import LastBlocks, LowRank, Parameters
 
 
 def choose_trained(model: DiagnosticModel, parameters: Parameters) -> None:

@@ -28,7 +28,8 @@ import numpy.typing as npt
 import torch
 
 from irene_model.records import Record
-from irene_model.study import LabTest, Study
+from irene_model.shapes import LabTest
+from irene_model.study import Study
 from irene_model.text import TextReader
 
 Batch = dict[str, torch.Tensor]

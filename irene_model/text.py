@@ -21,7 +21,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import Tensor
 
-from irene_model.study import TextShape
+from irene_model.shapes import TextShape
 from irene_model.text_encoder import FrozenEncoder, find_folder, open_tokenizer
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"

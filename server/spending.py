@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from irene_model.calibration import evaluation_noise
+from irene_model.errors import ProtocolError
 from irene_model.privacy import Epsilons, Mechanism, epsilons
 from irene_model.records import HeldOut
 from irene_model.study import Study
@@ -76,7 +77,10 @@ def _of_one_patient(
 
 def _evaluated(entries: Sequence[Json], study: Study, split: HeldOut) -> list[Mechanism]:
     """The noised evaluations of one site; one of which nothing was heard may have been charged."""
-    planned = evaluation_noise(study, split)
+    try:
+        planned = evaluation_noise(study, split)
+    except ProtocolError:
+        planned = 0.0  # no noise reaches the study's epsilon, so every site has declined
     noises = [entry.get("noise_multiplier", planned) for entry in entries if _charges(entry)]
     return [Mechanism(noise_multiplier=n, sample_rate=1.0, steps=1) for n in noises if n]
 

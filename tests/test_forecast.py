@@ -113,7 +113,7 @@ def test_the_command_plans_and_draws(spent_hospital: HospitalFolder, tmp_path: P
     [
         (("--plan", "--target", "0.5"), "is spent already, and the target is 0.5"),
         (("--plan", "--noise", "0"), "give --noise, a multiplier above 0"),
-        (("--plan", "--plot", "plan.gif"), "a picture's name ends in .png, .svg, .pdf"),
+        (("--plan", "--plot", "plan.gif"), "name a file that ends in .png, .svg, .pdf"),
         (("--rounds", "3"), "belong to --plan"),
     ],
 )

@@ -151,7 +151,7 @@ def excluded(hospital: HospitalFolder, model: Path) -> None:
         (excluded, ("--json",), "those that `exclude` lists are not read"),
         (None, ("--label", "copd", "--json"), "no label 'copd'; it has pneumonia, death"),
         (None, (), "--out PICTURE.png, --json, or both"),
-        (None, ("--out", "x.gif"), "ends in .png, .pdf, .svg"),
+        (None, ("--out", "x.gif"), "name a file that ends in .png, .svg, .pdf"),
         (None, ("--out", "nowhere/x.png"), "its folder does not exist"),
         (other_labels, ("--json",), "its labels are not those of the study"),
         (other_size, ("--json",), "its patch_size is 8, the study 'test study' needs 4"),

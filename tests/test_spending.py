@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.study import Study
+from irene_model.study import Evaluation, Study
 from server.spending import spending
 
 STEP = Mechanism(noise_multiplier=1.5, sample_rate=0.1, steps=3)
@@ -160,3 +160,9 @@ def test_no_evaluation_and_an_exact_one_charge_nothing(entry: dict[str, Any]) ->
 def test_where_patients_moved_between_splits_all_charges_add_up() -> None:
     moved = spending(with_evaluations(*[evaluated(epsilon=50.0)] * 2), {}, STUDY)["north"]
     assert moved["rdp"] == epsilon([STEP, STEP, VALIDATION, VALIDATION], delta=DELTA)
+
+
+def test_an_epsilon_out_of_reach_ends_no_run() -> None:
+    impossible = STUDY.model_copy(update={"evaluation": Evaluation(epsilon=1e-9)})
+    found = spending(with_evaluations(silent("declined")), {}, impossible)
+    assert found["north"]["epsilon"] == of_rounds(1)

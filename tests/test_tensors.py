@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irene_model.records import Record
-from irene_model.study import LabTest, Study
+from irene_model.shapes import LabTest
+from irene_model.study import Study
 from irene_model.tensors import LAB_CAP, drop_modalities, encode_pixels, encode_records, scale_lab
 from irene_model.text import encode, vocabulary, words
 

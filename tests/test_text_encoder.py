@@ -20,8 +20,9 @@ from irene_model import Case, IreneModel, IreneProcessor
 from irene_model.errors import ConfigError
 from irene_model.protocol import EvaluateRequest, TrainRequest
 from irene_model.settings import dump
+from irene_model.shapes import TextShape
 from irene_model.starting import StartingPoint
-from irene_model.study import Study, TextShape
+from irene_model.study import Study
 from irene_model.text import TextReader
 from irene_model.text_encoder import FrozenEncoder, find_folder, sha256_of
 from irene_model.weights import config_of, new_model, to_arrays

@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModel, BertConfig, BertModel
 
-from irene_model.study import TextShape
+from irene_model.shapes import TextShape
 from irene_model.text_encoder import sha256_of
 
 MINILM: Path = get_model_path()

@@ -1,0 +1,73 @@
+"""The part of study.yaml that says how a site trains: which parameters, in what steps."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from irene_model.settings import Settings
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class ModalityDropout(Settings):
+    """The chance, in each local step, that a record's modality is hidden as a whole.
+
+    A model that has met records without text copes better with hospitals that have none.
+    """
+
+    image: Rate = 0.0
+    text: Rate = 0.0
+    labs: Rate = 0.0
+    demographics: Rate = 0.0
+
+
+class NamedSubset(Settings):
+    """`all` parameters; the `head` alone; or the head and all `biases`.
+
+    Biases alone: Zaken et al. 2022, "BitFit"; under privacy, Bu et al. 2022, "Differentially
+    private bias-term fine-tuning of foundation models".
+    """
+
+    kind: Literal["all", "head", "biases"] = "all"
+
+
+class LastBlocks(Settings):
+    """The last `blocks` transformer blocks, the final norm and the head."""
+
+    kind: Literal["last_blocks"]
+    blocks: int = Field(ge=1)
+
+
+class LowRank(Settings):
+    """The head, and a correction of rank `rank` of every query and value projection.
+
+    `alpha` over `rank` scales the correction. Hu et al. 2022, "LoRA".
+    """
+
+    kind: Literal["lora"]
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=8.0, gt=0)
+
+
+Parameters = Annotated[NamedSubset | LastBlocks | LowRank, Field(discriminator="kind")]
+
+
+class Training(Settings):
+    """Local training. `expected_batch` counts patients a step; decay is AdamW's.
+
+    `parameters` says what is trained, as `{kind: last_blocks, blocks: 2}`; the rest stays as the
+    run starts, is not noised and is not in an update.
+
+    The rate warms up over `warmup_rounds` and falls to `final_rate_fraction` of itself, at the
+    sites or at the server: see `irene_model.schedule`. `sgd` is plain, without momentum: under
+    `fedadam` the server has the momentum.
+    """
+
+    parameters: Parameters = NamedSubset()
+    expected_batch: int = Field(default=128, ge=1)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_rounds: int = Field(default=1, ge=0)
+    final_rate_fraction: float = Field(default=0.1, ge=0, le=1)
+    modality_dropout: ModalityDropout = ModalityDropout()
