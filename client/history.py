@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from client.chain import Entry
 from client.patients import PatientSet
+from irene_model.chain import Entry
 from irene_model.privacy import Mechanism
 from irene_model.records import SPLITS, Split
 

@@ -7,7 +7,7 @@ very same bytes, never a second noise for one charge. The budget counts every re
 patients, over all runs and studies; a reservation reads the patients of one split, and
 `client.spending` tells what that means for one patient.
 
-Every row is a link of a hash chain (`client.chain`) and a head file remembers the newest one
+Every row is a link of a hash chain (`irene_model.chain`) and a head file remembers the newest one
 (`client.head`); both are verified at every use. Patients that join or leave change nothing of what
 was spent: all charges go on counting for everyone, which over-counts for those who were not there.
 """

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from client.chain import Entry, append, verify
 from client.head import Head, check_head, head_path, read_head, write_head
 from client.history import History, Reservation, replay
+from irene_model.chain import Entry, append, verify
 from irene_model.errors import LedgerError
 
 _VERSION = 2  # raise when tables or entries change; kept in SQLite's user_version

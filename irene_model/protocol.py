@@ -20,8 +20,8 @@ from irene_model.study import Study
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
-Outcome = Literal["ready", "updated", "evaluated", "declined", "failed"]
-PROTOCOL = 2
+Outcome = Literal["ready", "waiting", "updated", "evaluated", "declined", "failed"]
+PROTOCOL = 3
 WIRE_DTYPE = np.dtype(np.float32)
 # A label in an evaluation's reply: its histograms are there, the site does not have it, or fewer
 # patients than the site's minimum group have it or have it not.
@@ -75,7 +75,7 @@ class HelloRequest(Message):
 
 
 class HelloReply(Message):
-    """The site's name, and "ready", or why not."""
+    """The site's name, and "ready", or why not; "waiting" for what its own people have to do."""
 
     kind = "here"
     site: str

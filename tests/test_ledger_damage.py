@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from client.chain import Entry, append
 from client.head import head_path
 from client.ledger import Ledger
 from client.site import Budget
+from irene_model.chain import Entry, append
 from irene_model.errors import LedgerError
 from irene_model.privacy import Mechanism
 

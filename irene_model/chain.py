@@ -1,8 +1,8 @@
-"""The ledger's hash chain: each entry's hash covers its content and the hash before it.
+"""A hash chain of entries: each hash covers its entry and the hash before it.
 
 So no entry can be altered, removed from the middle or moved without breaking every later hash.
 Pure: entries in, entries or a sentence about the first bad row out. A chain that was cut at its end
-is still a chain; `client.head` tells that.
+is still a chain; of the ledger, `client.head` tells that.
 """
 
 import hashlib
