@@ -295,11 +295,17 @@ def _show(report: "QualityReport") -> None:
         share = "" if lab.outside_reference is None else f"{lab.outside_reference:.0%}"
         cells = [*map(str, counts), share] if lab.mapped else ["not mapped", "", "", "", ""]
         labs.add_row(name, escape(lab.unit), *cells)
+    panels = table("Further panels", "panel", "values", "records", "filled", "abnormal")
+    for name, panel in report.panels.items():
+        shares = (panel.filled, panel.outside_reference)
+        cells = [f"{panel.values} of {panel.of}", str(panel.records)]
+        cells += ["" if share is None else f"{share:.0%}" for share in shares]
+        panels.add_row(name, *(cells if panel.values else ["not mapped", "", "", ""]))
     labels = table("Labels", "label", "positive", "negative", "not annotated")
     for name, label in report.labels.items():
         values = (label.positives, label.negatives, label.not_annotated)
         labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
-    console.print(splits, modalities, labs, labels)
+    console.print(splits, modalities, labs, *([panels] if report.panels else []), labels)
     for warning in report.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
     if not report.warnings:
