@@ -36,21 +36,21 @@ def _small_model(hospital: HospitalFolder) -> None:
 
 
 def hello(hospital: HospitalFolder) -> HelloReply:
-    request = HelloRequest(study=hospital.study.canonical, run="r")
+    request = HelloRequest.about(hospital.study, run="r")
     return Participant.of_node(hospital.site_file).hello(request)
 
 
 def train(hospital: HospitalFolder) -> TrainReply:
     study = hospital.study
     arrays = to_arrays(new_model(study, seed=1))
-    request = TrainRequest(study=study.canonical, run="r", round=1, arrays=arrays)
+    request = TrainRequest.about(study, run="r", round=1, arrays=arrays)
     return Participant.of_node(hospital.site_file).train(request)
 
 
 def evaluate(hospital: HospitalFolder) -> EvaluateReply:
     study = hospital.study
     arrays = to_arrays(new_model(study, seed=1))
-    request = EvaluateRequest(study=study.canonical, run="r", round=1, split="test", arrays=arrays)
+    request = EvaluateRequest.about(study, run="r", round=1, split="test", arrays=arrays)
     return Participant.of_node(hospital.site_file).evaluate(request)
 
 
@@ -68,6 +68,7 @@ def test_nothing_is_touched_before_approval_or_while_paused(
 ) -> None:
     reply = ask(hospital)
     assert (reply.outcome, reply.reason, reply.arrays) == ("waiting", UNAPPROVED, {})
+    assert reply.code == "people"
     assert [path.name for path in (hospital.folder / ".irene").iterdir()] == ["requests"]
     consent(hospital).approve(hospital.study)
     assert consent(hospital).pause() and not consent(hospital).pause()
@@ -169,7 +170,7 @@ def test_what_can_not_be_noted_does_not_leave(hospital: HospitalFolder) -> None:
 def test_a_release_without_privacy_has_no_epsilon(hospital: HospitalFolder) -> None:
     releases = Releases(journal=journal_of(hospital.site))
     reply = TrainReply(
-        site="north", round=1, outcome="updated", epsilon_total=float("inf"),
+        site="north", round=1, fingerprint="", outcome="updated", epsilon_total=float("inf"),
         arrays={"a": np.zeros(2, np.float32)},
     )  # fmt: skip
     releases.note(reply, study=hospital.study, run="r")

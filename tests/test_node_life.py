@@ -73,12 +73,12 @@ def main(grid, context):
     study = Study.read(Path(context.run_config["study"]))
     exchange = Exchange(grid)
     weights = to_arrays(new_model(study, seed=1))
-    common = {"study": study.canonical, "run": "driven"}
     with Path(context.run_config["out"]).open("a", buffering=1) as out:
         round = 1
         while round <= 2:
             ready = {}
-            for reply in exchange.ask(exchange.nodes(), HelloRequest(**common), deadline_s=40):
+            patience = dict.fromkeys(exchange.nodes(), 30.0)
+            for reply in exchange.ask(HelloRequest.about(study, run="driven"), patience):
                 said = reply.flat and HelloReply.from_flat(reply.flat)
                 entry = {"kind": "hello", "site": said and said.site, "reason": reply.reason}
                 if said:
@@ -86,11 +86,11 @@ def main(grid, context):
                     ready |= {reply.node: said.outcome == "ready"}
                 out.write(json.dumps(entry) + "\\n")
             if len(ready) < 2 or not all(ready.values()):
-                time.sleep(1)
+                time.sleep(2)
                 continue
-            request = TrainRequest(**common, round=round, arrays=weights)
+            request = TrainRequest.about(study, run="driven", round=round, arrays=weights)
             updated = 0
-            for reply in exchange.ask(list(ready), request, deadline_s=60):
+            for reply in exchange.ask(request, dict.fromkeys(ready, 60.0)):
                 said = reply.flat and TrainReply.from_flat(reply.flat)
                 entry = {"kind": "train", "round": round, "reason": reply.reason}
                 if said:

@@ -1,10 +1,11 @@
-"""A node that can't even begin says so, and nothing of its files: Flower sends exceptions' texts."""
+"""A node that can't even begin says so, without its paths: Flower sends exceptions' texts."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import evaluate, hello, safe_answer, train
 from client.consent import Consent
@@ -18,6 +19,13 @@ from irene_model.protocol import (
     TrainRequest,
 )
 from tests.hospital_folder import HospitalFolder
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_task_id", "_run_id", "_node_id"):
+        monkeypatch.setattr(TaskIdentity, name, 1)
+
 
 ASK = {"query": hello, "train": train, "evaluate": evaluate}
 REPLIES: dict[str, type[HelloReply | TrainReply | EvaluateReply]] = {
@@ -38,11 +46,11 @@ def message(kind: str, values: dict[str, Any]) -> Message:
 
 
 def request(kind: str, hospital: HospitalFolder) -> Message:
-    study = hospital.study.canonical
+    study = hospital.study
     typed = {
-        "query": HelloRequest(study=study, run="r"),
-        "train": TrainRequest(study=study, run="r", round=3),
-        "evaluate": EvaluateRequest(study=study, run="r", round=3, split="test"),
+        "query": HelloRequest.about(study, run="r"),
+        "train": TrainRequest.about(study, run="r", round=3),
+        "evaluate": EvaluateRequest.about(study, run="r", round=3, split="test"),
     }[kind]
     return message(kind, typed.to_flat().values)
 
@@ -67,7 +75,7 @@ def test_a_broken_site_answers_failed_without_a_path(
     else:
         config = {"seed": 5}
     reply = read(ASK[kind](asked, context(hospital.site_file, **config)), kind)
-    assert (reply.site, reply.outcome) == ("north", "failed")
+    assert (reply.site, reply.outcome, reply.code) == ("north", "failed", "configuration")
     assert reply.reason == "the site's configuration can't be read; the site's log says where"
     assert getattr(reply, "round", 3) == 3
     assert broken == "unknown option" or str(hospital.site_file) in caplog.text

@@ -34,9 +34,9 @@ def certificates(folder: Path, *, until: datetime | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
     issuer = _name("test CA")
-    ca = _certificate(issuer, issuer, ca_key, ca_key, x509.BasicConstraints(True, 0), until)
+    ca = _certificate(issuer, issuer, ca_key, ca_key, x509.BasicConstraints(True, 0), until=until)
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server = _certificate(_name("127.0.0.1"), issuer, key, ca_key, address, until)
+    server = _certificate(_name("127.0.0.1"), issuer, key, ca_key, address, until=until)
     for name, certificate in (("ca", ca), ("server", server)):
         (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "server.key").write_bytes(
@@ -59,6 +59,7 @@ def _certificate(
     key: ec.EllipticCurvePrivateKey,
     signer: ec.EllipticCurvePrivateKey,
     extension: x509.ExtensionType,
+    *,
     until: datetime,
 ) -> x509.Certificate:
     builder = (
