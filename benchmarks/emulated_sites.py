@@ -75,7 +75,10 @@ class EmulatedSites(Grid):
         return [self._answer(self._sent[identifier]) for identifier in message_ids]
 
     def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
+        self,
+        messages: Iterable[Message],
+        *,
+        timeout: float | None = None,  # noqa: ARG002  # Flower's own name
     ) -> Iterable[Message]:
         """All answers at once, as Flower's grid gives them."""
         return self.pull_messages(self.push_messages(messages))
