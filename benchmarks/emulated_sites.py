@@ -9,12 +9,13 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from irene_model.protocol import EvaluateReply, HelloReply, TrainReply
+from irene_model.protocol import Arrays, EvaluateReply, HelloReply, TrainReply
 from irene_model.protocol import Message as Typed
 from irene_model.study import Study
 from irene_model.weights import new_model, to_arrays
+from irene_model.wire import STYPE
 
-PATIENTS = 1000
+PATIENTS, STEP = 1000, 128  # as many as a study expects in a step by default
 
 
 class EmulatedSites(Grid):
@@ -85,14 +86,19 @@ class EmulatedSites(Grid):
 
     def _answer(self, request: Message) -> Message:
         if self._plain:
+            arrays = {name: Array(array) for name, array in self._update().items()}
             metrics = MetricRecord({"num-examples": PATIENTS})
-            return Message(
-                RecordDict({"arrays": self._update(), "metrics": metrics}), reply_to=request
-            )
+            content = RecordDict({"arrays": ArrayRecord(arrays), "metrics": metrics})
+            return Message(content, reply_to=request)
         flat = self._typed(request).to_flat()
+        packed = {
+            name: Array(each.encoding, each.shape, STYPE, each.data)
+            for name, each in flat.packed().items()
+        }
         values = ConfigRecord(dict(flat.values))
-        arrays = self._update() if flat.values.get("outcome") == "updated" else ArrayRecord({})
-        return Message(RecordDict({"arrays": arrays, "values": values}), reply_to=request)
+        return Message(
+            RecordDict({"arrays": ArrayRecord(packed), "values": values}), reply_to=request
+        )
 
     def _typed(self, request: Message) -> Typed:
         site = f"site-{request.metadata.dst_node_id:03d}"
@@ -100,19 +106,29 @@ class EmulatedSites(Grid):
         match request.metadata.message_type:
             case "train":
                 return TrainReply(
+                    arrays=self._update(),
+                    modalities="image,text,age,sex",
+                    labels="11",
                     site=site,
                     round=int(values["round"]),  # type: ignore[arg-type]
+                    fingerprint=str(values["fingerprint"]),
                     outcome="updated",
                     weight=PATIENTS,
                     noise_multiplier=1.0,
-                    sample_rate=0.01,
+                    sample_rate=STEP / PATIENTS,
                     rounds_charged=int(values["round"]),  # type: ignore[arg-type]
                 )
             case "evaluate":
                 round = int(values["round"])  # type: ignore[arg-type]
-                return EvaluateReply(site=site, round=round, outcome="declined", reason="none here")
+                return EvaluateReply(
+                    site=site,
+                    round=round,
+                    fingerprint=str(values["fingerprint"]),
+                    outcome="declined",
+                    reason="none here",
+                )
             case _:
                 return HelloReply(site=site, outcome="ready")
 
-    def _update(self) -> ArrayRecord:
-        return ArrayRecord({name: Array(np.load(path)) for name, path in self._updates.items()})
+    def _update(self) -> Arrays:
+        return {name: np.load(path) for name, path in self._updates.items()}

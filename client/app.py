@@ -8,18 +8,18 @@ from flwr.clientapp import ClientApp
 from client.participant import Participant
 from irene_model.errors import ConfigError
 from irene_model.protocol import EvaluateRequest, Flat, HelloRequest, TrainRequest
+from irene_model.wire import STYPE, Packed
 
 app = ClientApp()
 
 
 def answer(message: Message, participant: Participant) -> Message:
     """The participant's reply to one message of the server."""
-    flat = Flat(
-        arrays={
-            name: array.numpy() for name, array in message.content.array_records["arrays"].items()
-        },
-        values=dict(message.content.config_records["values"]),  # type: ignore[arg-type]
-    )
+    packed = {
+        name: Packed(encoding=array.dtype, shape=tuple(array.shape), data=array.data)
+        for name, array in message.content.array_records["arrays"].items()
+    }
+    flat = Flat.unpacked(packed, dict(message.content.config_records["values"]))  # type: ignore[arg-type]
     match message.metadata.message_type:
         case "train":
             reply = participant.train(TrainRequest.from_flat(flat)).to_flat()
@@ -27,7 +27,12 @@ def answer(message: Message, participant: Participant) -> Message:
             reply = participant.evaluate(EvaluateRequest.from_flat(flat)).to_flat()
         case _:
             reply = participant.hello(HelloRequest.from_flat(flat)).to_flat()
-    arrays = ArrayRecord({name: Array(array) for name, array in reply.arrays.items()})
+    arrays = ArrayRecord(
+        {
+            name: Array(each.encoding, each.shape, STYPE, each.data)
+            for name, each in reply.packed().items()
+        }
+    )
     content = RecordDict({"arrays": arrays, "values": ConfigRecord(dict(reply.values))})
     return Message(content, reply_to=message)
 
