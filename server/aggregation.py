@@ -125,7 +125,7 @@ class CoordinateWise:
         if is_head(name):
             step = 1  # each row has sites of its own
         for start in range(0, shape[0], step):
-            part = slice(start, start + step)
+            part = slice(start, min(start + step, shape[0]))
             who = [s for s in sites if not is_head(name) or self._labels[s][start]]
             if who:
                 result[part] = self._middle(np.stack([self._read(s, name, part) for s in who]))

@@ -6,9 +6,9 @@ the number of trained parameters, w the round's weights.
 SGD with noise. A step is -η (S + N) / b: S is a sum of n clipped gradients, so ‖S‖ ≤ n C, and N is
 normal with deviation σC in each of d coordinates. n is a Poisson-sampled number. Its mean is at
 most a = 1.5 b, where a cohort is at most half as large again as it is declared (14 patients are
-declared as 10), and it is above m = a + 6√a + 24 with a chance below e^-18 (Bernstein). Over s steps
-the noises add up to one of deviation σC√s, whose norm is above σC√s (√d + 8) with a chance below
-e^-32 (concentration of Lipschitz functions of normal numbers). So
+declared as 10), and it is above m = a + 6√a + 24 with a chance below e^-18 (Bernstein). Over s
+steps the noises add up to one of deviation σC√s, whose norm is above σC√s (√d + 8) with a chance
+below e^-32 (concentration of Lipschitz functions of normal numbers). So
 
     ‖Δ‖ ≤ η / b · (s m C + σ C √s (√d + 8)).
 
