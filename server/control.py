@@ -54,6 +54,11 @@ class RunStatus:
         """Whether it failed because its process vanished, rather than by an error of its own."""
         return self.finished and "heartbeat" in self.details.lower()
 
+    @property
+    def reason(self) -> str:
+        """Why it failed, in the words of the error."""
+        return self.details.removeprefix("ServerApp failed with exception: ")
+
 
 class Control:
     """The SuperLink of one coordinator's folder. Every call takes a second or more."""
@@ -87,6 +92,10 @@ class Control:
         if not found:
             return None
         return RunStatus(status=str(found[0]["status"]), details=str(found[0]["status-details"]))
+
+    def stop(self, run_id: str) -> None:
+        """End a run, if it has not ended."""
+        self._ask("stop", run_id, _CONNECTION)
 
     def register(self, key: Path, name: str) -> str:
         """Register a node's public key; returns the node's id, decimal digits."""
