@@ -107,7 +107,7 @@ def _train(
     model.train()
     optimizer = _optimizer(model, dataset.study, plan.learning_rate)
     engine = dataset.study.privacy.engine
-    hidden = dataset.study.training.modality_dropout.model_dump()
+    hidden = dataset.study.training.modality_dropout.rates
     private = (
         PrivateGradient(model, clip_norm=plan.clip_norm, engine=engine) if plan.private else None
     )
@@ -120,7 +120,7 @@ def _train(
         parts = np.array_split(rows, math.ceil(len(rows) / micro_batch)) if len(rows) else []
         optimizer.zero_grad(set_to_none=private is not None)
         for part in parts:
-            batch = drop_modalities(dataset.batch(part), hidden, randomness.dropout)
+            batch = drop_modalities(dataset.batch(part), hidden, dataset.study, randomness.dropout)
             batch = to_device(batch, device)
             with autocast(device):
                 if private is not None:

@@ -25,7 +25,7 @@ from irene_model.leftovers import MARK, born, dies_with, end_group, end_leftover
 
 _LOCK = "supervisor.lock"
 _TURN_S, _GRACE_S, _SLOW_S = 0.2, 15.0, 30.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_S = 1.0, 60.0, 60.0
+_FIRST_PAUSE_S, _HEALTHY_S = 1.0, 60.0
 _LARGEST_LOG = 10_000_000  # bytes; the log is put aside at the next start, once
 
 
@@ -35,7 +35,8 @@ class Service:
 
     environment: the whole of it, not an addition. log: the file that stdout and stderr are
     appended to. ready: whether it serves; services after this one start when it once did.
-    folder: the working directory, or the supervisor's own.
+    folder: the working directory, or the supervisor's own. longest_pause_s: the most between two
+    starts of what keeps ending.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Service:
     log: Path
     ready: Callable[[], bool] | None = None
     folder: Path | None = None
+    longest_pause_s: float = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +182,7 @@ class Supervisor:
         self._postpone(child, f"ended ({why})")
 
     def _postpone(self, child: _Child, what: str) -> None:
-        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**child.failures)
+        pause = min(child.service.longest_pause_s, _FIRST_PAUSE_S * 2.0**child.failures)
         pause *= random.uniform(0.8, 1.2)  # so that all hospitals don't come back at once
         child.due, child.failures = time.monotonic() + pause, min(child.failures + 1, 10)
         name = child.service.name

@@ -1,0 +1,32 @@
+"""The answer of a site that can't even begin: its own site.yaml, or the message, can't be read.
+
+Flower would send such an exception's text to the coordinator word by word, and it may hold paths.
+"""
+
+from irene_model.errors import IreneError, ProtocolError
+from irene_model.protocol import EvaluateReply, Flat, HelloReply, TrainReply
+
+
+def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> Flat:
+    """The reply "failed" to a message of `kind`, with a reason that gives nothing away.
+
+    request: the message, where it could be read; site: the name the node was started with.
+    """
+    round = 0 if request is None else request.values.get("round", 0)
+    round = round if isinstance(round, int) and round >= 0 else 0
+    reason = _reason(error)
+    match kind:
+        case "train":
+            return TrainReply(site=site, round=round, outcome="failed", reason=reason).to_flat()
+        case "evaluate":
+            return EvaluateReply(site=site, round=round, outcome="failed", reason=reason).to_flat()
+        case _:
+            return HelloReply(site=site, outcome="failed", reason=reason).to_flat()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ProtocolError):
+        return str(error)  # of the message alone
+    if isinstance(error, IreneError):
+        return "the site's configuration can't be read; the site's log says where"
+    return f"error at the site ({type(error).__name__}); the site's log says more"
