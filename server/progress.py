@@ -42,6 +42,13 @@ class SiteProgress:
     settled: bool
     bytes_up: int
 
+    def left(self, asked: float | None) -> float | None:
+        """What is left of the run's `asked` epsilon, never below 0; None where unknown.
+
+        A site that gave nothing yet has all of it.
+        """
+        return None if asked is None else max(0.0, asked - (self.epsilon or 0.0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunProgress:

@@ -5,13 +5,14 @@ alone, and a request must name this machine as its host: a page elsewhere that r
 to 127.0.0.1 in somebody's browser (DNS rebinding) is refused.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from irene_model.errors import ConfigError
 from irene_model.processes import running
@@ -132,3 +133,7 @@ def _chosen(runs: Sequence[RunProgress], name: str | None) -> RunProgress | None
         if run.name == name:
             return run
     raise HTTPException(404, "no such run")
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), int(sys.argv[2]))
