@@ -9,7 +9,7 @@ from irene_model.console import Version, new_app, run_app
 from server.status_cli import COMMANDS as WATCHING
 
 app = new_app(
-    "Coordinate a federation of hospitals: make a folder, start it, enroll hospitals, run a study.\n"
+    "Coordinate a federation: make a folder, start it, enroll hospitals, run a study.\n"
     "\n"
     "Example: `irene-server init federation --host gateway.hospital.org`\n"
 )
@@ -241,7 +241,7 @@ def run(
     view = RoundsView(console, Study.read(wanted.study).federation.rounds)
     try:
         runs.carry_out(
-            coordinator, control, wanted, run_id, observe=view.show, say=lambda s: console.print(s)
+            coordinator, control, wanted, run_id, observe=view.show, say=console.print
         )
     except KeyboardInterrupt:
         console.print(f"the run goes on; irene-server run {folder} --resume {wanted.name} shows it")

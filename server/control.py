@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from irene_model.errors import IreneError
+from server.certificates import write_private
 from server.coordinator import Coordinator
 from server.services import environment, program
 
@@ -67,13 +68,21 @@ class Control:
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
+        # Flower takes no relative path here, and the folder may have moved.
+        connection = {
+            "address": coordinator.superlink,
+            "root-certificates": str(coordinator.certificates / "ca.crt"),
+        }
+        lines = ["[superlink]", f'default = "{_CONNECTION}"', f"[superlink.{_CONNECTION}]"]
+        lines += [f"{key} = {_toml(value)}" for key, value in connection.items()]
+        write_private(coordinator.flower_home / "config.toml", ("\n".join(lines) + "\n").encode())
 
     def submit(self, config: Mapping[str, str | int]) -> str:
         """Start a run with this run configuration; returns Flower's id of it."""
         # As a file: Flower's reading of key=value pairs stumbles over quotes and blanks in paths.
         with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as file:
             for key, value in config.items():
-                file.write(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
+                file.write(f"{key} = {_toml(value)}\n")
             file.flush()
             answer = self._ask(
                 "run", str(self._coordinator.app), _CONNECTION, "--run-config", file.name
@@ -129,3 +138,8 @@ class Control:
             said = answer.get("error-message") or done.stderr or done.stdout
             raise ControlError(f"flwr {arguments[0]}: {' '.join(str(said).split())[-600:]}")
         return answer
+
+
+def _toml(value: str | int) -> str:
+    """A TOML value; a JSON string is one, but for escapes of characters above U+FFFF."""
+    return json.dumps(value, ensure_ascii=False)

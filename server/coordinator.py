@@ -47,7 +47,13 @@ def _is_host(host: str) -> str:
     return host
 
 
-Host = Annotated[str, AfterValidator(_is_host)]
+def _not_empty(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not hosts:
+        raise ValueError("name at least one host")
+    return hosts
+
+
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_is_host)], ...], AfterValidator(_not_empty)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -68,7 +74,7 @@ class Loopback(Settings):
 class CoordinatorSettings(Settings):
     """coordinator.yaml: `hosts` are what hospitals call the gateway, at `port`."""
 
-    hosts: tuple[Host, ...] = Field(min_length=1)
+    hosts: Hosts
     port: Port = 8443
     loopback: Loopback = Loopback()
 
@@ -211,7 +217,6 @@ class Coordinator:
     def _values(self, place: Path) -> dict[str, Any]:
         return {
             **self.settings.model_dump(mode="json"),
-            "superlink": self.settings.loopback.superlink,
             "version": __version__,
             "config": RUN_CONFIG,
             "folder": str(place).replace("%", "%%"),  # systemd's escape
@@ -226,7 +231,6 @@ _TEMPLATES = {
     "coordinator.yaml.j2": _SETTINGS,
     "nginx.conf.j2": "gateway/nginx.conf",
     "app.toml.j2": "app/pyproject.toml",
-    "flower.toml.j2": "flower/config.toml",
     "study.yaml": "study.yaml",
     "irene-server.service.j2": "systemd/irene-server.service",
     "compose.yaml.j2": "compose.yaml",

@@ -39,7 +39,7 @@ class Enrolment(Settings):
     """The whole file."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
-    sites: dict[Name, EnrolledSite] = {}
+    sites: dict[Name, EnrolledSite] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "Enrolment":

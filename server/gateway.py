@@ -1,4 +1,4 @@
-"""The TLS gateway: the distribution's nginx, run from the coordinator's folder by its own account."""
+"""The TLS gateway: the distribution's nginx, run in the coordinator's folder without privileges."""
 
 import os
 import shutil

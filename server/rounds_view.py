@@ -1,6 +1,5 @@
 """What the coordinator sees of a run that is going on: a row a round, and who was not in it."""
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
@@ -27,10 +26,8 @@ class RoundsView:
         sent = sum(s.get("bytes_up") or 0 for s in sites.values())
         table = Table(
             *(Column(name, width=width, justify="right") for name, width in _COLUMNS),
-            box=box.SIMPLE_HEAD if not self._headed else None,
+            box=None,
             show_header=not self._headed,
-            show_edge=False,
-            pad_edge=True,
         )
         table.add_row(
             f"{line['round']}/{self._total}",

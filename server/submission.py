@@ -174,7 +174,9 @@ def carry_out(
     """
     seen, losses = len(submission.rounds), 0
     while True:
-        status, now_seen = _follow(coordinator, control, submission, run_id, seen, observe)
+        status, now_seen = _follow(
+            coordinator, control, submission, run_id, seen=seen, observe=observe
+        )
         losses = 0 if now_seen > seen else losses + 1
         seen = now_seen
         if not status.lost or losses > _LOSSES:
@@ -204,6 +206,7 @@ def _follow(
     control: Control,
     submission: Submission,
     run_id: str,
+    *,
     seen: int,
     observe: Observe,
 ) -> tuple[RunStatus, int]:
