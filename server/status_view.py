@@ -32,7 +32,8 @@ def show(status: Status, console: Console) -> None:
         console.print(f"[yellow]! {escape(warning)}[/yellow]", soft_wrap=True)
     if status.well:
         console.print("[green]✓ everything runs[/green]")
-    console.print(_processes(status))
+    if status.processes:
+        console.print(_processes(status))
     if status.sites:
         console.print(_sites(status))
     else:
