@@ -53,7 +53,7 @@ def train_round(
     model = new_model(dataset.study, seed=0)
     check_update(weights, to_arrays(model))  # a malformed message must not cost budget
     load_arrays(model, weights)
-    choose_mapped(model, modalities)
+    choose_mapped(model, modalities, dataset.study.model.method)
     ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
         run=run,
