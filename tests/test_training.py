@@ -326,3 +326,19 @@ def test_a_crash_while_training_keeps_the_charge(
     monkeypatch.undo()
     update_of(dataset, ledger)  # the retry uses the charge that is there
     assert [r.released for r in ledger.reservations()] == [True]
+
+
+def test_fedprox_pulls_by_mu_times_the_way_from_the_rounds_weights() -> None:
+    layer = torch.nn.Linear(2, 1)
+    start = {name: p.detach().clone() for name, p in layer.named_parameters()}
+    pull = ProximalPull(layer, 0.5)
+    with torch.no_grad():
+        layer.weight.add_(torch.tensor([[1.0, -2.0]]))
+    layer.weight.grad = torch.tensor([[10.0, 10.0]])  # the noised gradient
+    pull.add_to_gradients()
+    torch.testing.assert_close(layer.weight.grad, torch.tensor([[10.5, 9.0]]))
+    torch.testing.assert_close(layer.bias.grad, torch.zeros(1))  # it had none, and has not moved
+    assert torch.equal(layer.bias, start["bias"])
+    plain = ProximalPull(layer, 0.0)
+    plain.add_to_gradients()
+    torch.testing.assert_close(layer.weight.grad, torch.tensor([[10.5, 9.0]]))
