@@ -52,6 +52,9 @@ class LedgerMachine(RuleBasedStateMachine):
             if home[assignment] == split
         ]
 
+    def still_kept(self) -> list[Key]:
+        return sorted(itertools.chain(*self.kept.values()))
+
     def everything(self) -> list[Mechanism]:
         return [mechanism for mechanism, _ in self.charged.values()]
 
@@ -113,9 +116,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
-        run, round, split = key = data.draw(
-            st.sampled_from(sorted(itertools.chain(*self.kept.values())))
-        )
+        run, round, split = key = data.draw(st.sampled_from(self.still_kept()))
         mechanism, _ = self.charged[key]
         got = self.ledger.reserve(
             run=run,

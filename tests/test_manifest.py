@@ -1,4 +1,4 @@
-"""What a disk does to a run: flipped bits, half files, and no room. Nothing is lost in any of it."""
+"""What a disk does to a run: flipped bits, half files, and no room. Nothing is lost."""
 
 import json
 import logging

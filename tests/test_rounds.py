@@ -110,7 +110,7 @@ def test_a_late_update_is_used_once_at_a_discount_or_discarded(
     late = {"late": {"discount": discount}} if discount else {}
     study = study_of({"round_deadline_s": 0.4, **late})
     nodes = three_sites(study)
-    nodes[3] = made_up_site(study, "south", 4e-4)
+    nodes[3] = made_up_site(study, "south", 1.8e-4)
     nodes[3].silent = {"train"}
     run = Federation(tmp_path / "run", study, nodes)
     run.after[1] = nodes[3].silent.clear
@@ -118,13 +118,13 @@ def test_a_late_update_is_used_once_at_a_discount_or_discarded(
     assert run.moved(1) == pytest.approx(1e-4, rel=1e-2)
     (entry,) = lines[1]["late"]
     assert (entry["site"], entry["round"]) == ("south", 1)
-    fresh = [1e-4, 1e-4, 4e-4] if outcomes(lines[1])["south"] == "updated" else [1e-4, 1e-4]
+    fresh = [1e-4, 1e-4, 1.8e-4] if outcomes(lines[1])["south"] == "updated" else [1e-4, 1e-4]
     if discount is None:
         assert entry["outcome"] == "discarded" and "too late" in entry["reason"]
         assert run.moved(2) == pytest.approx(np.mean(fresh), rel=1e-2)
     else:
         assert (entry["outcome"], entry["discount"]) == ("updated", 0.5)
-        expected = (sum(fresh) + 0.5 * 4e-4) / (len(fresh) + 0.5)
+        expected = (sum(fresh) + 0.5 * 1.8e-4) / (len(fresh) + 0.5)
         assert run.moved(2) == pytest.approx(expected, rel=1e-2)
     assert lines[2]["late"] == [] and outcomes(lines[2]) == ALL
 

@@ -17,7 +17,7 @@ from client.noise import KeystreamNoise
 from client.plan import Plan, plan_round
 from client.randomness import Randomness
 from client.site import Budget
-from client.training import train_round
+from client.training import ProximalPull, train_round
 from irene_model.errors import BudgetExceeded, ProtocolError
 from irene_model.protocol import Arrays
 from irene_model.weights import load_arrays, new_model, to_arrays
@@ -176,7 +176,8 @@ def test_real_randomness_heeds_no_seed(
     assert len({str(state) for state in drawn}) == 4
     first, second = noises[: len(noises) // 2], noises[len(noises) // 2 :]
     assert first and len(first) == len(second)
-    assert all(np.mean(one != two) > 0.95 for one, two in zip(first, second, strict=True))
+    one, two = (np.concatenate([n.ravel() for n in part]) for part in (first, second))
+    assert np.mean(one != two) > 0.95  # all together: of a small part, chance may meet a few
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
