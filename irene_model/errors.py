@@ -12,6 +12,7 @@
     │   ├── BudgetExceeded     the release would cost more than is left
     │   ├── MetricsWithheld    the site does not send the metrics that were asked for
     │   └── LedgerError        the ledger can't be read, written or trusted
+    ├── AwaitsPeople           a study is not approved here, or the site has paused
     └── ProtocolError          a message of the other side breaks the contract
         ├── LimitExceeded      its study asks for more than the site's limits allow
         ├── StaleMessage       it comes after its deadline
@@ -60,6 +61,10 @@ class MetricsWithheld(PrivacyError):  # noqa: N818  # a decision, no error
 
 class LedgerError(PrivacyError):
     """The ledger is unreadable, belongs to other patients, or could not be written durably."""
+
+
+class AwaitsPeople(IreneError):  # noqa: N818  # a state, no error
+    """The site's people must act first; nothing was read, charged or trained."""
 
 
 class ProtocolError(IreneError):
