@@ -54,7 +54,7 @@ def train_round(
     check_update(weights, to_arrays(model))  # a malformed message must not cost budget
     load_arrays(model, weights)
     if modalities is not None:
-        choose_mapped(model, modalities)
+        choose_mapped(model, modalities, dataset.study.model.method)
     ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
         run=run,

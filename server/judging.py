@@ -74,7 +74,11 @@ class Judge:
             raise ProtocolError("the reply names a modality that is none")
         if len(answer.labels) != len(self._study.labels) or "1" not in answer.labels:
             raise ProtocolError("the reply does not say which of the study's labels the site has")
-        return {name: array for name, array in self._like.items() if is_trained(name, modalities)}
+        return {
+            name: array
+            for name, array in self._like.items()
+            if is_trained(name, modalities, self._study.model.method)
+        }
 
     def _check_cohort(self, answer: TrainReply) -> None:
         study, weight = self._study, answer.weight
