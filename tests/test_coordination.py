@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 
 from irene_model.processes import running
-from server.certificates import read_certificate
 from server.coordinator import Coordinator
 from server.services import QUIET, environment, listens, program
 from simulations.hospitals import write_hospitals
@@ -156,6 +155,22 @@ def _ask_control(home: Path, *prefix: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def start_node(started: Started, name: str, key: Path, site: Path) -> subprocess.Popen[bytes]:
+    """A SuperNode that knows the coordinator's authority and shows `key`."""
+    coordinator = started.coordinator
+    return started.start(
+        name,
+        program("flower-supernode"),
+        *("--superlink", f"localhost:{coordinator.settings.port}"),
+        *("--port", str(free_ports(1)[0])),
+        *("--root-certificates", str(coordinator.certificates / "ca.crt")),
+        *("--auth-supernode-private-key", str(key.with_suffix(""))),
+        *("--node-config", f'site="{site}"'),
+        FLWR_HOME=str(started.folder / f"{name}.flower"),
+        PATH=environment(coordinator)["PATH"],
+    )
+
+
 def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
     started: Started,
 ) -> None:
@@ -169,27 +184,10 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
         key = write_keys(started.folder, name)
         enrolled = started.server("enroll", "federation", key, "--name", name)
         assert enrolled.returncode == 0, enrolled.stderr
-        started.start(
-            name,
-            program("flower-supernode"),
-            *("--superlink", address, "--port", str(free_ports(1)[0])),
-            *("--root-certificates", str(coordinator.certificates / "ca.crt")),
-            *("--auth-supernode-private-key", str(key.with_suffix(""))),
-            *("--node-config", f'site="{path}"'),
-            FLWR_HOME=str(started.folder / f"{name}.flower"),
-            PATH=environment(coordinator)["PATH"],
-        )
-    # A hospital whose key nobody enrolled is refused, whatever it calls itself.
-    stranger = write_keys(started.folder, "stranger").with_suffix("")
-    started.start(
-        "stranger",
-        program("flower-supernode"),
-        *("--superlink", address, "--port", str(free_ports(1)[0])),
-        *("--root-certificates", str(coordinator.certificates / "ca.crt")),
-        *("--auth-supernode-private-key", str(stranger)),
-        *("--node-config", f'site="{sites[0]}"'),
-        FLWR_HOME=str(started.folder / "stranger.flower"),
-    )
+        start_node(started, name, key, path)
+    # A node whose key nobody enrolled, whatever site it claims to be.
+    key = write_keys(started.folder, "stranger")
+    stranger = start_node(started, "stranger", key, sites[0])
     run = started.start("run", *SERVER, "run", "federation", str(study), "--name", "first")
     folder = coordinator.runs / "first"
     started.wait("round 0", (folder / "checkpoints" / "round-0000").exists, RUN_S)
@@ -220,8 +218,12 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
         *("run submitted", "run submitted", "run ended"),
     ]
     restarts = {name: each.restarts for name, each in running(coordinator.state).items()}
-    assert restarts == {"superlink": 1, "superexec": 1, "gateway": 0}
-    assert started.processes[-2].poll() is not None, "the stranger was let in"
+    assert {name: count for name, count in restarts.items() if count} == {
+        "superlink": 1,
+        "superexec": 1,
+    }
+    assert stranger.poll() is not None
+    assert "Failed to activate SuperNode" in started.said("stranger")
 
 
 def test_the_control_api_cannot_be_reached_from_another_network(started: Started) -> None:
@@ -247,7 +249,6 @@ def test_the_control_api_cannot_be_reached_from_another_network(started: Started
             f"assert r.urlopen('https://{through}/health', context=c).status == 200"
         )
         subprocess.run([*inside, sys.executable, "-c", health], check=True)
-    assert read_certificate(certificate).subject is not None
 
 
 def test_stop_ends_everything(started: Started) -> None:
@@ -258,7 +259,7 @@ def test_stop_ends_everything(started: Started) -> None:
     assert (done.returncode, done.stdout) == (0, "stopped\n")
     assert started.processes[0].wait(STOP_S) == 0
     assert not any(each.alive for each in running(coordinator.state).values())
-    assert len(known) == 3
+    assert {"superlink", "superexec", "gateway"} <= set(known)
     ports = [coordinator.settings.port, *coordinator.settings.loopback.model_dump().values()]
     assert not any(map(listens, ports))
     assert coordinator.journal.entries()[-1].kind == "stopped"
