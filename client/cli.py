@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from client import node_cli
+from client.status_cli import status
 from irene_model.console import Version, new_app, picture_file, run_app
 
 if TYPE_CHECKING:
     from client.forecast import Forecast
     from client.quality import QualityReport
-    from client.site import Site
-    from irene_model.study import Study
 
 app = new_app(
     "Take part in a study as a hospital. Describe your files in site.yaml, check them, then join.\n"
@@ -43,6 +43,7 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
     """
     import json
 
+    from client.declared import ImageProgress
     from client.limits import check_study
     from client.plan import declared_size, permitted_plan
     from client.quality import inspect
@@ -51,7 +52,7 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
     from irene_model.study import Study
 
     site, study = Site.read(site_file), Study.read(study_file)
-    with _ImageProgress() as progress:
+    with ImageProgress() as progress:
         report = inspect(site, study, progress.show)
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
@@ -119,6 +120,7 @@ def budget(
 
     from client.budget import look_ahead, read_budget
     from client.budget_view import show
+    from client.declared import declared_by
     from client.forecast import forecast
     from client.site import Site
     from irene_model.study import Study
@@ -130,7 +132,7 @@ def budget(
     site = Site.read(site_file)
     study = None if study_file is None else Study.read(study_file)
     if plan and study is not None:
-        declared = _declared(site, study)
+        declared = declared_by(site, study)
         with Console(stderr=True).status("accounting"):
             ahead = forecast(
                 site, study, declared, target=target, rounds=rounds, noise_multiplier=noise
@@ -139,7 +141,7 @@ def budget(
         return
     report = read_budget(site)
     if study is not None:
-        report = replace(report, outlook=look_ahead(site, study, _declared(site, study)))
+        report = replace(report, outlook=look_ahead(site, study, declared_by(site, study)))
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -207,53 +209,6 @@ def look(
         typer.echo(json.dumps(seen.reading.as_json(), indent=2, ensure_ascii=False))
 
 
-def _declared(site: "Site", study: "Study") -> int:
-    """The declared size; the files are read only where site.yaml does not declare one."""
-    from client.dataset import open_dataset
-    from client.plan import declared_patients
-    from irene_model.errors import ConfigError
-
-    if site.declared_patients is not None:
-        return site.declared_patients
-    with _ImageProgress() as progress:
-        declared = declared_patients(site, open_dataset(site, study, progress.show))
-    if declared == 0:
-        raise ConfigError(
-            f"site {site.site}: splits: no patient is left to train on; "
-            "give more patients to the train split"
-        )
-    return declared
-
-
-class _ImageProgress:
-    """A bar on stderr while images are decoded; nothing where stderr is not a terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import MofNCompleteColumn, Progress
-
-        console = Console(stderr=True)
-        self._progress = Progress(
-            *Progress.get_default_columns(),
-            MofNCompleteColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("decoding images", total=None)
-
-    def __enter__(self) -> "_ImageProgress":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
-
-    def show(self, done: int, total: int) -> None:
-        """`done` of `total` images."""
-        self._progress.update(self._task, completed=done, total=total)
-
-
 def _show(report: "QualityReport") -> None:
     from rich import box
     from rich.console import Console
@@ -295,15 +250,25 @@ def _show(report: "QualityReport") -> None:
         share = "" if lab.outside_reference is None else f"{lab.outside_reference:.0%}"
         cells = [*map(str, counts), share] if lab.mapped else ["not mapped", "", "", "", ""]
         labs.add_row(name, escape(lab.unit), *cells)
+    panels = table("Further panels", "panel", "values", "records", "filled", "abnormal")
+    for name, panel in report.panels.items():
+        shares = (panel.filled, panel.outside_reference)
+        cells = [f"{panel.values} of {panel.of}", str(panel.records)]
+        cells += ["" if share is None else f"{share:.0%}" for share in shares]
+        panels.add_row(name, *(cells if panel.values else ["not mapped", "", "", ""]))
     labels = table("Labels", "label", "positive", "negative", "not annotated")
     for name, label in report.labels.items():
         values = (label.positives, label.negatives, label.not_annotated)
         labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
-    console.print(splits, modalities, labs, labels)
+    console.print(splits, modalities, labs, *([panels] if report.panels else []), labels)
     for warning in report.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
     if not report.warnings:
         console.print("No warnings: the files can be used.", highlight=False)
+
+
+for command in (*node_cli.COMMANDS, status):
+    app.command()(command)
 
 
 def main() -> None:

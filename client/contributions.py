@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irene_model.embeddings import ClassToken, PositionTable
+from irene_model.embeddings import ClassToken, GroupedLinear, PositionTable
 
 # How much larger than its factors G may be and still be kept. A kept G needs no second product of
 # the same cost for the sum, so a little memory buys up to a third of the layer's time.
@@ -92,6 +92,24 @@ class Rows:
         """Each token's weighted gradient to its row."""
         weighted = self.backprops[rows].float() * factors[:, None, None]
         total.index_add_(0, self.looked_up[rows].flatten(), weighted.flatten(0, 1))
+
+
+@dataclass(frozen=True)
+class TokenFactors:
+    """a (B,T,d) and g (B,T,p) of a weight (T,d,p): G is one outer product a token."""
+
+    inputs: Tensor
+    backprops: Tensor
+
+    def squares(self) -> Tensor:
+        """Of an outer product the norm is the product of the norms."""
+        a, g = self.inputs.float(), self.backprops.float()
+        return (a.square().sum(dim=2) * g.square().sum(dim=2)).sum(dim=1)
+
+    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
+        """Σ_b f_b a_bt g_btᵀ for each token t."""
+        weighted = self.inputs[rows].float() * factors[:, None, None]
+        total += torch.einsum("bti,btp->tip", weighted, self.backprops[rows].float())
 
 
 def patients_that_count(factors: Tensor) -> tuple[PatientRows, Tensor]:
@@ -186,6 +204,13 @@ def class_token(
     return {"token": PerPatient(backprops[:, 0].clone())}
 
 
+def grouped_linear(
+    _layer: GroupedLinear, _trained: Trained, inputs: Tensor, backprops: Tensor
+) -> Contributions:
+    """Each token has a weight of its own, so its factors give norm and sum."""
+    return {"weight": TokenFactors(inputs, backprops)}
+
+
 KINDS: dict[type[nn.Module], Callable[..., Contributions]] = {
     nn.Linear: linear,
     nn.Conv2d: conv2d,
@@ -193,6 +218,7 @@ KINDS: dict[type[nn.Module], Callable[..., Contributions]] = {
     nn.Embedding: embedding,
     PositionTable: position_table,
     ClassToken: class_token,
+    GroupedLinear: grouped_linear,
 }
 
 

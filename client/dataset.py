@@ -185,12 +185,13 @@ def _rows_by_patient(patient: Rows, rows: Rows) -> tuple[Rows, ...]:
 def _cache_key(site: Site, study: Study) -> str:
     """Hash of the mapping, of the study's inputs, and of the stamps of tables and images."""
     tables = [site.records, *site.records.joins, *([site.lab_table] if site.lab_table else [])]
+    tables += [panel.table for panel in site.panels.values() if panel.table is not None]
     facts: dict[str, object] = {
         "format": _FORMAT,
         "site": site.model_dump(mode="json", exclude=_NOT_DATA),
         "study": {
             name: study.model_dump(mode="json")[name]
-            for name in ("labels", "image", "text", "labs", "demographics")
+            for name in ("labels", "image", "text", "labs", "panels", "demographics")
         },
         "tables": [_stamp(site.resolve(table.path)) for table in tables],
     }

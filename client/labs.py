@@ -13,7 +13,7 @@ from client.frames import CellError, Column, Frame, read_frame
 from client.site import LabTable, Site
 from client.units import UnitError, converter
 from irene_model.errors import DataError
-from irene_model.shapes import LabTest
+from irene_model.shapes import LabTest, Measurement
 from irene_model.study import Study
 
 
@@ -39,20 +39,20 @@ def read_labs(
             continue
         mapped = site.labs[test.name]
         column = frame.column(mapped.column, f"labs.{test.name}.column")
-        read_cell = _lab_reader(site, test, mapped.unit)
+        read_cell = lab_reader(site, test, mapped.unit, f"labs.{test.name}.unit")
         for measured, value in zip(labs, column.parse(read_cell), strict=True):
             if value is not None:
                 measured[test.name] = value
     return labs
 
 
-def _lab_reader(site: Site, test: LabTest, unit: str) -> Callable[[str], float | None]:
+def lab_reader(site: Site, test: Measurement, unit: str, key: str) -> Callable[[str], float | None]:
+    """A cell in `unit`, which site.yaml names under `key`, to a value in the study's unit."""
     try:
         convert = converter(unit, test.unit)
     except UnitError as error:
         raise DataError(
-            f"site {site.site}: labs.{test.name}.unit: '{unit}' can't become the study's "
-            f"'{test.unit}': {error}"
+            f"site {site.site}: {key}: '{unit}' can't become the study's '{test.unit}': {error}"
         ) from None
     return lambda cell: _converted(read_lab(cell), convert)
 

@@ -17,7 +17,7 @@ from opacus.grad_sample import (
 from torch import Tensor, nn
 
 from client.clipping import Sums, clip_factors, forward_losses, trained_parameters
-from irene_model.embeddings import ClassToken, PositionTable
+from irene_model.embeddings import ClassToken, GroupedLinear, PositionTable
 from irene_model.tensors import Batch, take
 
 
@@ -35,6 +35,14 @@ def _class_token_gradient(
 ) -> dict[nn.Parameter, Tensor]:
     """The token is the first row of the output, (B, D)."""
     return {layer.token: backprops[:, 0].reshape(-1, *layer.token.shape)}
+
+
+@register_grad_sampler(GroupedLinear)  # type: ignore[untyped-decorator]
+def _grouped_gradient(
+    layer: GroupedLinear, activations: list[Tensor], backprops: Tensor
+) -> dict[nn.Parameter, Tensor]:
+    """One outer product a token, (B, T, I, D)."""
+    return {layer.weight: torch.einsum("bti,btd->btid", activations[0], backprops)}
 
 
 class HookSum:

@@ -9,16 +9,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from client.connection import remembered
+from client.consent import Consent, journal_of
 from client.dataset import SiteDataset, open_dataset
 from client.evaluation import Evaluated, evaluate, evaluate_privately
 from client.ledger import Ledger
 from client.limits import check_study
+from client.mapped import mapped_labels, mapped_modalities
 from client.plan import declared_patients, permitted_plan
 from client.randomness import Randomness, noise_of_evaluation
+from client.releases import Releases
 from client.site import Site
 from client.training import pick_device, train_round
 from irene_model.calibration import evaluation_noise
 from irene_model.errors import (
+    AwaitsPeople,
     BudgetExceeded,
     ConfigError,
     DataError,
@@ -26,19 +31,35 @@ from irene_model.errors import (
     LimitExceeded,
     MetricsWithheld,
     ProtocolError,
+    StaleMessage,
+    StudyMismatch,
 )
+from irene_model.groups import labels_to_text
 from irene_model.protocol import (
+    Code,
     EvaluateReply,
     EvaluateRequest,
     HelloReply,
     HelloRequest,
+    Outcome,
     TrainReply,
     TrainRequest,
-    read_study,
 )
 from irene_model.study import Study
 
 _log = logging.getLogger(__name__)
+_JUDGED = (LimitExceeded, StaleMessage, StudyMismatch)
+_CODES: tuple[tuple[type[Exception], Code], ...] = (
+    (AwaitsPeople, "people"),
+    (StaleMessage, "stale"),
+    (StudyMismatch, "study"),
+    (LimitExceeded, "limits"),
+    (ProtocolError, "message"),
+    (BudgetExceeded, "budget"),
+    (MetricsWithheld, "metrics"),
+    (ConfigError, "configuration"),
+    (DataError, "files"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +68,33 @@ class Participant:
 
     simulation_seed: reproducible noise and sampling, for simulated hospitals only; None takes all
     randomness from the operating system.
+    consent: what the site's people have approved; None asks nobody, in a simulation.
+    releases: where all that leaves is noted before it does.
     """
 
     site: Site
     simulation_seed: int | None = None
+    consent: Consent | None = None
+    releases: Releases | None = None
 
     @classmethod
     def at(cls, path: Path, simulation_seed: int | None = None) -> "Participant":
         """The participant described by the site.yaml at `path`."""
         return cls(site=Site.read(path), simulation_seed=simulation_seed)
 
+    @classmethod
+    def of_node(cls, path: Path) -> "Participant":
+        """The participant that answers a real server: with consent, and every release noted."""
+        site = Site.read(path)
+        connection = remembered(site)
+        server = "" if connection is None else connection.server
+        releases = Releases(journal=journal_of(site), server=server)
+        return cls(site=site, consent=Consent.of(site), releases=releases)
+
     def hello(self, request: HelloRequest) -> HelloReply:
         """Say who is here, and whether the study can be served."""
         try:
-            study = read_study(request.study)
+            study = self._agreed(request.timely_study())
             dataset = self._dataset(study)
             present = len(dataset.patients["train"]) > 0
             if present:
@@ -68,27 +102,33 @@ class Participant:
         except Exception as error:
             return HelloReply(
                 site=self.site.site,
-                outcome="declined" if isinstance(error, LimitExceeded) else "failed",
+                outcome=_outcome(error, isinstance(error, _JUDGED)),
                 reason=_reason(error),
+                code=_code(error),
             )
         return HelloReply(
             site=self.site.site,
             outcome="ready" if present else "declined",
             reason="" if present else "no patients to train on",
+            code="" if present else "patients",
         )
 
     def train(self, request: TrainRequest) -> TrainReply:
         """Train one round, within the site's budget."""
         started = time.monotonic()
         try:
-            return self._train(request, started)
+            reply = self._train(request, started)
+            self._note(reply, request)
+            return reply
         except Exception as error:
             declined = isinstance(error, BudgetExceeded | ProtocolError | ConfigError)
             return TrainReply(
                 site=self.site.site,
                 round=request.round,
-                outcome="declined" if declined else "failed",
+                fingerprint=request.fingerprint,
+                outcome=_outcome(error, declined),
                 reason=_reason(error),
+                code=_code(error),
                 rounds_charged=self._rounds_charged(request.run),
                 seconds=time.monotonic() - started,
             )
@@ -97,19 +137,23 @@ class Participant:
         """Evaluate the round's weights on held-out patients, as far as the site allows it."""
         started = time.monotonic()
         try:
-            return self._evaluate(request, started)
+            reply = self._evaluate(request, started)
+            self._note(reply, request)
+            return reply
         except Exception as error:
             declined = isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError)
             return EvaluateReply(
                 site=self.site.site,
                 round=request.round,
-                outcome="declined" if declined else "failed",
+                fingerprint=request.fingerprint,
+                outcome=_outcome(error, declined),
                 reason=_reason(error),
+                code=_code(error),
                 seconds=time.monotonic() - started,
             )
 
     def _evaluate(self, request: EvaluateRequest, started: float) -> EvaluateReply:
-        study, site = read_study(request.study), self.site
+        study, site = self._agreed(request.timely_study()), self.site
         noise = evaluation_noise(study, request.split)
         if site.metrics == "off":
             raise MetricsWithheld("metrics are turned off at this site")
@@ -128,6 +172,7 @@ class Participant:
             return EvaluateReply(
                 site=site.site,
                 round=request.round,
+                fingerprint=request.fingerprint,
                 outcome="evaluated",
                 seconds=time.monotonic() - started,
                 arrays=evaluate(request.arrays, what, minimum_group=site.minimum_group),
@@ -147,6 +192,7 @@ class Participant:
         return EvaluateReply(
             site=site.site,
             round=request.round,
+            fingerprint=request.fingerprint,
             outcome="evaluated",
             noise_multiplier=noise,
             deviation=noise * what.sensitivity,
@@ -157,7 +203,7 @@ class Participant:
         )
 
     def _train(self, request: TrainRequest, started: float) -> TrainReply:
-        study = read_study(request.study)
+        study = self._agreed(request.timely_study())
         dataset = self._dataset(study)
         declared = declared_patients(self.site, dataset)
         plan = permitted_plan(self.site, study, declared, request.round)
@@ -168,6 +214,9 @@ class Participant:
             randomness = Randomness.reproducible(
                 seed=self.simulation_seed, site=self.site.site, round=request.round
             )
+        modalities = mapped_modalities(self.site, study)
+        labels = mapped_labels(self.site, study)
+        request.check_deadline()  # reading the files may have taken long; the ledger comes next
         update = train_round(
             request.arrays,
             dataset=dataset,
@@ -178,12 +227,15 @@ class Participant:
             randomness=randomness,
             device=pick_device(self.site.device),
             memory=self.site.memory,
+            modalities=modalities,
+            labels=labels,
         )
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)
         return TrainReply(
             site=self.site.site,
             round=request.round,
+            fingerprint=request.fingerprint,
             outcome="updated",
             weight=float(plan.declared_patients),
             noise_multiplier=plan.mechanism.noise_multiplier,
@@ -191,7 +243,10 @@ class Participant:
             rounds_charged=self._rounds_charged(request.run),
             epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
             epsilon_total=ledger.epsilon(delta=study.privacy.delta),
+            modalities=",".join(modalities),
+            labels=labels_to_text(labels),
             seconds=seconds,
+            wire=study.federation.wire,
             arrays=update,
         )
 
@@ -205,14 +260,42 @@ class Participant:
             return -1
         return sum(reservation.split == "train" for reservation in charged)
 
+    def _agreed(self, study: Study) -> Study:
+        """`study`, if it is within the limits and the site's people serve it; else AwaitsPeople.
+
+        People are not asked about a study that would be declined anyhow.
+        """
+        check_study(self.site.limits, study)
+        refusal = None if self.consent is None else self.consent.refusal(study)
+        if refusal is not None:
+            raise AwaitsPeople(refusal)
+        return study
+
+    def _note(
+        self, reply: TrainReply | EvaluateReply, request: TrainRequest | EvaluateRequest
+    ) -> None:
+        if self.releases is not None:
+            self.releases.note(reply, study=Study.from_canonical(request.study), run=request.run)
+
     def _dataset(self, study: Study) -> SiteDataset:
         check_study(self.site.limits, study)  # before any file is opened
         return open_dataset(self.site, study)
 
 
+def _outcome(error: Exception, declined: bool) -> Outcome:
+    if isinstance(error, AwaitsPeople):
+        return "waiting"
+    return "declined" if declined else "failed"
+
+
+def _code(error: Exception) -> Code:
+    """The kind of what went wrong, for the server to act on."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), "error")
+
+
 def _reason(error: Exception) -> str:
     """What may be said outside: our own sentences without paths or rows, else only a kind."""
-    if isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError):
+    if isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError | AwaitsPeople):
         _log.warning("%s", error)
         return str(error)
     if isinstance(error, IreneError):

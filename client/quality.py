@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from client.images import load_image
+from client.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
 from client.site import Site
 from client.tables import PlacedRecord, read_placed_records
 from irene_model.records import SPLITS, Record
@@ -24,9 +25,6 @@ from irene_model.shapes import LabTest
 from irene_model.study import Study
 
 Progress = Callable[[int, int], None]  # images decoded, images in all
-# A median this many times beyond the reference interval is rather a wrong unit than a disease:
-# units differ by tens and thousands, and a septic cohort's CRP is about ten times its bound.
-_UNIT_FACTOR = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +75,7 @@ class QualityReport:
     splits: Mapping[str, SplitCounts]
     modalities: Mapping[str, int]
     labs: Mapping[str, LabCounts]
+    panels: Mapping[str, PanelCounts]
     labels: Mapping[str, LabelCounts]
     warnings: tuple[str, ...]
 
@@ -110,8 +109,9 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         patients=len(of_patient),
         most_records_of_a_patient=max(of_patient.values()),
         splits={split: _count_split(split, records) for split in SPLITS},
-        modalities=_count_modalities(records),
+        modalities=_count_modalities(records, study),
         labs=labs,
+        panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
         labels={label: _count_label(label, site, records) for label in study.labels},
         warnings=(),
     )
@@ -119,6 +119,7 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         *_doubt_splits(report, study),
         *_doubt_labels(site, records),
         *(doubt for test in study.labs for doubt in _doubt_lab(test, labs[test.name], records)),
+        *(doubt for panel in study.panels for doubt in doubt_panel(panel, site, records)),
     ]
     if blank_images:
         doubts.append(f"{blank_images} images hold at most two grey levels: are they blank?")
@@ -152,14 +153,22 @@ def _count_split(split: str, records: Sequence[Record]) -> SplitCounts:
     return SplitCounts(patients=len(set(members)), records=len(members))
 
 
-def _count_modalities(records: Sequence[Record]) -> dict[str, int]:
+def _count_modalities(records: Sequence[Record], study: Study) -> dict[str, int]:
     return {
         "image": sum(record.image_path is not None for record in records),
         "text": sum(record.text is not None for record in records),
         "labs": sum(bool(record.labs) for record in records),
+        **{
+            panel.name: sum(_has(record, panel.name) for record in records)
+            for panel in study.panels
+        },
         "age": sum(record.age_years is not None for record in records),
         "sex": sum(record.sex is not None for record in records),
     }
+
+
+def _has(record: Record, panel: str) -> bool:
+    return panel in record.panels and not np.isnan(record.panels[panel]).all()
 
 
 def _values(test: LabTest, records: Sequence[Record]) -> list[float]:
@@ -230,7 +239,7 @@ def _doubt_lab(test: LabTest, counts: LabCounts, records: Sequence[Record]) -> l
     if not finite or test.low < 0:
         return []  # a value that may be negative, as a base excess, has no scale to judge by
     median, middle = statistics.median(finite), (test.low + test.high) / 2
-    if median > _UNIT_FACTOR * test.high or median < middle / _UNIT_FACTOR:
+    if median > UNIT_FACTOR * test.high or median < middle / UNIT_FACTOR:
         side = "above" if median > test.high else "below"
         return [
             f"{test.name}: half of the values lie far {side} the reference interval "

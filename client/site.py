@@ -26,6 +26,9 @@ hospital lacks is simply not mapped.
       test: loinc                 # holds LOINC codes
       value: value
       unit: unit
+    panels:                       # further numbers that a study may ask for
+      vitals: {columns: {heart_rate: {column: hr, unit: /min}}}
+      expression: {table: {path: genes.parquet, on: record_id}, lacks: [TP53]}
     labels:
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
@@ -156,6 +159,20 @@ class LabTable(JoinedTable):
     unit: Column
 
 
+class SitePanel(Settings):
+    """One of the study's further panels: a column for each value.
+
+    The columns are in `table`, which has one row for each record, or without it in the records
+    table. `columns` maps values; one that it leaves out is sought under its own name, in `unit` or
+    else the study's. What this hospital does not measure has to be listed in `lacks`.
+    """
+
+    table: JoinedTable | None = None
+    unit: str | None = Field(default=None, min_length=1)
+    columns: dict[str, LabColumn] = Field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+
+
 class LabelColumn(Settings):
     """binary: cells are 0, 1 or empty (not annotated). filled: 1 where filled, else 0."""
 
@@ -215,6 +232,7 @@ class Site(Settings):
     columns: Columns
     labs: dict[str, LabColumn] = Field(default_factory=dict)
     lab_table: LabTable | None = None
+    panels: dict[str, SitePanel] = Field(default_factory=dict)
     labels: dict[str, LabelColumn]
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
@@ -265,13 +283,21 @@ class Site(Settings):
         """Refuse names that the study does not have, and what its engine can't do."""
         for kind, mapped, known in (
             ("labs", self.labs, study.lab_names),
+            ("panels", self.panels, [panel.name for panel in study.panels]),
             ("labels", self.labels, study.labels),
+            *(
+                (f"panels.{panel.name}.{key}", getattr(self.panels[panel.name], key), panel.names)
+                for panel in study.panels
+                if panel.name in self.panels
+                for key in ("columns", "lacks")
+            ),
         ):
             unknown = sorted(set(mapped) - set(known))
             if unknown:
+                listed = ", ".join(known) if len(known) <= 40 else f"{len(known)} others"
                 raise ConfigError(
                     f"site {self.site}: {kind}.{unknown[0]}: the study '{study.name}' has no such "
-                    f"name; it has {', '.join(known) or 'none'}"
+                    f"name; it has {listed or 'none'}"
                 )
         if not self.labels:
             raise ConfigError(f"site {self.site}: labels: map at least one label of the study")

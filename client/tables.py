@@ -14,6 +14,7 @@ from typing import TypeVar
 from client.cells import label_reader, read_age, read_identifier, sex_reader, split_reader
 from client.frames import CellError, Column, Frame, read_joined
 from client.labs import read_labs
+from client.panels import read_panels
 from client.site import ImageColumn, Site, Splits
 from irene_model.errors import DataError
 from irene_model.records import Record, Sex, Split
@@ -56,6 +57,7 @@ def read_placed_records(site: Site, study: Study) -> tuple[PlacedRecord, ...]:
     sexes = _sexes(site, frame)
     all_ids = whole.column(site.columns.record_id, "columns.record_id").cells
     labs = read_labs(site, study, frame, record_ids.cells, known_ids=set(all_ids))
+    panels = read_panels(site, study, frame, record_ids.cells, known_ids=set(all_ids))
     labels = _labels(site, frame)
     records = [
         Record(
@@ -65,6 +67,7 @@ def read_placed_records(site: Site, study: Study) -> tuple[PlacedRecord, ...]:
             image_path=images[row],
             text=texts[row],
             labs=labs[row],
+            panels={name: values[row] for name, values in panels.items()},
             age_years=ages[row],
             sex=sexes[row],
             labels=labels[row],

@@ -5,6 +5,8 @@ labels) comes from the study. Defaults are the authors' published model, but for
 labels, where they are transformers' two.
 """
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -51,7 +53,8 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     image and the clinical tokens apart. `text_width` is the width of one text embedding: of the
     frozen encoder's when `vocab_size` is 0, of the model's own table of `vocab_size` tokens
     otherwise. `text_length` 0, `num_labs` 0, `reads_image` or `reads_demographics` False leaves
-    that modality out of the model. `attention_direction` says which stream reads the other in the
+    that modality out of the model. `panels` has the number of values of each further panel, and how
+    many of them share a token. `attention_direction` says which stream reads the other in the
     bidirectional blocks: `clinical_to_image` lets the clinical tokens query the image alone.
     `lora_rank` 0 is a plain model; another rank adds adapters scaled by `lora_alpha` over it.
     """
@@ -73,6 +76,7 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         text_width: int = 768,
         vocab_size: int = 0,
         num_labs: int = 92,
+        panels: Mapping[str, Sequence[int]] | None = None,
         num_labels: int | None = None,
         reads_image: bool = True,
         reads_demographics: bool = True,
@@ -98,9 +102,10 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         self.text_width = _at_least("text_width", text_width, 1)
         self.vocab_size = _at_least("vocab_size", vocab_size, 0)
         self.num_labs = _at_least("num_labs", num_labs, 0)
+        self.panels = {name: _panel(name, sizes) for name, sizes in (panels or {}).items()}
         self.reads_image = reads_image
         self.reads_demographics = reads_demographics
-        if not (reads_image or reads_demographics or text_length or num_labs):
+        if not (reads_image or reads_demographics or text_length or num_labs or self.panels):
             raise ValueError("reads_image is False and so is everything else: nothing is left")
         if attention_direction not in ATTENTION_DIRECTIONS:
             raise ValueError(
@@ -146,7 +151,18 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     @property
     def num_clinical_tokens(self) -> int:
         """Tokens of the clinical stream."""
-        return self.text_length + self.num_labs + 2 * self.reads_demographics
+        panels = sum(self.panel_tokens.values())
+        return self.text_length + self.num_labs + 2 * self.reads_demographics + panels
+
+    @property
+    def panel_tokens(self) -> dict[str, int]:
+        """Panel -> its tokens, in order."""
+        return {name: math.ceil(values / each) for name, (values, each) in self.panels.items()}
+
+    @property
+    def num_panel_values(self) -> int:
+        """Numbers in all panels together."""
+        return sum(values for values, _ in self.panels.values())
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -165,6 +181,12 @@ def _at_least(field: str, value: int, least: int) -> int:
     if value < least:
         raise ValueError(f"{field} must be at least {least}, not {value}")
     return value
+
+
+def _panel(name: str, sizes: Sequence[int]) -> list[int]:
+    if len(sizes) != 2:
+        raise ValueError(f"panels.{name} must be its number of values, and those of one token")
+    return [_at_least(f"panels.{name}", size, 1) for size in sizes]
 
 
 def _probability(field: str, value: float) -> float:

@@ -1,15 +1,17 @@
 """Inputs of all modalities become tokens of one width.
 
-Legend: B records, C channels, D width, T text tokens, E text width, L laboratory values. The
-image stream is [class token, patches]; the clinical stream is [text, labs, sex, age], in the
-authors' order. What a mask hides is replaced before it is read, so neither its value nor a NaN
-there reaches an output or a gradient. The class token belongs to the image: without an image it
-is absent too.
+Legend: B records, C channels, D width, T text tokens, E text width, L laboratory values, P values
+of all further panels. The image stream is [class token, patches]; the clinical stream is [text,
+labs, sex, age], in the authors' order, and then the panels. What a mask hides is replaced before it
+is read, so neither its value nor a NaN there reaches an output or a gradient. The class token
+belongs to the image: without an image it is absent too.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from irene_model.attention import join_presence
@@ -49,6 +51,52 @@ class PositionTable(nn.Module):
         return tokens + self.table
 
 
+class GroupedLinear(nn.Module):
+    """Each token's own linear map of its own numbers: (B,T,I) to (B,T,D), without a bias.
+
+    A leaf of one input: the per-sample gradient of `weight` (T,I,D) is the outer product of each
+    token's numbers and of its output's gradient.
+    """
+
+    def __init__(self, tokens: int, inputs: int, hidden_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(tokens, inputs, hidden_size))
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Numbers (B,T,I) to tokens (B,T,D)."""
+        return torch.einsum("bti,tid->btd", numbers, self.weight)
+
+
+class PanelTokens(nn.Module):
+    """A panel's numbers (B,V), `per_token` after each other as one token.
+
+    Where several share a token it is told which of them are there: 0 alone would be the middle of
+    the reference interval.
+    """
+
+    def __init__(self, values: int, per_token: int, hidden_size: int) -> None:
+        super().__init__()
+        self.tokens, self.per_token = math.ceil(values / per_token), per_token
+        self.padding = self.tokens * per_token - values
+        self.groups = GroupedLinear(self.tokens, (1 + (per_token > 1)) * per_token, hidden_size)
+        self.positions = PositionTable(self.tokens, hidden_size)
+
+    def forward(self, values: Tensor, present: Tensor | None) -> Group:
+        """Tokens (B,T,D) and their presence: a token is there if any of its numbers is."""
+        dtype = self.groups.weight.dtype
+        known = torch.ones_like(values, dtype=torch.bool) if present is None else present
+        numbers = self._grouped(_present_only(values, present).to(dtype))
+        there = self._grouped(known)
+        if self.per_token > 1:
+            numbers = torch.cat([numbers, there.to(dtype)], dim=2)
+        tokens: Tensor = self.positions(self.groups(numbers))
+        return tokens, None if present is None else there.any(dim=2)
+
+    def _grouped(self, values: Tensor) -> Tensor:
+        padded = F.pad(values, (0, self.padding))
+        return padded.reshape(len(values), self.tokens, self.per_token)
+
+
 class Streams(NamedTuple):
     """Tokens (B,N,D) of both streams and their presence (B,N), None where all are present."""
 
@@ -84,6 +132,9 @@ class IreneEmbeddings(nn.Module):
             self.sex_position = PositionTable(1, width)
             self.age = nn.Linear(1, width)
             self.age_position = PositionTable(1, width)
+        self.panels = nn.ModuleDict(
+            {name: PanelTokens(n, each, width) for name, (n, each) in config.panels.items()}
+        )
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -99,6 +150,8 @@ class IreneEmbeddings(nn.Module):
         lab_values: Tensor | None = None,
         lab_mask: Tensor | None = None,
         demographics_mask: Tensor | None = None,
+        panel_values: Tensor | None = None,
+        panel_mask: Tensor | None = None,
     ) -> Streams:
         """Inputs as in `IreneModel.forward` to both streams; a wrong shape is a ValueError."""
         config = self.config
@@ -116,6 +169,8 @@ class IreneEmbeddings(nn.Module):
             clinical.append((self.lab_positions(labs), lab_present))
         if config.reads_demographics:
             clinical += self._demographics(age, sex, demographics_mask, batch)
+        if config.panels:
+            clinical += self._panels(panel_values, panel_mask, batch)
         image_tokens, image_present = self._stream(image, batch)
         clinical_tokens, clinical_present = self._stream(clinical, batch)
         return Streams(image_tokens, clinical_tokens, image_present, clinical_present)
@@ -148,6 +203,21 @@ class IreneEmbeddings(nn.Module):
         sexes = self._numbers(self.sex, sex[:, None], sex_known)
         ages = self._numbers(self.age, age[:, None], age_known)
         return [(self.sex_position(sexes), sex_known), (self.age_position(ages), age_known)]
+
+    def _panels(
+        self, panel_values: Tensor | None, panel_mask: Tensor | None, batch: int
+    ) -> list[Group]:
+        """Each panel's tokens and their presence."""
+        shape = (batch, self.config.num_panel_values)
+        values = _require("panel_values", panel_values, shape)
+        known = _presence("panel_mask", panel_mask, shape)
+        sizes = [size for size, _ in self.config.panels.values()]
+        parts = torch.split(values, sizes, dim=1)
+        there = [None] * len(sizes) if known is None else torch.split(known, sizes, dim=1)
+        return [
+            panel(part, present)
+            for panel, part, present in zip(self.panels.values(), parts, there, strict=True)
+        ]
 
     def _text(
         self,

@@ -50,12 +50,13 @@ class Explanation:
         return found.reshape(self.layout.grid) if part == "patches" else found
 
     def by_modality(self, values: Tensor) -> dict[str, float]:
-        """Sums of `values` (S,) over image, text, labs and demographics."""
+        """Sums of `values` (S,) over image, text, labs, demographics and each panel."""
         modalities = {
             "image": ("class", "patches"),
             "text": ("text",),
             "labs": ("labs",),
             "demographics": ("sex", "age"),
+            **{name: (name,) for name in self.layout.panels},
         }
         return {
             name: float(sum(values[self.layout.parts[part]].sum() for part in parts))
@@ -110,4 +111,8 @@ def _on_tokens(moved: Attributions, layout: TokenLayout) -> Tensor:
     patches = pixels.sum(dim=(2, 4)).flatten(1)
     class_token = patches.new_zeros(len(patches), 1)
     numbers = (moved.sex[:, None], moved.age[:, None])
-    return torch.cat([class_token, patches, moved.text, moved.labs, *numbers], dim=1)
+    panels = [
+        layout.by_token(values, name).sum(dim=2)
+        for name, values in layout.by_panel(moved.panels).items()
+    ]
+    return torch.cat([class_token, patches, moved.text, moved.labs, *numbers, *panels], dim=1)

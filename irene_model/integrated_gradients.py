@@ -7,8 +7,9 @@ log-odds: they can be compared across modalities.
 
 The baseline is a patient of whom nothing stands out, with the same inputs present: a radiograph of
 one level, its own mean grey (black would be air, and dark lungs could then explain nothing); text
-vectors of zero; laboratory values in the middle of their reference intervals, which is a scaled 0;
-fifty years; halfway between the sexes. An input that is absent takes no part and gets exactly 0.
+vectors of zero; laboratory and panel values in the middle of their reference intervals, which is a
+scaled 0; fifty years; halfway between the sexes. An input that is absent takes no part and gets
+exactly 0.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,8 +29,9 @@ _MIDDLE_AGE, _NEITHER_SEX = 0.5, 0.5  # age is in years / 100
 class Attributions:
     """In log-odds of one label, of B records.
 
-    pixels (B,H,W), summed over channels; text (B,T), one number a token; labs (B,L); age, sex (B,).
-    Without text or laboratory in the model, T or L is 0. `logit` and `baseline_logit` are (B,).
+    pixels (B,H,W), summed over channels; text (B,T), one number a token; labs (B,L); age, sex (B,);
+    panels (B,P), all side by side. Without text, laboratory or panels in the model, T, L or P is 0.
+    `logit` and `baseline_logit` are (B,).
     """
 
     pixels: Tensor
@@ -37,13 +39,15 @@ class Attributions:
     labs: Tensor
     age: Tensor
     sex: Tensor
+    panels: Tensor
     logit: Tensor
     baseline_logit: Tensor
 
     @property
     def total(self) -> Tensor:
         """The sum over all inputs, (B,): `logit - baseline_logit` but for numerical error."""
-        parts = (self.pixels.sum(dim=(1, 2)), self.text.sum(dim=1), self.labs.sum(dim=1))
+        rows = (self.text, self.labs, self.panels)
+        parts = (self.pixels.sum(dim=(1, 2)), *(values.sum(dim=1) for values in rows))
         return sum(parts, self.age + self.sex)
 
 
@@ -84,6 +88,7 @@ def integrated_gradients(
         labs=moved.get("lab_values", nothing),
         age=moved["age"],
         sex=moved["sex"],
+        panels=moved.get("panel_values", nothing),
         logit=logit,
         baseline_logit=baseline,
     )
@@ -93,6 +98,7 @@ _MASKS = {
     "pixel_values": "image_mask",
     "text_embeddings": "text_mask",
     "lab_values": "lab_mask",
+    "panel_values": "panel_mask",
     "age": "demographics_mask",
     "sex": "demographics_mask",
 }
@@ -103,6 +109,8 @@ def _inputs(model: IreneModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]
     names = ["pixel_values", "age", "sex"]
     if model.config.num_labs:
         names.append("lab_values")
+    if model.config.panels:
+        names.append("panel_values")
     found = {name: batch[name].detach() for name in names}
     if model.config.text_length:
         if model.config.vocab_size:

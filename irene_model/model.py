@@ -22,7 +22,7 @@ from irene_model.adapters import adapt, init_adapter, merged_state
 from irene_model.attention import mean_present
 from irene_model.checkpoints import authors_config, from_authors_state, to_authors_state
 from irene_model.config import PRESETS, IreneConfig
-from irene_model.embeddings import ClassToken, IreneEmbeddings, PositionTable
+from irene_model.embeddings import ClassToken, GroupedLinear, IreneEmbeddings, PositionTable
 from irene_model.encoder import AttentionMaps, IreneEncoder
 
 __all__ = ["PRESETS", "IreneConfig", "IreneModel", "IreneOutput", "per_sample_loss"]
@@ -100,6 +100,8 @@ class DiagnosticModel(PreTrainedModel):  # type: ignore[misc]
             init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=1.0)
+        elif isinstance(module, GroupedLinear):
+            init.normal_(module.weight, std=_NUMBER_STD / math.sqrt(module.weight.shape[1]))
         elif isinstance(module, PositionTable):
             init.normal_(module.table, std=_POSITION_STD)
         elif isinstance(module, ClassToken):
@@ -133,6 +135,8 @@ class IreneModel(DiagnosticModel):
         text_mask: Tensor | None = None,
         lab_mask: Tensor | None = None,
         demographics_mask: Tensor | None = None,
+        panel_values: Tensor | None = None,
+        panel_mask: Tensor | None = None,
         labels: Tensor | None = None,
         label_mask: Tensor | None = None,
         output_attentions: bool = False,
@@ -143,8 +147,9 @@ class IreneModel(DiagnosticModel):
         model with its own vocabulary; `lab_values` (B,L); `age` (B,) in years / 100; `sex` (B,)
         0 female, 1 male; `labels` (B,K) of 0 and 1. Masks are 1 or True where the value exists
         and default to everything: `image_mask` (B,), `text_mask` (B,T), `lab_mask` (B,L),
-        `demographics_mask` (B,2) for age and sex, `label_mask` (B,K). Values behind a mask may
-        be anything, NaN included. A wrong shape raises ValueError.
+        `demographics_mask` (B,2) for age and sex, `label_mask` (B,K). Of a model with further
+        panels `panel_values` and `panel_mask` (B,P) hold the values of all of them, side by side.
+        Values behind a mask may be anything, NaN included. A wrong shape raises ValueError.
         """
         streams = self.embeddings(
             pixel_values=pixel_values,
@@ -157,6 +162,8 @@ class IreneModel(DiagnosticModel):
             age=age,
             sex=sex,
             demographics_mask=demographics_mask,
+            panel_values=panel_values,
+            panel_mask=panel_mask,
         )
         tokens, present, maps = self.encoder(*streams, with_maps=output_attentions)
         features = mean_present(tokens, present)

@@ -161,12 +161,13 @@ def _draw_complaint(
 def _draw_numbers(sheet: _Sheet, top: float, reading: Reading, numbers: Sequence[Item]) -> None:
     left_out = len(reading.numbers) - len(numbers)
     more = f" ({left_out} more not shown)" if left_out else ""
-    sheet.head(f"Laboratory, age and sex{more}", top)
+    named = "Laboratory, panels" if reading.panels else "Laboratory"
+    sheet.head(f"{named}, age and sex{more}", top)
     below = top + _HEADING
     if not numbers:
         sheet.write(_NONE, below, color=FAINT)
         return
-    parts, height = ("labs", "demographics"), _ROW * len(numbers)
+    parts, height = ("labs", "demographics", *reading.panels), _ROW * len(numbers)
     stands, reads, speaks = _MARGIN + 3.22, _MARGIN + 6.4, _MARGIN + 9.3
     right = _WIDTH - _MARGIN - speaks
     sheet.head(_attention(reading, *parts), top, reads)

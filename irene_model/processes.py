@@ -25,7 +25,7 @@ from irene_model.leftovers import MARK, born, dies_with, end_group, end_leftover
 
 _LOCK = "supervisor.lock"
 _TURN_S, _GRACE_S, _SLOW_S = 0.2, 15.0, 30.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_S = 1.0, 60.0, 60.0
+_FIRST_PAUSE_S, _HEALTHY_S = 1.0, 60.0
 _LARGEST_LOG = 10_000_000  # bytes; the log is put aside at the next start, once
 
 
@@ -33,17 +33,20 @@ _LARGEST_LOG = 10_000_000  # bytes; the log is put aside at the next start, once
 class Service:
     """A process to keep alive. No secret belongs into `command`: every user can list it.
 
+    command: or what gives it at each start, as for a port that must be free then.
     environment: the whole of it, not an addition. log: the file that stdout and stderr are
     appended to. ready: whether it serves; services after this one start when it once did.
-    folder: the working directory, or the supervisor's own.
+    folder: the working directory, or the supervisor's own. longest_pause_s: the most between two
+    starts of what keeps ending.
     """
 
     name: str
-    command: tuple[str, ...]
+    command: tuple[str, ...] | Callable[[], tuple[str, ...]]
     environment: Mapping[str, str] = field(repr=False)
     log: Path
     ready: Callable[[], bool] | None = None
     folder: Path | None = None
+    longest_pause_s: float = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +147,7 @@ class Supervisor:
         try:
             with _log_of(service) as log:
                 child.process = subprocess.Popen(
-                    service.command,
+                    service.command() if callable(service.command) else service.command,
                     cwd=service.folder,
                     env={**service.environment, MARK: self._mark(service)},
                     stdin=subprocess.DEVNULL,
@@ -180,7 +183,7 @@ class Supervisor:
         self._postpone(child, f"ended ({why})")
 
     def _postpone(self, child: _Child, what: str) -> None:
-        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**child.failures)
+        pause = min(child.service.longest_pause_s, _FIRST_PAUSE_S * 2.0**child.failures)
         pause *= random.uniform(0.8, 1.2)  # so that all hospitals don't come back at once
         child.due, child.failures = time.monotonic() + pause, min(child.failures + 1, 10)
         name = child.service.name

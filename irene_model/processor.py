@@ -12,6 +12,7 @@ follows from patients, so there is nothing to fit and nothing to leak.
     (probabilities,) = processor.by_label(model(**processor([case])).logits)
 """
 
+import difflib
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -45,12 +46,13 @@ class Case:
     image: a Pillow image, or grey levels (H, W), or (H, W, 3) of 8 bits; white is dense. Levels
         that are not uint8 are windowed. A DICOM file is read by `client.images.load_image`.
     labs: the study's names -> values in the study's units; -inf and +inf are below and above the
-        detection limits.
+        detection limits. panels: the same of each further panel, by its name.
     """
 
     image: Image.Image | npt.NDArray[Any] | None = field(default=None, repr=False)
     text: str | None = field(default=None, repr=False)
     labs: Mapping[str, float] = field(default_factory=dict, repr=False)
+    panels: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
     age_years: float | None = field(default=None, repr=False)
     sex: Sex | None = field(default=None, repr=False)
 
@@ -135,12 +137,15 @@ class IreneProcessor:
 
 def _record(case: Case, number: int, study: Study) -> Record:
     """The case as a record, checked as a hospital's tables are."""
-    labs: dict[str, float] = {}
-    for name, value in case.labs.items():
-        if name not in study.lab_names:
-            known = ", ".join(study.lab_names) or "none"
-            raise DataError(f"case {number}: labs: the study has no '{name}'; it has {known}")
-        labs[name] = _number(value, f"case {number}: labs.{name}")
+    labs = _numbers(case.labs, study.lab_names, f"case {number}: labs")
+    known = {panel.name: panel.names for panel in study.panels}
+    panels = {}
+    for panel, values in case.panels.items():
+        if panel not in known:
+            listed = ", ".join(known) or "none"
+            raise DataError(f"case {number}: panels: the study has no '{panel}'; it has {listed}")
+        given = _numbers(values, known[panel], f"case {number}: panels.{panel}")
+        panels[panel] = np.array([given.get(name, math.nan) for name in known[panel]])
     age = case.age_years
     if age is not None:
         age = _number(age, f"case {number}: age_years")
@@ -156,10 +161,20 @@ def _record(case: Case, number: int, study: Study) -> Record:
         split="test",
         text=case.text,
         labs=labs,
+        panels=panels,
         age_years=age,
         sex=case.sex,
         labels={},
     )
+
+
+def _numbers(given: Mapping[str, float], known: Sequence[str], place: str) -> dict[str, float]:
+    names = set(known)
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, known, n=3) or known[:20]
+            raise DataError(f"{place}: the study has no '{name}'; it has {', '.join(close)}")
+    return {name: _number(value, f"{place}.{name}") for name, value in given.items()}
 
 
 def _number(value: float, place: str) -> float:

@@ -4,16 +4,17 @@ This is the content of a record's picture and of its JSON. It holds a patient's 
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from irene_model.explanation import Explanation
 from irene_model.records import Record
-from irene_model.shapes import LabTest
+from irene_model.shapes import Measurement, Panel
 from irene_model.study import Study
 from irene_model.tensors import scale_lab
 from irene_model.text import TextReader, words
@@ -65,6 +66,7 @@ class Reading:
     words: tuple[Item, ...]
     labs: tuple[Item, ...]
     demographics: tuple[Item, ...]
+    panels: Mapping[str, tuple[Item, ...]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Never a patient's values."""
@@ -72,8 +74,11 @@ class Reading:
 
     @property
     def numbers(self) -> tuple[Item, ...]:
-        """Laboratory values, then demographics."""
-        return self.labs + self.demographics
+        """Laboratory values, panels, and then what has no position: groups and demographics."""
+        items = [*self.labs, *(item for panel in self.panels.values() for item in panel)]
+        placed = tuple(item for item in items if item.position is not None)
+        groups = tuple(item for item in items if item.position is None)
+        return placed + groups + self.demographics
 
     def as_json(self) -> dict[str, Any]:
         """The reading as plain mappings, lists, numbers and text."""
@@ -101,6 +106,7 @@ class Reading:
             "words": [item(word) for word in self.words],
             "labs": [item(lab) for lab in self.labs],
             "demographics": [item(number) for number in self.demographics],
+            "panels": {n: [item(of) for of in items] for n, items in self.panels.items()},
         }
 
 
@@ -156,7 +162,37 @@ def read(
         words=tuple(item("text", tokens, word) for word, tokens in said),
         labs=tuple(labs),
         demographics=tuple(demographics),
+        panels={
+            panel.name: tuple(_panel(panel, record, present, places, item))
+            for panel in study.panels
+        },
     )
+
+
+def _panel(
+    panel: Panel,
+    record: Record,
+    present: Tensor,
+    places: Mapping[str, slice],
+    item: Callable[..., Item],
+) -> Iterator[Item]:
+    """The panel's present tokens: a value each with its number, or a group by its first and last.
+
+    Of a group there are too many numbers to show.
+    """
+    values, each = record.panels.get(panel.name), panel.per_token
+    for token in range(panel.tokens):
+        if values is None or not present[places[panel.name].start + token]:
+            continue
+        tests = panel.values[token * each : (token + 1) * each]
+        place = range(token, token + 1)
+        if each == 1:
+            value = float(values[token])
+            yield item(panel.name, place, tests[0].name, *_shown(value, tests[0]))
+        else:
+            measured = int(np.isfinite(values[token * each : (token + 1) * each]).sum())
+            name = f"{panel.name} {tests[0].name} to {tests[-1].name}"
+            yield item(panel.name, place, name, f"{measured} values")
 
 
 def _patches(explanation: Explanation, kind: str) -> Grid:
@@ -164,7 +200,7 @@ def _patches(explanation: Explanation, kind: str) -> Grid:
     return values
 
 
-def _shown(value: float, test: LabTest) -> tuple[str, float]:
+def _shown(value: float, test: Measurement) -> tuple[str, float]:
     """A laboratory value in words, and its place on the scale of its reference interval."""
     if math.isinf(value):
         return ("above detection ↑" if value > 0 else "below detection"), scale_lab(value, test)

@@ -12,13 +12,21 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 class ModalityDropout(Settings):
     """The chance, in each local step, that a record's modality is hidden as a whole.
 
-    A model that has met records without text copes better with hospitals that have none.
+    A model that has met records without text copes better with hospitals that have none. `panels`
+    are the study's further ones, by name.
     """
 
     image: Rate = 0.0
     text: Rate = 0.0
     labs: Rate = 0.0
     demographics: Rate = 0.0
+    panels: dict[str, Rate] = Field(default_factory=dict)
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Modality or panel -> chance, the panels last."""
+        own = {name: getattr(self, name) for name in ("image", "text", "labs", "demographics")}
+        return own | self.panels
 
 
 class NamedSubset(Settings):

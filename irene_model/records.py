@@ -6,9 +6,12 @@ export it: it is an observation, not a gap.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 
 Sex = Literal["female", "male"]
 Split = Literal["train", "validation", "test"]
@@ -22,6 +25,8 @@ class Record:
     """One encounter.
 
     labs: study's laboratory name -> value in the study's unit; absent names were not measured.
+    panels: the study's further panel -> its values in the study's order and units, (V,) float64;
+        NaN was not measured.
     labels: study's label -> 0 or 1; absent names are not annotated here.
     """
 
@@ -34,6 +39,7 @@ class Record:
     age_years: float | None = None
     sex: Sex | None = None
     labels: Mapping[str, int]
+    panels: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Never a patient's values: a record may end up in a traceback."""

@@ -1,9 +1,13 @@
-"""The part of study.yaml that says what the model reads: image, text, laboratory, demographics."""
+"""The part of study.yaml that says what the model reads: image, text, numbers, demographics."""
 
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
+from irene_model.errors import ConfigError
 from irene_model.settings import Settings
 
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
@@ -77,17 +81,116 @@ class TextShape(Settings):
     language: str = "en"
 
 
-class LabTest(Settings):
-    """One laboratory value; `low` and `high` bound the reference interval, in `unit`."""
+class Measurement(Settings):
+    """One number of a panel; `low` and `high` bound the reference interval, in `unit`."""
 
     name: Name
-    loinc: str = Field(pattern=r"^\d{1,7}-\d$")
     unit: str = Field(min_length=1)
     low: float
     high: float
 
     @model_validator(mode="after")
-    def _interval_has_width(self) -> "LabTest":
+    def _interval_has_width(self) -> Self:
         if self.high <= self.low:
             raise ValueError("high must be above low: they bound the reference interval")
         return self
+
+
+class LabTest(Measurement):
+    """One laboratory value."""
+
+    loinc: str = Field(pattern=r"^\d{1,7}-\d$")
+
+
+class Panel(Settings):
+    """Further numbers beside the laboratory's: vital signs, gene expression, variants.
+
+    `per_token` values after each other share one token: a panel of 5,000 with 64 a token is 79
+    tokens. A token is absent where all of its values are.
+
+    In YAML `unit`, `low` and `high` beside `values` hold for each value that has none of its own,
+    and a value may then be its name alone, as `{name: expression, unit: '1', low: -2, high: 2,
+    per_token: 64, values: [TP53, EGFR]}`. `values_file` names a text file with one such name a
+    line in their place, seen from the study's own folder.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    values: tuple[Measurement, ...] = Field(min_length=1, max_length=100_000)
+    per_token: int = Field(default=1, ge=1, le=4096)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_what_all_share(cls, document: Any) -> Any:
+        if not isinstance(document, dict) or not isinstance(document.get("values"), list | tuple):
+            return document
+        shared = {key: document[key] for key in ("unit", "low", "high") if key in document}
+        values = [{"name": v} if isinstance(v, str) else v for v in document["values"]]
+        rest = {key: value for key, value in document.items() if key not in shared}
+        return {**rest, "values": [{**shared, **v} if isinstance(v, dict) else v for v in values]}
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Panel":
+        names = [value.name for value in self.values]
+        if len(set(names)) < len(names):
+            repeated = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"value named twice: {repeated}")
+        if self.name in RESERVED:
+            raise ValueError(f"'{self.name}' is a modality of every study; choose another name")
+        return self
+
+    @model_serializer
+    def _short(self) -> dict[str, Any]:
+        """What all values share is written once: a study of thousands travels in every message."""
+        document: dict[str, Any] = {"name": self.name, "per_token": self.per_token}
+        first = self.values[0]
+        shared = {"unit": first.unit, "low": first.low, "high": first.high}
+        if all((v.unit, v.low, v.high) == tuple(shared.values()) for v in self.values):
+            return {**document, **shared, "values": [value.name for value in self.values]}
+        return {**document, "values": [value.model_dump() for value in self.values]}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the values, in tensor order."""
+        return tuple(value.name for value in self.values)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the model reads it as."""
+        return math.ceil(len(self.values) / self.per_token)
+
+
+RESERVED = ("image", "text", "labs", "demographics")
+
+
+def with_values_files(study: Any, folder: Path) -> Any:
+    """A study's document with the names in each panel's `values_file`, if it has any, in place.
+
+    A file that can't be read is a ConfigError.
+    """
+    if not isinstance(study, dict) or not isinstance(study.get("panels"), list | tuple):
+        return study
+    panels = []
+    for index, panel in enumerate(study["panels"]):
+        if isinstance(panel, dict) and isinstance(panel.get("values_file"), str):
+            path, key = folder / panel["values_file"], f"panels.{index}.values_file"
+            if "values" in panel:
+                raise ConfigError(f"{key}: give `values` or `values_file`, not both")
+            try:
+                lines = path.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(
+                    f"{key}: {path}: can't be read as UTF-8 text ({type(error).__name__})"
+                ) from None
+            panel = {k: v for k, v in panel.items() if k != "values_file"}
+            panel["values"] = [line.strip() for line in lines if line.strip()]
+        panels.append(panel)
+    return {**study, "panels": panels}
+
+
+def places(panels: tuple[Panel, ...]) -> Iterator[tuple[Panel, slice]]:
+    """Each panel and where its values stand among those of all panels, side by side."""
+    start = 0
+    for panel in panels:
+        stop = start + len(panel.values)
+        yield panel, slice(start, stop)
+        start = stop

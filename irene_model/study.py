@@ -1,8 +1,9 @@
 """study.yaml: the contract that all sites of a study share, and its fingerprint.
 
 Everything that must be the same at every hospital is here and nothing else: labels, the shape of
-the inputs, the laboratory panel with its units and reference intervals, the model, the federation
-and the privacy that is asked for. What a hospital calls its columns is in its own `site.yaml`.
+the inputs, the laboratory and further panels with units and reference intervals, the model, the
+federation and the privacy that is asked for. What a hospital calls its columns is in its own
+`site.yaml`.
 """
 
 import hashlib
@@ -13,10 +14,19 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from irene_model.federation import Federation
 from irene_model.recipe import Training
 from irene_model.records import HeldOut
-from irene_model.settings import Settings, parse, read
-from irene_model.shapes import Demographic, ImageShape, LabTest, Name, TextShape
+from irene_model.settings import Settings, override, parse, read_mapping
+from irene_model.shapes import (
+    Demographic,
+    ImageShape,
+    LabTest,
+    Name,
+    Panel,
+    TextShape,
+    with_values_files,
+)
 
 Engine = Literal["fused", "opacus", "ghost"]
 Method = Literal[
@@ -49,27 +59,6 @@ class ModelShape(Settings):
     hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     layer_norm_eps: float | None = Field(default=None, gt=0, lt=1)
-
-
-class Federation(Settings):
-    """Rounds, who must be there, and how updates become weights (`server.strategies`).
-
-    `round_deadline_s` is in seconds. Under `fedadam` with `sgd` at the sites and one local step
-    the federation is Adam on the mean of all sites' noised gradients: the best use of a small
-    budget, at the price of many rounds.
-    """
-
-    rounds: int = Field(ge=1)
-    local_steps: int = Field(ge=1)
-    minimum_sites: int = Field(default=2, ge=1)
-    round_deadline_s: float = Field(default=3600.0, gt=0)
-    strategy: Literal["fedavg", "fedadam"] = "fedavg"
-    server_learning_rate: float = Field(default=1.0, gt=0)
-    evaluate_every: int = Field(default=1, ge=1)
-
-    def evaluated(self, round: int) -> bool:
-        """Whether the weights are evaluated on validation patients after `round`."""
-        return round % self.evaluate_every == 0 or round == self.rounds
 
 
 class Privacy(Settings):
@@ -125,6 +114,7 @@ class Study(Settings):
     image: ImageShape
     text: TextShape = TextShape()
     labs: tuple[LabTest, ...] = ()
+    panels: tuple[Panel, ...] = ()
     demographics: tuple[Demographic, ...] = ("age", "sex")
     model: ModelShape = ModelShape()
     training: Training = Training()
@@ -144,6 +134,22 @@ class Study(Settings):
         _refuse_repeats("laboratory value", [lab.name for lab in labs])
         _refuse_repeats("LOINC code", [lab.loinc for lab in labs])
         return labs
+
+    @field_validator("panels")
+    @classmethod
+    def _panels_differ(cls, panels: tuple[Panel, ...]) -> tuple[Panel, ...]:
+        _refuse_repeats("panel", [panel.name for panel in panels])
+        return panels
+
+    @model_validator(mode="after")
+    def _dropout_knows_the_panels(self) -> "Study":
+        known = [panel.name for panel in self.panels]
+        if odd := sorted(set(self.training.modality_dropout.panels) - set(known)):
+            raise ValueError(
+                f"training.modality_dropout.panels: the study has no panel '{odd[0]}'; "
+                f"it has {', '.join(known) or 'none'}"
+            )
+        return self
 
     @property
     def lab_names(self) -> tuple[str, ...]:
@@ -184,7 +190,8 @@ class Study(Settings):
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Study":
         """Read study.yaml; a mistake is a ConfigError naming file and key."""
-        return read(cls, path, overrides)
+        document = with_values_files(override(read_mapping(path), overrides), path.parent)
+        return parse(cls, document, path)
 
     @classmethod
     def from_canonical(cls, text: str) -> "Study":

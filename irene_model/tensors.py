@@ -1,6 +1,7 @@
 """Records to tensors. The legend of all shapes.
 
-B records, C channels, H = W pixels, T text tokens, E numbers each, L laboratory values, K labels.
+B records, C channels, H = W pixels, T text tokens, E numbers each, L laboratory values, P values of
+all further panels side by side, K labels.
 
 | key               | shape        | meaning                                               |
 | ----------------- | ------------ | ----------------------------------------------------- |
@@ -11,6 +12,8 @@ B records, C channels, H = W pixels, T text tokens, E numbers each, L laboratory
 | text_mask         | (B, T)       | bool                                                   |
 | lab_values        | (B, L)       | float, scaled by the reference interval                |
 | lab_mask          | (B, L)       | bool, measured                                         |
+| panel_values      | (B, P)       | float, likewise; only where the study has panels       |
+| panel_mask        | (B, P)       | bool, measured                                         |
 | age, sex          | (B,)         | years / 100; 0 female, 1 male                          |
 | demographics_mask | (B, 2)       | bool, age then sex                                     |
 | labels            | (B, K)       | float 0 or 1                                           |
@@ -28,35 +31,46 @@ import numpy.typing as npt
 import torch
 
 from irene_model.records import Record
-from irene_model.shapes import LabTest
+from irene_model.shapes import Measurement, places
 from irene_model.study import Study
 from irene_model.text import TextReader
 
 Batch = dict[str, torch.Tensor]
-_MASKS = {
-    "image": "image_mask",
-    "text": "text_mask",
-    "labs": "lab_mask",
-    "demographics": "demographics_mask",
-}
+Mask = tuple[str, slice]  # a tensor of presence, and which part of its last axis
+_EVERYTHING = slice(None)
 LAB_CAP = 4.0  # sign(z)·ln(1+|z|) of a value 53 half-widths outside the reference interval
 
 
-def scale_lab(value: float, test: LabTest) -> float:
-    """A value in the study's unit, scaled so that the reference interval is [-ln 2, ln 2].
+def masks(study: Study) -> dict[str, Mask]:
+    """Modality or panel -> where its presence stands in a batch."""
+    return {
+        "image": ("image_mask", _EVERYTHING),
+        "text": ("text_mask", _EVERYTHING),
+        "labs": ("lab_mask", _EVERYTHING),
+        "demographics": ("demographics_mask", _EVERYTHING),
+        **{panel.name: ("panel_mask", place) for panel, place in places(study.panels)},
+    }
+
+
+def scale_values(
+    values: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Values in the study's units, scaled so that the reference interval is [-ln 2, ln 2].
 
     z = (value - middle) / half-width, then sign(z)·ln(1+|z|), so that a hundredfold CRP does not
     drown the rest; capped at ±`LAB_CAP`. A censored value stands at its end of the scale: +inf
     (above the detection limit) at the cap, -inf (below it) where a value of 0 would be, since
-    concentrations and counts are not negative.
+    concentrations and counts are not negative. NaN, which was not measured, stays NaN.
     """
-    if value == -math.inf:
-        value = min(0.0, test.low)
-    middle, half_width = (test.low + test.high) / 2, (test.high - test.low) / 2
-    z = (value - middle) / half_width
-    if math.isinf(z):
-        return LAB_CAP
-    return max(-LAB_CAP, min(LAB_CAP, math.copysign(math.log1p(abs(z)), z)))
+    values, low, high = (np.asarray(a, np.float64) for a in (values, low, high))
+    values = np.where(np.isneginf(values), np.minimum(0.0, low), values)
+    z = (values - (low + high) / 2) / ((high - low) / 2)
+    return np.clip(np.copysign(np.log1p(np.abs(z)), z), -LAB_CAP, LAB_CAP)
+
+
+def scale_lab(value: float, test: Measurement) -> float:
+    """One value, by `scale_values`."""
+    return float(scale_values(value, test.low, test.high))
 
 
 def encode_records(
@@ -97,7 +111,21 @@ def encode_records(
         if record.sex is not None and "sex" in study.demographics:
             batch["sex"][row] = float(record.sex == "male")
             batch["demographics_mask"][row, 1] = True
-    return batch
+    return batch | _encode_panels(records, study)
+
+
+def _encode_panels(records: Sequence[Record], study: Study) -> Batch:
+    if not study.panels:
+        return {}
+    parts = []
+    for panel in study.panels:
+        nothing = np.full(len(panel.values), math.nan)
+        values = np.array([record.panels.get(panel.name, nothing) for record in records])
+        low, high = (np.array([getattr(v, end) for v in panel.values]) for end in ("low", "high"))
+        parts.append(scale_values(values.reshape(-1, len(nothing)), low, high))
+    scaled = torch.from_numpy(np.concatenate(parts, axis=1)).float()
+    measured = ~scaled.isnan()
+    return {"panel_values": scaled.nan_to_num(0.0), "panel_mask": measured}
 
 
 def encode_pixels(pixels: npt.NDArray[np.uint8], study: Study) -> torch.Tensor:
@@ -107,24 +135,43 @@ def encode_pixels(pixels: npt.NDArray[np.uint8], study: Study) -> torch.Tensor:
 
 
 def drop_modalities(
-    batch: Mapping[str, torch.Tensor], rates: Mapping[str, float], rng: np.random.Generator
+    batch: Mapping[str, torch.Tensor],
+    rates: Mapping[str, float],
+    study: Study,
+    rng: np.random.Generator,
 ) -> Batch:
     """The batch with some records' modalities hidden, each as a whole with its chance in `rates`.
 
     Draws are independent of record and modality and of the records' values, so no record changes
     another's gradient. A record whose every modality would go keeps all. Only the masks change.
     """
-    masks = {name: batch[_MASKS[name]] for name in rates}
-    shape = (len(batch["labels"]), len(masks))
+    places_of = masks(study)
+    shape = (len(batch["labels"]), len(rates))
     drawn = torch.from_numpy(rng.random(shape) < np.array(list(rates.values())))
-    present = torch.stack([m.flatten(1).any(dim=1) if m.ndim > 1 else m for m in masks.values()], 1)
+    shown = [batch[key][..., part] for key, part in (places_of[name] for name in rates)]
+    present = torch.stack([m.flatten(1).any(dim=1) if m.ndim > 1 else m for m in shown], 1)
     kept = ~drawn.to(present.device)
     kept |= ~(present & kept).any(dim=1, keepdim=True)
-    hidden = {
-        _MASKS[name]: mask & kept[:, i].view(-1, *[1] * (mask.ndim - 1))
-        for i, (name, mask) in enumerate(masks.items())
-    }
-    return {**batch, **hidden}
+    dropped = dict(batch)
+    for index, name in enumerate(rates):
+        dropped = _hidden(dropped, places_of[name], ~kept[:, index])
+    return dropped
+
+
+def without(batch: Mapping[str, torch.Tensor], modality: str, study: Study) -> Batch:
+    """The batch from which the modality or panel is taken."""
+    key, _ = masks(study)[modality]
+    everyone = torch.ones(len(batch[key]), dtype=torch.bool, device=batch[key].device)
+    return _hidden(batch, masks(study)[modality], everyone)
+
+
+def _hidden(batch: Mapping[str, torch.Tensor], mask: Mask, rows: torch.Tensor) -> Batch:
+    """The batch with one modality hidden in the chosen `rows` (B,)."""
+    key, part = mask
+    present = batch[key].clone()
+    shown = present[..., part]
+    shown &= ~rows.view(-1, *[1] * (shown.ndim - 1))
+    return {**batch, key: present}
 
 
 def take(tensors: Mapping[str, torch.Tensor], rows: torch.Tensor) -> Batch:

@@ -23,7 +23,7 @@ from irene_model.text import vocabulary
 
 _FROM_THE_DATA = (
     *("image_size", "patch_size", "num_channels"),
-    *("text_length", "text_width", "vocab_size", "num_labs"),
+    *("text_length", "text_width", "vocab_size", "num_labs", "panels"),
 )
 
 
@@ -42,6 +42,7 @@ def config_of(study: Study) -> IreneConfig:
         text_width=study.text.width,
         vocab_size=_vocab_size(study.text.encoder),
         num_labs=len(study.labs),
+        panels={panel.name: (len(panel.values), panel.per_token) for panel in study.panels},
         id2label=dict(enumerate(study.labels)),
         label2id={label: index for index, label in enumerate(study.labels)},
     )

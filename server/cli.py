@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from irene_model.console import Version, new_app, run_app
+from server.status_cli import COMMANDS as WATCHING
 
 app = new_app(
     "Coordinate a federation: make a folder, start it, enroll hospitals, run a study.\n"
@@ -61,7 +62,7 @@ def init(
 
 @app.command()
 def start(folder: Folder) -> None:
-    """Start SuperLink, SuperExec and gateway, and keep them alive until stopped (Ctrl-C, `stop`).
+    """Start SuperLink, gateway and the live page; keep them alive until stopped (Ctrl-C, `stop`).
 
     Whatever ends is started again. systemd/irene-server.service in the folder does this at boot.
 
@@ -79,6 +80,7 @@ def start(folder: Folder) -> None:
         services=services(coordinator), state=coordinator.state, observe=typer.echo
     )
     typer.echo(f"hospitals connect to {settings.hosts[0]}:{settings.port}; Ctrl-C ends")
+    typer.echo(f"the live page is http://127.0.0.1:{settings.loopback.web}/")
     coordinator.journal.append("started", who=account())
     supervisor.run()
     coordinator.journal.append("stopped", who=account())
@@ -244,6 +246,10 @@ def run(
         say(f"the run goes on; irene-server run {folder} --resume {wanted.name} shows it")
         raise
     say(f"report {wanted.folder / 'report.html'}")
+
+
+for command in WATCHING:
+    app.command()(command)
 
 
 def main() -> None:

@@ -60,6 +60,14 @@ class RunStatus:
         return self.details.removeprefix("ServerApp failed with exception: ")
 
 
+@dataclass(frozen=True, kw_only=True)
+class NodeStatus:
+    """A registered node. since: when it last connected or went away, as Flower writes it."""
+
+    online: bool
+    since: str | None
+
+
 class Control:
     """The SuperLink of one coordinator's folder. Every call takes a second or more."""
 
@@ -96,6 +104,17 @@ class Control:
     def stop(self, run_id: str) -> None:
         """End a run, if it has not ended."""
         self._ask("stop", run_id, _CONNECTION)
+
+    def nodes(self) -> dict[str, NodeStatus]:
+        """The registered nodes by their id, in decimal digits."""
+        found = {}
+        for node in self._ask("supernode", "list", _CONNECTION)["nodes"]:
+            online = node["status"] == "online"
+            since = node["online-at" if online else "offline-at"]
+            found[str(node["node-id"])] = NodeStatus(
+                online=online, since=None if since == "N/A" else since
+            )
+        return found
 
     def register(self, key: Path, name: str) -> str:
         """Register a node's public key; returns the node's id, decimal digits."""

@@ -45,7 +45,7 @@ def environment(coordinator: Coordinator) -> dict[str, str]:
 
 
 def services(coordinator: Coordinator) -> tuple[Service, ...]:
-    """SuperLink, SuperExec and gateway, in the order of their start.
+    """SuperLink, SuperExec, gateway and the live page, in the order of their start.
 
     SuperExec is a process of its own, and the SuperLink keeps its state in a database: so a run
     outlives the SuperLink. Raises ConfigError where nginx is missing or refuses its configuration.
@@ -95,6 +95,17 @@ def services(coordinator: Coordinator) -> tuple[Service, ...]:
             log=logs / "gateway.log",
             ready=lambda: listens(coordinator.settings.port),
             folder=coordinator.gateway,
+        ),
+        Service(
+            name="web",
+            command=(
+                *(sys.executable, "-P", "-m", "server.web"),
+                *(str(coordinator.path), str(loopback.web)),
+            ),
+            environment=quiet,
+            log=logs / "web.log",
+            ready=lambda: listens(loopback.web),
+            folder=coordinator.path,
         ),
     )
 

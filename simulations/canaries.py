@@ -27,12 +27,24 @@ def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) ->
         "text_mask": torch.ones(count, T, dtype=torch.bool),
         "lab_values": torch.from_numpy(rng.uniform(-LAB_CAP, LAB_CAP, (count, L))).float(),
         "lab_mask": torch.ones(count, L, dtype=torch.bool),
+        **_panels(study, count, rng),
         "age": torch.from_numpy(rng.uniform(0.2, 0.9, count)).float(),
         "sex": torch.from_numpy(rng.integers(0, 2, count)).float(),
         "demographics_mask": torch.ones(count, 2, dtype=torch.bool),
         "labels": torch.from_numpy(rng.integers(0, 2, (count, K))).float(),
         # One label each: a loss that averages over several would be quieter.
         "label_mask": torch.from_numpy(np.eye(K, dtype=bool)[rng.integers(0, K, count)]),
+    }
+
+
+def _panels(study: Study, count: int, rng: np.random.Generator) -> Batch:
+    width = sum(len(panel.values) for panel in study.panels)
+    if not width:
+        return {}
+    values = rng.uniform(-LAB_CAP, LAB_CAP, (count, width))
+    return {
+        "panel_values": torch.from_numpy(values).float(),
+        "panel_mask": torch.ones(count, width, dtype=torch.bool),
     }
 
 

@@ -14,7 +14,7 @@ from simulations import splits
 from simulations.characters import CHARACTERS, Character
 from simulations.diseases import DEFAULT_PREVALENCE
 from simulations.patients import Patient, draw_patients
-from simulations.scenario import Cohort, Modality, SimulatedSite
+from simulations.scenario import Cohort, SimulatedSite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Hospital:
     site: SimulatedSite
     character: Character
     patients: tuple[Patient, ...]
-    lacks: frozenset[Modality]
+    lacks: frozenset[str]
 
 
 def draw_cohort(cohort: Cohort, seed: int) -> Iterator[Hospital]:

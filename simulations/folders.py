@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import yaml
 
+from irene_model.shapes import Panel
 from irene_model.study import Study
 from simulations.characters import Character
 from simulations.cohort import Hospital
 from simulations.complaints import write
 from simulations.diseases import DISEASES, LAB_PANEL, LabTest
 from simulations.files import SUFFIX, write_table
+from simulations.panels import draw_panel
 from simulations.patients import Encounter
 
 Row = dict[str, Any]
@@ -65,6 +67,9 @@ def write_folder(
         write_table(folder / f"labs{suffix}", lab_rows, lab_columns)
     write_table(folder / f"encounters{suffix}", encounters, columns)
     write_table(folder / f"patients{suffix}", people, ["patient_id", "sex"])
+    for panel in _panels(study, hospital):
+        rows = _panel_rows(panel, hospital, rng)
+        write_table(folder / f"{panel.name}{suffix}", rows, ["encounter_id", *panel.names])
     path = folder / "site.yaml"
     document = _site_yaml(study, hospital, suffix, labels)
     if encoders:
@@ -106,6 +111,27 @@ def _measured(
     ]
 
 
+def _panels(study: Study, hospital: Hospital) -> list[Panel]:
+    return [panel for panel in study.panels if panel.name not in hospital.lacks]
+
+
+def _panel_rows(panel: Panel, hospital: Hospital, rng: np.random.Generator) -> list[Row]:
+    """A row for each encounter, with the hospital's gaps."""
+    encounters = [e for patient in hospital.patients for e in patient.encounters]
+    values = draw_panel(panel, encounters, rng)
+    done = rng.random(values.shape) >= hospital.character.missing_lab
+    return [
+        {
+            "encounter_id": encounter.encounter_id,
+            **{
+                name: f"{value:.4g}" if kept else None
+                for name, value, kept in zip(panel.names, row, measured, strict=True)
+            },
+        }
+        for encounter, row, measured in zip(encounters, values.tolist(), done, strict=True)
+    ]
+
+
 def _site_yaml(study: Study, hospital: Hospital, suffix: str, labels: Sequence[str]) -> Row:
     character, lacks = hospital.character, hospital.lacks
     columns: Row = {"patient_id": "patient_id", "record_id": "encounter_id"}
@@ -139,6 +165,11 @@ def _site_yaml(study: Study, hospital: Hospital, suffix: str, labels: Sequence[s
             "test": "loinc",
             "value": "result",
             "unit": "unit",
+        }
+    if panels := _panels(study, hospital):
+        document["panels"] = {
+            panel.name: {"table": {"path": f"{panel.name}{suffix}", "on": "encounter_id"}}
+            for panel in panels
         }
     document["labels"] = {label: {"column": label} for label in labels}
     document["splits"] = {"validation": 0.1, "test": 0.25}

@@ -89,7 +89,9 @@ def simulate(
 
     @server.main()
     def _main(grid: Grid, _context: Context) -> None:
-        reports.append(execute(grid, folder, expected_sites=len(sites), observe=observe))
+        reports.append(
+            execute(grid, folder, expected_sites=len(sites), give_up=True, observe=observe)
+        )
 
     with _server_log(folder.path / "run.log"):
         _run_engine(

@@ -27,9 +27,9 @@ from pydantic import Field, model_validator
 
 from irene_model.errors import ConfigError
 from irene_model.settings import Settings, override, parse, read_mapping
+from irene_model.shapes import RESERVED, with_values_files
 from irene_model.study import Study
 
-Modality = Literal["image", "text", "labs", "demographics"]
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
 Arm = Literal["central", "federated", "federated-dp", "local"]
 
@@ -37,13 +37,13 @@ Arm = Literal["central", "federated", "federated-dp", "local"]
 class SimulatedSite(Settings):
     """One synthetic hospital; what is None follows from its character (see `hospitals`).
 
-    share: relative number of patients. lacks: modalities that it has not.
+    share: relative number of patients. lacks: modalities and panels that it has not.
     missing: chance of a single laboratory value to be missing.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
     share: float = Field(default=1.0, gt=0)
-    lacks: tuple[Modality, ...] = ()
+    lacks: tuple[str, ...] = ()
     lacks_labels: tuple[str, ...] = ()
     missing: float | None = Field(default=None, ge=0, lt=1)
     tables: Literal["csv", "parquet"] | None = None
@@ -62,7 +62,7 @@ class Cohort(Settings):
     split: SplitKind = "natural"
     alpha: float = Field(default=0.5, gt=0)
     image_pixels: int = Field(default=128, ge=32, le=1024)
-    lacks: tuple[Modality, ...] = ()
+    lacks: tuple[str, ...] = ()
     sites: tuple[SimulatedSite, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -114,7 +114,17 @@ class Scenario(Settings):
         document = override(read_mapping(path), [_full_key(item) for item in overrides])
         if "folder" in document:
             raise ConfigError(f"{path}: folder: unknown key")
+        if "study" in document:
+            document["study"] = with_values_files(document["study"], path.parent)
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
+
+    @model_validator(mode="after")
+    def _lacks_what_there_is(self) -> Self:
+        known = (*RESERVED, *(panel.name for panel in self.study.panels))
+        of_sites = {name for site in self.cohort.sites for name in site.lacks}
+        if odd := sorted({*self.cohort.lacks, *of_sites} - set(known)):
+            raise ValueError(f"cohort: lacks: '{odd[0]}' is none of {', '.join(known)}")
+        return self
 
     @property
     def encoder_folders(self) -> dict[str, Path]:

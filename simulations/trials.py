@@ -8,19 +8,18 @@ test patients of all sites.
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from client.clipping import trained_parameters
 from client.dataset import SiteDataset, open_dataset
 from client.site import Budget, Site
 from client.training import pick_device
-from irene_model import metrics
+from irene_model import metrics, tensors
 from irene_model.errors import ConfigError
 from irene_model.protocol import LABEL_SENT, Arrays
 from irene_model.study import Study
@@ -37,16 +36,9 @@ from simulations.arms import (
     train_at_one_place,
 )
 from simulations.grid import Trial
-from simulations.scenario import Modality
 
 Json = dict[str, Any]
 RESULT = "result.json"
-_MASKS: Mapping[Modality, str] = {
-    "image": "image_mask",
-    "text": "text_mask",
-    "labs": "lab_mask",
-    "demographics": "demographics_mask",
-}
 
 
 def finished(trial: Trial, out: Path) -> Json | None:
@@ -113,11 +105,9 @@ def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_si
     return result
 
 
-def without(dataset: SiteDataset, modality: Modality) -> SiteDataset:
-    """The same patients, from whom `modality` is taken."""
-    mask = _MASKS[modality]
-    absent = torch.zeros_like(dataset.tensors[mask])
-    return replace(dataset, tensors={**dataset.tensors, mask: absent})
+def without(dataset: SiteDataset, modality: str) -> SiteDataset:
+    """The same patients, from whom the modality or panel is taken."""
+    return replace(dataset, tensors=tensors.without(dataset.tensors, modality, dataset.study))
 
 
 def _fresh(trial: Trial, out: Path) -> Path:
@@ -213,7 +203,11 @@ def _judge(trial: Trial, fitted: Fitted, members: Sequence[Member]) -> Json:
         np.random.default_rng([trial.seed, fitted.kept_round]),
         prior=trial.study.model.prior,
     )
-    present = [m for m in _MASKS if any(bool(d.tensors[_MASKS[m]].any()) for d in datasets)]
+    present = [
+        name
+        for name, (key, part) in tensors.masks(trial.study).items()
+        if any(bool(d.tensors[key][..., part].any()) for d in datasets)
+    ]
     lacking = {
         m: macro_auroc(scores(fitted.weights, [without(d, m) for d in datasets])) for m in present
     }

@@ -44,7 +44,7 @@ def test_an_override_addresses_the_study_unless_it_names_another_part(tmp_path: 
         ("cohort.patients=7", r"cohort\.patients: "),
         ("cohort.sites=[{name: a}, {name: a}]", "cohort: two sites have the same name"),
         ("cohort.sites=[{name: a/b}]", r"cohort\.sites\.0\.name: "),
-        ("cohort.sites=[{name: a, lacks: [smell]}]", r"cohort\.sites\.0\.lacks\.0: "),
+        ("cohort.sites=[{name: a, lacks: [smell]}]", "lacks: 'smell' is none of image, text"),
         ("folder=/elsewhere", "folder: unknown key"),
         ("privacy.epsilon", "--set privacy.epsilon: expected key=value"),
         ("=4", "expected key=value"),

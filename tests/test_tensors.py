@@ -131,7 +131,7 @@ def shown(batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def test_modalities_drop_at_their_rates_as_a_whole_and_independently() -> None:
     full = masks_of(torch.ones(20_000, 4, dtype=torch.bool))
-    dropped = drop_modalities(full, RATES, np.random.default_rng(0))
+    dropped = drop_modalities(full, RATES, STUDY, np.random.default_rng(0))
     kept = shown(dropped).float()
     for column, rate in enumerate(RATES.values()):
         assert float(1 - kept[:, column].mean()) == pytest.approx(rate, abs=0.01)
@@ -149,7 +149,7 @@ def test_modalities_drop_at_their_rates_as_a_whole_and_independently() -> None:
 def test_a_record_that_has_something_keeps_something(seed: int, records: int, rate: float) -> None:
     rng = np.random.default_rng(seed)
     present = torch.from_numpy(rng.random((records, 4)) < 0.5)
-    after = shown(drop_modalities(masks_of(present), dict.fromkeys(RATES, rate), rng))
+    after = shown(drop_modalities(masks_of(present), dict.fromkeys(RATES, rate), STUDY, rng))
     assert torch.equal(after.any(dim=1), present.any(dim=1))
     assert not (after & ~present).any()
     lone = present.sum(dim=1) == 1
@@ -161,7 +161,7 @@ def test_what_another_record_has_changes_no_draw_of_this_one() -> None:
     other = present.clone()
     other[1::2, :3] = False
     one, two = (
-        shown(drop_modalities(masks_of(p), RATES, np.random.default_rng(3)))
+        shown(drop_modalities(masks_of(p), RATES, STUDY, np.random.default_rng(3)))
         for p in (present, other)
     )
     assert torch.equal(one[::2], two[::2])
@@ -170,7 +170,7 @@ def test_what_another_record_has_changes_no_draw_of_this_one() -> None:
 
 def test_without_rates_nothing_drops() -> None:
     full = masks_of(torch.ones(9, 4, dtype=torch.bool))
-    same = drop_modalities(full, dict.fromkeys(RATES, 0.0), np.random.default_rng(0))
+    same = drop_modalities(full, dict.fromkeys(RATES, 0.0), STUDY, np.random.default_rng(0))
     assert same.keys() == full.keys()
     assert all(torch.equal(same[name], full[name]) for name in full)
 

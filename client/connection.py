@@ -1,0 +1,152 @@
+"""How a site's node reaches its coordinator, and what its log says about how it goes.
+
+`start` writes the connection beside site.yaml, so that `status` finds the node and the next start
+needs no options. It names files and holds no secret.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from client.site import Site
+from irene_model.errors import ConfigError
+from irene_model.settings import Settings, parse
+
+State = Literal["starting", "connected", "refused", "untrusted", "unreachable", "ended"]
+_SIGNS: tuple[tuple[str, State], ...] = (
+    ("Starting Flower SuperNode", "starting"),
+    ("SuperNode ID:", "connected"),
+    ("Connection successful after", "connected"),
+    ("[code: 2004]", "refused"),  # Flower's code for a key that may not activate its node
+    ("SSL/TLS handshake error", "untrusted"),
+)
+_TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_TRIES = 3  # failed attempts in a row before the server counts as out of reach
+_TAIL = 100_000  # bytes of the log that tell how it goes now
+
+
+class Connection(Settings):
+    """`server` as HOST:PORT; `ca` and `key` are absolute paths.
+
+    `health_port`, on loopback, is where the node that runs now can be asked for its health.
+    """
+
+    server: str
+    ca: Path
+    key: Path
+    health_port: int | None = Field(default=None, ge=1, le=65535)
+
+    @field_validator("server")
+    @classmethod
+    def _host_and_port(cls, server: str) -> str:
+        host, _, port = server.rpartition(":")
+        if not host or "/" in server or not port.isdigit() or not 1 <= int(port) <= 65535:
+            raise ValueError("expected HOST:PORT, as irene.example.org:443")
+        return server
+
+    @property
+    def health(self) -> str:
+        """Where the node's health can be asked, by the gRPC health protocol; port 0 is nowhere."""
+        return f"127.0.0.1:{self.health_port or 0}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How the connection goes, as the node's log tells it; `failures` in a row until now."""
+
+    state: State = "starting"
+    failures: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """For people, with what to do."""
+        return _SENTENCES[self.state]
+
+
+_SENTENCES: dict[State, str] = {
+    "starting": "connecting",
+    "connected": "connected to the coordinator",
+    "refused": (
+        "refused: the coordinator has not enrolled this key, or an earlier connection of it still "
+        "counts, for about a minute; trying again"
+    ),
+    "untrusted": (
+        "the server's certificate is not one of the CA given by --ca, or is for another name: ask "
+        "the coordinator for ca.crt and compare its sha256; trying again"
+    ),
+    "unreachable": "the coordinator can't be reached; trying again",
+    "ended": "the node's process ended; starting it again",
+}
+
+
+def node_folder(site: Site) -> Path:
+    """Where the node of `site` keeps its state."""
+    return site.folder / ".irene" / "node"
+
+
+def log_file(site: Site) -> Path:
+    """What the node's process says."""
+    return node_folder(site) / "logs" / "supernode.log"
+
+
+def remembered(site: Site) -> Connection | None:
+    """The connection of the last start, or None. Raises ConfigError where it can't be read."""
+    path = node_folder(site) / "connection.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise ConfigError(f"{path}: can't be read; remove it, and start with all options") from None
+    return parse(Connection, document, path)
+
+
+def remember(site: Site, connection: Connection) -> None:
+    """Keep `connection` for `remembered`."""
+    folder = node_folder(site)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    unfinished = folder / "connection.json.part"
+    unfinished.write_text(connection.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(folder / "connection.json")
+
+
+def forget(site: Site) -> None:
+    """Forget the connection."""
+    (node_folder(site) / "connection.json").unlink(missing_ok=True)
+
+
+def follow(progress: Progress, lines: Iterable[str]) -> Progress:
+    """`progress` after further lines of Flower's log. Pure."""
+    for line in lines:
+        progress = _after(progress, _TERMINAL_COLOUR.sub("", line))
+    return progress
+
+
+def last_progress(log: Path) -> Progress:
+    """How the connection goes by the log's end; "starting" where there is no log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return Progress()
+    return follow(Progress(), text.splitlines())
+
+
+def _after(now: Progress, line: str) -> Progress:
+    for sign, state in _SIGNS:
+        if sign in line:
+            return Progress(state=state)
+    if now.state in ("refused", "untrusted", "ended"):
+        return now  # what else a failing process says is no news, until it starts again
+    if "Connection attempt failed" in line:
+        failures = now.failures + 1
+        state = "unreachable" if failures >= _TRIES else now.state
+        return Progress(state=state, failures=failures)
+    ended = any(sign in line for sign in ("Exit Code: ", "SuperNode terminated"))
+    return Progress(state="ended") if ended else now

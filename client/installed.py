@@ -1,0 +1,102 @@
+"""A node runs the ClientApp that its hospital installed, whatever code a server ships.
+
+Flower's executor starts a program by name from PATH for every message: `flwr-clientapp`, which
+unpacks the bundle of the server and imports the app in it. `write_programs` makes a folder, to
+stand first on the node's PATH, with a program of that name that runs this module instead: nothing
+is unpacked, and the installed `client.app` answers. Flower knows other kinds of tasks, which would
+run shipped code as well (an agent's, above all); their names are there too, and refuse.
+
+This leans on Flower's internals. Where they are not as they were when this was written, nothing
+runs at all: a message unanswered is better than foreign code beside patients' data.
+"""
+
+import importlib
+import inspect
+import logging
+import shlex
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from irene_model.errors import IreneError
+
+CLIENT_PROGRAM = "flwr-clientapp"
+_RUNTIME = "flwr.supernode.runtime.run_clientapp"
+_PROGRAM = "flwr.supernode.cli.flwr_clientapp"
+_REPLACED = {
+    "install_from_fab": ["fab_file", "skip_prompt"],
+    "get_load_client_app_fn": ["default_app_ref", "app_path", "multi_app"],
+    "install_app_dependencies": None,  # turned off by the node's environment; refused here as well
+}
+
+
+def write_programs(folder: Path) -> None:
+    """Write the programs that Flower's executor is to find in `folder`, and no others."""
+    from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in folder.iterdir():
+        old.unlink()
+    python = shlex.quote(sys.executable)
+    for name in {*TASK_TYPE_TO_COMMAND.values(), CLIENT_PROGRAM}:
+        line = f'exec {python} -P -m client.installed "$@"'
+        if name != CLIENT_PROGRAM:
+            line = f"echo 'refused: the server asked for {name}; a hospital runs none' >&2; exit 1"
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+        path.chmod(0o700)
+
+
+def flower_runtime() -> ModuleType:
+    """Flower's module that runs a ClientApp, after making sure that it is the one we know.
+
+    Raises IreneError where a name that is replaced is not there, is not used, or has other
+    parameters.
+    """
+    runtime, program = importlib.import_module(_RUNTIME), importlib.import_module(_PROGRAM)
+    known = getattr(runtime, "run_clientapp", None)
+    if known is None or getattr(program, "run_clientapp", None) is not known:
+        raise _changed("run_clientapp")
+    used = getattr(known, "__code__", _changed.__code__).co_names
+    for name, parameters in _REPLACED.items():
+        if name not in used or not callable(getattr(runtime, name, None)):
+            raise _changed(name)
+        found = list(inspect.signature(getattr(runtime, name)).parameters)
+        if parameters is not None and [p for p in found if p in parameters] != parameters:
+            raise _changed(name)
+    return runtime
+
+
+def main() -> None:
+    """Answer one message with the installed app; the arguments are Flower's own."""
+    from irene_model.console import configure_logging
+
+    configure_logging()
+    logging.getLogger("flwr").propagate = False  # it has a handler of its own
+    runtime = flower_runtime()
+    from client.app import app
+
+    def unpack_nothing(*_: object, **__: object) -> None:
+        """In place of unpacking the server's bundle."""
+
+    def load_installed(*_: object, **__: object) -> object:
+        """In place of importing from the bundle."""
+        return lambda *_: app
+
+    def refuse(*_: object, **__: object) -> None:
+        raise IreneError("a node installs nothing for a server")
+
+    for name, ours in zip(_REPLACED, (unpack_nothing, load_installed, refuse), strict=True):
+        setattr(runtime, name, ours)
+    importlib.import_module(_PROGRAM).flwr_clientapp()
+
+
+def _changed(name: str) -> IreneError:
+    return IreneError(
+        f"Flower's {name} is not the one that this version was made for, so that the server's code "
+        "might run here; nothing was run. Install the versions in constraints.txt"
+    )
+
+
+if __name__ == "__main__":
+    main()

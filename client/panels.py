@@ -1,0 +1,97 @@
+"""A study's further panels of numbers: a column for each value, in a table with a row a record."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from client.frames import Frame, read_frame
+from client.labs import lab_reader
+from client.site import JoinedTable, Site
+from irene_model.errors import DataError
+from irene_model.shapes import Panel
+from irene_model.study import Study
+
+Values = npt.NDArray[np.float64]  # (records, values of the panel); NaN was not measured
+
+
+def read_panels(
+    site: Site,
+    study: Study,
+    frame: Frame,
+    record_ids: Sequence[str],
+    *,
+    known_ids: Collection[str],
+) -> dict[str, Values]:
+    """Panel -> its values in the study's order and units, a row for each row of `frame`.
+
+    record_ids: of the rows of `frame`. known_ids: also those of excluded records, of which a
+    panel's table may still have rows.
+    """
+    return {
+        panel.name: _read(site, panel, frame, record_ids, known_ids)
+        for panel in study.panels
+        if panel.name in site.panels
+    }
+
+
+def _read(
+    site: Site,
+    panel: Panel,
+    frame: Frame,
+    record_ids: Sequence[str],
+    known_ids: Collection[str],
+) -> Values:
+    key, mapped = f"panels.{panel.name}", site.panels[panel.name]
+    rows: Sequence[int | None] = range(len(record_ids))
+    if mapped.table is not None:
+        frame = read_frame(site, mapped.table, f"{key}.table")
+        place = _rows_of(frame, mapped.table, f"{key}.table.on", known_ids)
+        rows = [place.get(record_id) for record_id in record_ids]
+    lacks = set(mapped.lacks)
+    columns = {
+        value.name: mapped.columns[value.name].column
+        if value.name in mapped.columns
+        else value.name
+        for value in panel.values
+        if value.name not in lacks
+    }
+    _refuse_missing(frame, columns, key)
+    values = np.full((len(record_ids), len(panel.values)), math.nan)
+    for index, value in enumerate(panel.values):
+        if value.name not in columns:
+            continue
+        own = mapped.columns.get(value.name)
+        unit = own.unit if own is not None else mapped.unit or value.unit
+        place_of_unit = f"{key}.columns.{value.name}.unit" if own is not None else f"{key}.unit"
+        read_cell = lab_reader(site, value, unit, place_of_unit)
+        cells = frame.columns[columns[value.name]].take(rows).parse(read_cell)
+        values[:, index] = [math.nan if cell is None else cell for cell in cells]
+    return values
+
+
+def _rows_of(
+    frame: Frame, table: JoinedTable, key: str, known_ids: Collection[str]
+) -> Mapping[str, int]:
+    """Record -> its row of the panel's table."""
+    owners = frame.column(table.on, key)
+    unknown = [row for row, owner in enumerate(owners.cells) if owner not in known_ids]
+    if unknown:
+        owners.refuse(unknown, "names no record of the records table; drop the row or mend the id")
+    place: dict[str, int] = {}
+    repeated = [row for row, id_ in enumerate(owners.cells) if place.setdefault(id_, row) != row]
+    if repeated:
+        owners.refuse(repeated, "repeats an earlier row; keep one row for each record")
+    return place
+
+
+def _refuse_missing(frame: Frame, columns: Mapping[str, str], key: str) -> None:
+    """A value whose column is not there may be a slip of the pen: it has to be said."""
+    missing = [value for value, column in columns.items() if column not in frame.columns]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise DataError(
+            f"{' + '.join(frame.tables)}: no column for {', '.join(missing[:3])}{more}; map them "
+            f"in {key}.columns, or list in {key}.lacks what this hospital does not measure"
+        )
