@@ -235,6 +235,7 @@ def run(
     if run_id is None:
         run_id = runs.submit(coordinator, control, wanted)
         say(f"run {wanted.name} is submitted; its folder is {wanted.folder}")
+        say(f"irene-server status {folder} shows who is there and who is waited for")
     else:
         say(f"run {wanted.name} is still going on")
     if detach:

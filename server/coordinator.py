@@ -27,6 +27,7 @@ RUN_CONFIG: dict[str, str | int] = {
     "out": "",
     "seed": 0,
     "sites": 0,
+    "enrolled": "",
     "start-image": "",
     "start-text": "",
 }

@@ -42,13 +42,14 @@ class Submission:
     start_image: Path | None = None
     start_text: Path | None = None
 
-    def config(self, sites: int) -> dict[str, str | int]:
-        """The run configuration; `sites` is how many to wait for at first."""
+    def config(self, coordinator: Coordinator) -> dict[str, str | int]:
+        """The run configuration: at first, all enrolled sites are waited for."""
         return {
             "study": str(self.study),
             "out": str(self.folder),
             "seed": self.seed,
-            "sites": sites,
+            "sites": len(Enrolment.read(coordinator.enrolled).sites),
+            "enrolled": str(coordinator.enrolled),
             "start-image": str(self.start_image or ""),
             "start-text": str(self.start_text or ""),
         }
@@ -135,8 +136,7 @@ def begun_run(coordinator: Coordinator, name: str, study_file: Path | None) -> S
 
 def submit(coordinator: Coordinator, control: Control, submission: Submission) -> str:
     """Hand the run to Flower; returns Flower's id of it, which the journal keeps."""
-    sites = len(Enrolment.read(coordinator.enrolled).sites)
-    run_id = control.submit(submission.config(sites))
+    run_id = control.submit(submission.config(coordinator))
     coordinator.journal.append(
         _SUBMITTED,
         who=account(),

@@ -126,12 +126,14 @@ def test_renewing_keeps_the_authority(coordinator: Coordinator) -> None:
 def test_no_secret_is_on_a_command_line_or_in_the_environment(coordinator: Coordinator) -> None:
     secrets = [coordinator.secret.read_text()]
     secrets += [path.read_text() for path in coordinator.certificates.glob("*.key")]
-    for service in services(coordinator):
+    started = services(coordinator)
+    for service in started:
+        assert isinstance(service.command, tuple)
         given = [*service.command, *service.environment.values()]
         assert not any(secret in text for secret in secrets for text in given)
-    link, executor, _ = services(coordinator)
-    assert {"--enable-supernode-auth", "--database", "127.0.0.1"} <= set(link.command)
-    assert "--insecure" not in {*link.command, *executor.command}
+    commands = {service.name: set(service.command) for service in started}
+    assert {"--enable-supernode-auth", "--database", "127.0.0.1"} <= commands["superlink"]
+    assert "--insecure" not in commands["superlink"] | commands["superexec"]
     assert environment(coordinator)["FLWR_TELEMETRY_ENABLED"] == "0"
 
 

@@ -75,6 +75,7 @@ def test_a_new_run_names_absolute_paths_and_all_sites(coordinator: Coordinator) 
             "out": str(coordinator.runs / "first"),
             "seed": 7,
             "sites": 2,
+            "enrolled": str(coordinator.enrolled),
             "start-image": "",
             "start-text": "",
         }
