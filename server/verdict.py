@@ -7,6 +7,7 @@ or whose people have to act first, is no fault of the coordinator's machine: a w
 from collections.abc import Iterator
 from dataclasses import replace
 
+from irene_model.health import keeps_ending
 from server.progress import RunProgress
 from server.status import Status
 
@@ -42,6 +43,8 @@ def _of_processes(status: Status) -> Iterator[str]:
         health = status.health.get(name, "serving")
         if not process.alive:
             yield f"{name}: has ended and is being started again; see {status.place}/logs"
+        elif keeps_ending(process, status.at):
+            yield f"{name}: keeps ending, {process.restarts} restarts; see {status.place}/logs"
         elif health != "serving":
             yield f"{name}: {health}; see {status.place}/logs"
     if status.gateway != "serving":
