@@ -19,6 +19,7 @@ from server.disclosure import disclosure
 from server.exchange import Exchange
 from server.report import write_report
 from server.rounds import Observer, RoundLoop
+from server.run_log import run_log
 from server.runs import RunFolder, now
 
 app = ServerApp()
@@ -31,7 +32,8 @@ def execute(
     loop = RoundLoop(
         exchange=Exchange(grid), folder=folder, expected_sites=expected_sites, observe=observe
     )
-    results = loop.run()
+    with run_log(folder.path / "run.log"):
+        results = loop.run()
     folder.write_results(results)
     left = disclosure(folder.rounds(), results["arms"][folder.info["arm"]]["evaluation"]["sites"])
     folder.update_info(

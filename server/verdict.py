@@ -12,7 +12,7 @@ from server.progress import RunProgress
 from server.status import Status
 
 _SOON_DAYS = 30
-_UNSETTLED = ("waiting", "declined", "refused", "failed", "missing", "absent")
+_UNSETTLED = ("waiting", "declined", "refused", "failed", "missing", "absent", "discarded")
 
 
 def judged(status: Status) -> Status:
@@ -64,6 +64,8 @@ def _of_run(run: RunProgress, status: Status) -> Iterator[str]:
 def _of_sites(run: RunProgress) -> Iterator[str]:
     if run.state == "stopped":
         yield f"run {run.name}: stopped, {run.detail}"
+    if run.state == "waiting":
+        yield f"run {run.name}: {run.detail}"
     if not run.active:
         return
     for site in run.sites:
