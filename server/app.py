@@ -12,7 +12,7 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from irene_model.errors import ConfigError
+from irene_model.errors import ConfigError, IreneError
 from irene_model.starting import StartingPoint
 from irene_model.study import Study
 from server.disclosure import disclosure
@@ -33,7 +33,11 @@ def execute(
         exchange=Exchange(grid), folder=folder, expected_sites=expected_sites, observe=observe
     )
     with run_log(folder.path / "run.log"):
-        results = loop.run()
+        try:
+            results = loop.run()
+        except IreneError as error:
+            folder.update_info(stopped=str(error))  # until it is resumed
+            raise
     folder.write_results(results)
     left = disclosure(folder.rounds(), results["arms"][folder.info["arm"]]["evaluation"]["sites"])
     folder.update_info(

@@ -57,13 +57,15 @@ def _of_run(run: RunProgress, status: Status) -> Iterator[str]:
         yield f"run {run.name} has ended ({status.flower}); go on with {again}"
     elif run.state == "silent":
         yield f"run {run.name}: no news for longer than a round may take; see it with {again}"
+    elif run.state == "stopped":
+        yield f"run {run.name} was stopped: {run.detail}; go on with {again}"
     elif run.state == "unreadable":
         yield f"run {run.name}: {run.detail}"
 
 
 def _of_sites(run: RunProgress) -> Iterator[str]:
-    if run.state == "stopped":
-        yield f"run {run.name}: stopped, {run.detail}"
+    if run.state == "finished" and run.detail:
+        yield f"run {run.name} ended early: {run.detail}"
     if run.state == "waiting":
         yield f"run {run.name}: {run.detail}"
     if not run.active:

@@ -88,6 +88,17 @@ def test_a_run_without_news_is_a_problem(healthy: Status) -> None:
     assert "no news" in judged(replace(healthy, runs=(silent,))).problems[0]
 
 
+def test_a_run_that_was_stopped_is_a_problem_and_one_that_ended_early_a_warning(
+    healthy: Status,
+) -> None:
+    stopped = replace(healthy.runs[0], state="stopped", detail="no site evaluated")
+    status = judged(replace(healthy, runs=(stopped,)))
+    assert "stopped: no site evaluated; go on with" in status.problems[0]
+    early = replace(stopped, state="finished", detail="too few sites have budget left")
+    status = judged(replace(healthy, runs=(early,)))
+    assert status.well and "ended early: too few" in status.warnings[0]
+
+
 def test_sites_that_are_away_or_wait_are_warnings(healthy: Status, tmp_path: Path) -> None:
     folder = write_place(tmp_path / "later", now=NOW, done=4)
     run = read_progress(folder, now=NOW)
