@@ -10,6 +10,7 @@ from client.participant import Participant
 from client.refusals import refusal
 from irene_model.errors import ConfigError, IreneError
 from irene_model.protocol import EvaluateRequest, Flat, HelloRequest, TrainRequest
+from irene_model.wire import STYPE, Packed
 
 _log = logging.getLogger(__name__)
 app = ClientApp()
@@ -29,16 +30,20 @@ def answer(message: Message, participant: Participant) -> Message:
 
 
 def _flat(message: Message) -> Flat:
-    return Flat(
-        arrays={
-            name: array.numpy() for name, array in message.content.array_records["arrays"].items()
-        },
-        values=dict(message.content.config_records["values"]),  # type: ignore[arg-type]
-    )
+    packed = {
+        name: Packed(encoding=array.dtype, shape=tuple(array.shape), data=array.data)
+        for name, array in message.content.array_records["arrays"].items()
+    }
+    return Flat.unpacked(packed, dict(message.content.config_records["values"]))  # type: ignore[arg-type]
 
 
 def _message(reply: Flat, request: Message) -> Message:
-    arrays = ArrayRecord({name: Array(array) for name, array in reply.arrays.items()})
+    arrays = ArrayRecord(
+        {
+            name: Array(each.encoding, each.shape, STYPE, each.data)
+            for name, each in reply.packed().items()
+        }
+    )
     content = RecordDict({"arrays": arrays, "values": ConfigRecord(dict(reply.values))})
     return Message(content, reply_to=request)
 

@@ -31,13 +31,15 @@ _TAIL = 100_000  # bytes of the log that tell how it goes now
 
 
 class Connection(Settings):
-    """`server` as HOST:PORT; `ca` and `key` are absolute paths; ports are on loopback."""
+    """`server` as HOST:PORT; `ca` and `key` are absolute paths.
+
+    `health_port`, on loopback, is where the node that runs now can be asked for its health.
+    """
 
     server: str
     ca: Path
     key: Path
-    health_port: int = Field(ge=1, le=65535)
-    runtime_port: int = Field(ge=1, le=65535)
+    health_port: int | None = Field(default=None, ge=1, le=65535)
 
     @field_validator("server")
     @classmethod
@@ -49,8 +51,8 @@ class Connection(Settings):
 
     @property
     def health(self) -> str:
-        """Where the node's health can be asked, by the gRPC health protocol."""
-        return f"127.0.0.1:{self.health_port}"
+        """Where the node's health can be asked, by the gRPC health protocol; port 0 is nowhere."""
+        return f"127.0.0.1:{self.health_port or 0}"
 
 
 @dataclass(frozen=True, kw_only=True)

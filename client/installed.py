@@ -12,6 +12,7 @@ runs at all: a message unanswered is better than foreign code beside patients' d
 
 import importlib
 import inspect
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -54,10 +55,11 @@ def flower_runtime() -> ModuleType:
     """
     runtime, program = importlib.import_module(_RUNTIME), importlib.import_module(_PROGRAM)
     known = getattr(runtime, "run_clientapp", None)
-    if not inspect.isfunction(known) or getattr(program, "run_clientapp", None) is not known:
+    if known is None or getattr(program, "run_clientapp", None) is not known:
         raise _changed("run_clientapp")
+    used = getattr(known, "__code__", _changed.__code__).co_names
     for name, parameters in _REPLACED.items():
-        if name not in known.__code__.co_names or not callable(getattr(runtime, name, None)):
+        if name not in used or not callable(getattr(runtime, name, None)):
             raise _changed(name)
         found = list(inspect.signature(getattr(runtime, name)).parameters)
         if parameters is not None and [p for p in found if p in parameters] != parameters:
@@ -70,6 +72,7 @@ def main() -> None:
     from irene_model.console import configure_logging
 
     configure_logging()
+    logging.getLogger("flwr").propagate = False  # it has a handler of its own
     runtime = flower_runtime()
     from client.app import app
 

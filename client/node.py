@@ -5,6 +5,7 @@ It dials out to the coordinator and listens on loopback alone. Its code is what 
 """
 
 import os
+import random
 import socket
 import sys
 import time
@@ -22,6 +23,7 @@ from client.connection import (
     last_progress,
     log_file,
     node_folder,
+    remember,
 )
 from client.consent import Consent
 from client.installed import write_programs
@@ -60,9 +62,8 @@ def check_connection(connection: Connection) -> str:
 def free_ports(count: int) -> tuple[int, ...]:
     """Ports of loopback that nothing listens on. Raises IreneError where there are too few."""
     found: list[int] = []
-    for port in _PORTS:
+    for port in random.sample(_PORTS, len(_PORTS)):  # two nodes of a machine may start at once
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
@@ -83,17 +84,25 @@ def node_service(site: Site, site_file: Path, connection: Connection) -> Service
         f'site = "{_toml(str(site_file.resolve()))}"\nname = "{_toml(site.site)}"\n',
         encoding="utf-8",
     )
+
+    def command() -> tuple[str, ...]:
+        """With ports that are free at this start; the connection says which, for `status`."""
+        health_port, runtime_port = free_ports(2)
+        now = connection.model_copy(update={"health_port": health_port})
+        remember(site, now)
+        return (
+            str(_installed("flower-supernode")),
+            *("--superlink", now.server),
+            *("--root-certificates", str(now.ca)),
+            *("--auth-supernode-private-key", str(now.key)),
+            *("--host", "127.0.0.1", "--port", str(runtime_port)),
+            *("--health-server-address", now.health),
+            *("--node-config", str(config)),
+        )
+
     return Service(
         name=NAME,
-        command=(
-            str(_installed("flower-supernode")),
-            *("--superlink", connection.server),
-            *("--root-certificates", str(connection.ca)),
-            *("--auth-supernode-private-key", str(connection.key)),
-            *("--host", "127.0.0.1", "--port", str(connection.runtime_port)),
-            *("--health-server-address", connection.health),
-            *("--node-config", str(config)),
-        ),
+        command=command,
         environment=_environment(programs, folder / "flower"),
         log=log_file(site),
         folder=folder,

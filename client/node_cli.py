@@ -64,7 +64,7 @@ def start(site_file: SiteFile, *, server: Server = None, ca: Ca = None, key: Key
     Example: `irene-client start site.yaml --server irene.example.org:443 --ca ca.crt
     --key keys/hospital.key`
     """
-    from client.connection import node_folder, remember
+    from client.connection import node_folder
     from client.consent import Consent, journal_of, user
     from client.node import check_connection, run_node
     from client.site import Site
@@ -76,7 +76,6 @@ def start(site_file: SiteFile, *, server: Server = None, ca: Ca = None, key: Key
         raise ConfigError(f"{site_file}: its node runs already; `irene-client stop` ends it")
     connection = _connection(site, server, ca, key)
     sha256 = check_connection(connection)
-    remember(site, connection)
     journal = journal_of(site)
     journal.append("node started", who=user(), server=connection.server, key_sha256=sha256)
     _log.info("site %s, server %s, key %s…", site.site, connection.server, sha256[:12])
@@ -227,8 +226,9 @@ def leave(
     forget(site)
     journal_of(site).append("site left", who=user(), approvals_withdrawn=count)
     typer.echo(f"The site {site.site} has left; {count} approvals are withdrawn. What remains:")
-    typer.echo(f"- {site.resolve(site.ledger)}, and its .head: what was spent on your patients.")
-    typer.echo("  Never delete them: whoever joins with these patients again needs them.")
+    if site.resolve(site.ledger).exists():
+        typer.echo(f"- {site.resolve(site.ledger)}, and its .head: what your patients have spent.")
+        typer.echo("  Never delete them: whoever joins with these patients again needs them.")
     typer.echo(f"- {journal_of(site).path}: who did what.")
     typer.echo(f"- {site.resolve(site.cache)}: prepared patients' data; delete it if you like.")
     if connection is not None:
@@ -272,7 +272,6 @@ def _connection(
 ) -> "Connection":
     """From the options, and for those that are left out from the last start."""
     from client.connection import Connection, remembered
-    from client.node import free_ports
     from irene_model.errors import ConfigError
     from irene_model.settings import parse
 
@@ -286,9 +285,7 @@ def _connection(
     missing = [f"--{name}" for name, value in given.items() if value is None]
     if missing:
         raise ConfigError(f"give {', '.join(missing)}: this site was not connected before")
-    health_port, runtime_port = free_ports(2)
-    ports = {"health_port": health_port, "runtime_port": runtime_port}
-    return parse(Connection, {**given, **ports}, "the connection")
+    return parse(Connection, given, "the connection")
 
 
 def _study(wanted: str, find: "Callable[[str], Study]") -> "Study":

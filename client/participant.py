@@ -15,6 +15,7 @@ from client.dataset import SiteDataset, open_dataset
 from client.evaluation import Evaluated, evaluate, evaluate_privately
 from client.ledger import Ledger
 from client.limits import check_study
+from client.mapped import mapped_labels, mapped_modalities
 from client.plan import declared_patients, permitted_plan
 from client.randomness import Randomness, noise_of_evaluation
 from client.releases import Releases
@@ -30,8 +31,12 @@ from irene_model.errors import (
     LimitExceeded,
     MetricsWithheld,
     ProtocolError,
+    StaleMessage,
+    StudyMismatch,
 )
+from irene_model.groups import labels_to_text
 from irene_model.protocol import (
+    Code,
     EvaluateReply,
     EvaluateRequest,
     HelloReply,
@@ -39,11 +44,22 @@ from irene_model.protocol import (
     Outcome,
     TrainReply,
     TrainRequest,
-    read_study,
 )
 from irene_model.study import Study
 
 _log = logging.getLogger(__name__)
+_JUDGED = (LimitExceeded, StaleMessage, StudyMismatch)
+_CODES: tuple[tuple[type[Exception], Code], ...] = (
+    (AwaitsPeople, "people"),
+    (StaleMessage, "stale"),
+    (StudyMismatch, "study"),
+    (LimitExceeded, "limits"),
+    (ProtocolError, "message"),
+    (BudgetExceeded, "budget"),
+    (MetricsWithheld, "metrics"),
+    (ConfigError, "configuration"),
+    (DataError, "files"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +94,7 @@ class Participant:
     def hello(self, request: HelloRequest) -> HelloReply:
         """Say who is here, and whether the study can be served."""
         try:
-            study = self._agreed(read_study(request.study))
+            study = self._agreed(request.timely_study())
             dataset = self._dataset(study)
             present = len(dataset.patients["train"]) > 0
             if present:
@@ -86,13 +102,15 @@ class Participant:
         except Exception as error:
             return HelloReply(
                 site=self.site.site,
-                outcome=_outcome(error, isinstance(error, LimitExceeded)),
+                outcome=_outcome(error, isinstance(error, _JUDGED)),
                 reason=_reason(error),
+                code=_code(error),
             )
         return HelloReply(
             site=self.site.site,
             outcome="ready" if present else "declined",
             reason="" if present else "no patients to train on",
+            code="" if present else "patients",
         )
 
     def train(self, request: TrainRequest) -> TrainReply:
@@ -107,8 +125,10 @@ class Participant:
             return TrainReply(
                 site=self.site.site,
                 round=request.round,
+                fingerprint=request.fingerprint,
                 outcome=_outcome(error, declined),
                 reason=_reason(error),
+                code=_code(error),
                 rounds_charged=self._rounds_charged(request.run),
                 seconds=time.monotonic() - started,
             )
@@ -125,13 +145,15 @@ class Participant:
             return EvaluateReply(
                 site=self.site.site,
                 round=request.round,
+                fingerprint=request.fingerprint,
                 outcome=_outcome(error, declined),
                 reason=_reason(error),
+                code=_code(error),
                 seconds=time.monotonic() - started,
             )
 
     def _evaluate(self, request: EvaluateRequest, started: float) -> EvaluateReply:
-        study, site = self._agreed(read_study(request.study)), self.site
+        study, site = self._agreed(request.timely_study()), self.site
         noise = evaluation_noise(study, request.split)
         if site.metrics == "off":
             raise MetricsWithheld("metrics are turned off at this site")
@@ -150,6 +172,7 @@ class Participant:
             return EvaluateReply(
                 site=site.site,
                 round=request.round,
+                fingerprint=request.fingerprint,
                 outcome="evaluated",
                 seconds=time.monotonic() - started,
                 arrays=evaluate(request.arrays, what, minimum_group=site.minimum_group),
@@ -169,6 +192,7 @@ class Participant:
         return EvaluateReply(
             site=site.site,
             round=request.round,
+            fingerprint=request.fingerprint,
             outcome="evaluated",
             noise_multiplier=noise,
             deviation=noise * what.sensitivity,
@@ -179,7 +203,7 @@ class Participant:
         )
 
     def _train(self, request: TrainRequest, started: float) -> TrainReply:
-        study = self._agreed(read_study(request.study))
+        study = self._agreed(request.timely_study())
         dataset = self._dataset(study)
         declared = declared_patients(self.site, dataset)
         plan = permitted_plan(self.site, study, declared, request.round)
@@ -190,6 +214,9 @@ class Participant:
             randomness = Randomness.reproducible(
                 seed=self.simulation_seed, site=self.site.site, round=request.round
             )
+        modalities = mapped_modalities(self.site, study)
+        labels = mapped_labels(self.site, study)
+        request.check_deadline()  # reading the files may have taken long; the ledger comes next
         update = train_round(
             request.arrays,
             dataset=dataset,
@@ -200,12 +227,15 @@ class Participant:
             randomness=randomness,
             device=pick_device(self.site.device),
             memory=self.site.memory,
+            modalities=modalities,
+            labels=labels,
         )
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)
         return TrainReply(
             site=self.site.site,
             round=request.round,
+            fingerprint=request.fingerprint,
             outcome="updated",
             weight=float(plan.declared_patients),
             noise_multiplier=plan.mechanism.noise_multiplier,
@@ -213,7 +243,10 @@ class Participant:
             rounds_charged=self._rounds_charged(request.run),
             epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
             epsilon_total=ledger.epsilon(delta=study.privacy.delta),
+            modalities=",".join(modalities),
+            labels=labels_to_text(labels),
             seconds=seconds,
+            wire=study.federation.wire,
             arrays=update,
         )
 
@@ -242,7 +275,7 @@ class Participant:
         self, reply: TrainReply | EvaluateReply, request: TrainRequest | EvaluateRequest
     ) -> None:
         if self.releases is not None:
-            self.releases.note(reply, study=read_study(request.study), run=request.run)
+            self.releases.note(reply, study=Study.from_canonical(request.study), run=request.run)
 
     def _dataset(self, study: Study) -> SiteDataset:
         check_study(self.site.limits, study)  # before any file is opened
@@ -253,6 +286,11 @@ def _outcome(error: Exception, declined: bool) -> Outcome:
     if isinstance(error, AwaitsPeople):
         return "waiting"
     return "declined" if declined else "failed"
+
+
+def _code(error: Exception) -> Code:
+    """The kind of what went wrong, for the server to act on."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), "error")
 
 
 def _reason(error: Exception) -> str:

@@ -3,8 +3,10 @@
 Flower would send such an exception's text to the coordinator word by word, and it may hold paths.
 """
 
+from typing import Any
+
 from irene_model.errors import IreneError, ProtocolError
-from irene_model.protocol import EvaluateReply, Flat, HelloReply, TrainReply
+from irene_model.protocol import Code, EvaluateReply, Flat, HelloReply, TrainReply
 
 
 def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> Flat:
@@ -12,16 +14,26 @@ def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> 
 
     request: the message, where it could be read; site: the name the node was started with.
     """
-    round = 0 if request is None else request.values.get("round", 0)
-    round = round if isinstance(round, int) and round >= 0 else 0
-    reason = _reason(error)
+    values = {} if request is None else request.values
+    round, fingerprint = values.get("round", 0), values.get("fingerprint", "")
+    asked: dict[str, Any] = {
+        "round": round if isinstance(round, int) and round >= 0 else 0,
+        "fingerprint": fingerprint if isinstance(fingerprint, str) else "",
+    }
+    said: dict[str, Any] = {"outcome": "failed", "reason": _reason(error), "code": _code(error)}
     match kind:
         case "train":
-            return TrainReply(site=site, round=round, outcome="failed", reason=reason).to_flat()
+            return TrainReply(site=site, **asked, **said).to_flat()
         case "evaluate":
-            return EvaluateReply(site=site, round=round, outcome="failed", reason=reason).to_flat()
+            return EvaluateReply(site=site, **asked, **said).to_flat()
         case _:
-            return HelloReply(site=site, outcome="failed", reason=reason).to_flat()
+            return HelloReply(site=site, **said).to_flat()
+
+
+def _code(error: Exception) -> Code:
+    if isinstance(error, ProtocolError):
+        return "message"
+    return "configuration" if isinstance(error, IreneError) else "error"
 
 
 def _reason(error: Exception) -> str:

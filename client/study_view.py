@@ -16,6 +16,7 @@ from irene_model.study import Study
 
 def show_study(study: Study, console: Console) -> None:
     """What the study says by itself."""
+    console.print(f"Fingerprint {study.fingerprint}", soft_wrap=True, highlight=False)
     table = _table(f"Study {study.name}")
     for key, value in study_facts(study).items():
         table.add_row(key, escape(value))
@@ -37,9 +38,8 @@ def study_facts(study: Study) -> dict[str, str]:
     if privacy.noise_multiplier is not None:
         asked.append(f"noise multiplier {privacy.noise_multiplier:g}")
     image = f"images of {study.image.size} x {study.image.size}"
-    others = [*study.demographics, f"texts of at most {study.text.max_tokens} words or less"]
+    others = [*study.demographics, f"texts of up to {study.text.max_tokens} tokens"]
     return {
-        "fingerprint": study.fingerprint,
         "labels": ", ".join(study.labels),
         "reads": ", ".join([image, f"{len(study.labs)} laboratory values", *others]),
         "model": f"{study.model.method}, {study.model.preset}",
@@ -71,7 +71,7 @@ def site_facts(study: Study, site: Site, ahead: Outlook) -> dict[str, str]:
         f"an update of the weights, {noised}; the declared number of patients, seconds, epsilon"
     )
     facts["leaves, evaluations"] = _evaluations(study, site)
-    facts["never leaves"] = "images, texts, values, ids, file names, exact numbers of patients"
+    facts["never leaves"] = "images, texts, values, ids, file names"
     return facts
 
 

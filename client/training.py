@@ -5,6 +5,7 @@ durably, and only then hand the update to be sent.
 """
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -17,11 +18,13 @@ from client.ledger import Ledger
 from client.plan import Plan
 from client.randomness import Randomness
 from client.site import Memory
+from irene_model.groups import Labels, choose_mapped, without_rows
 from irene_model.model import DiagnosticModel
 from irene_model.protocol import Arrays, check_update
 from irene_model.study import Study
 from irene_model.tensors import Batch, drop_modalities
 from irene_model.weights import load_arrays, new_model, to_arrays, trained_names
+from irene_model.wire import rounded
 
 _AMPLE = Memory()
 
@@ -37,8 +40,12 @@ def train_round(
     randomness: Randomness,
     device: torch.device,
     memory: Memory = _AMPLE,
+    modalities: Collection[str] | None = None,
+    labels: Labels | None = None,
 ) -> Arrays:
     """The update of one round, reserved in the ledger before and released in it after.
+
+    modalities and labels (K,): what the site maps; the rest is neither trained nor sent. None: all.
 
     Raises BudgetExceeded before anything is trained, and ProtocolError for weights that are not
     those of the study's model. A round that was released before gives the same bytes again.
@@ -46,6 +53,8 @@ def train_round(
     model = new_model(dataset.study, seed=0)
     check_update(weights, to_arrays(model))  # a malformed message must not cost budget
     load_arrays(model, weights)
+    if modalities is not None:
+        choose_mapped(model, modalities)
     ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
         run=run,
@@ -59,6 +68,9 @@ def train_round(
     update = local_update(
         model, dataset=dataset, plan=plan, randomness=randomness, device=device, memory=memory
     )
+    if labels is not None:
+        update = {name: without_rows(name, array, labels) for name, array in update.items()}
+    update = rounded(update, dataset.study.federation.wire)  # what is kept is what travels
     return unpack(ledger.release(reservation, pack(update)))
 
 
@@ -107,6 +119,7 @@ def _train(
     model.train()
     optimizer = _optimizer(model, dataset.study, plan.learning_rate)
     engine = dataset.study.privacy.engine
+    pull = ProximalPull(model, dataset.study.federation.proximal_mu)
     hidden = dataset.study.training.modality_dropout.rates
     private = (
         PrivateGradient(model, clip_norm=plan.clip_norm, engine=engine) if plan.private else None
@@ -135,9 +148,28 @@ def _train(
                 expected_batch=plan.expected_batch,
                 rng=randomness.noise,
             )
+        pull.add_to_gradients()
         optimizer.step()
     if private is not None:
         private.close()
+
+
+class ProximalPull:
+    """μ (w - w₀), the gradient of FedProx's proximal term (Li et al. 2020, eq. 2).
+
+    It depends on weights alone, so it is added after clipping and noise and costs nothing.
+    """
+
+    def __init__(self, model: torch.nn.Module, mu: float) -> None:
+        """The weights of now are w₀."""
+        self._mu = mu
+        self._starts = [(p, p.detach().clone()) for p in trained_parameters(model)] if mu else []
+
+    def add_to_gradients(self) -> None:
+        """Add the pull of each trained parameter to its gradient."""
+        for parameter, start in self._starts:
+            pull = (parameter.detach() - start).mul_(self._mu)
+            parameter.grad = pull if parameter.grad is None else parameter.grad.add_(pull)
 
 
 def pack(update: Arrays) -> bytes:

@@ -13,7 +13,9 @@
     │   └── LedgerError        the ledger can't be read, written or trusted
     ├── AwaitsPeople           a study is not approved here, or the site has paused
     └── ProtocolError          a message of the other side breaks the contract
-        └── LimitExceeded      its study asks for more than the site's limits allow
+        ├── LimitExceeded      its study asks for more than the site's limits allow
+        ├── StaleMessage       it comes after its deadline
+        └── StudyMismatch      its study is not the one of its fingerprint
 
 A message names file, row, field, the kind of the value, the bound and the remedy. It never holds
 a patient's value, so it may be shown, logged and sent.
@@ -66,3 +68,11 @@ class ProtocolError(IreneError):
 
 class LimitExceeded(ProtocolError):  # noqa: N818  # a decision, no error
     """The study goes beyond a limit in site.yaml; nothing was read, charged or trained for it."""
+
+
+class StaleMessage(ProtocolError):  # noqa: N818  # a fact, no error of the site's
+    """The message's deadline is over; nothing was read, charged or trained for it."""
+
+
+class StudyMismatch(ProtocolError):  # noqa: N818
+    """The study has another fingerprint than the message, or the run, says."""

@@ -33,6 +33,7 @@ _LARGEST_LOG = 10_000_000  # bytes; the log is put aside at the next start, once
 class Service:
     """A process to keep alive. No secret belongs into `command`: every user can list it.
 
+    command: or what gives it at each start, as for a port that must be free then.
     environment: the whole of it, not an addition. log: the file that stdout and stderr are
     appended to. ready: whether it serves; services after this one start when it once did.
     folder: the working directory, or the supervisor's own. longest_pause_s: the most between two
@@ -40,7 +41,7 @@ class Service:
     """
 
     name: str
-    command: tuple[str, ...]
+    command: tuple[str, ...] | Callable[[], tuple[str, ...]]
     environment: Mapping[str, str] = field(repr=False)
     log: Path
     ready: Callable[[], bool] | None = None
@@ -146,7 +147,7 @@ class Supervisor:
         try:
             with _log_of(service) as log:
                 child.process = subprocess.Popen(
-                    service.command,
+                    service.command() if callable(service.command) else service.command,
                     cwd=service.folder,
                     env={**service.environment, MARK: self._mark(service)},
                     stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ that messages and all that judges them can be tested without Flower. A message o
 is a ProtocolError that names the field, never its value.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -13,14 +14,20 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from irene_model.errors import ProtocolError
+from irene_model.errors import ProtocolError, StaleMessage, StudyMismatch
 from irene_model.records import HeldOut
 from irene_model.study import Study
+from irene_model.wire import Encoding, Packed, pack, unpack
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
 Outcome = Literal["ready", "waiting", "updated", "evaluated", "declined", "failed"]
+# Why a site does not serve, in one word, for what the server does about it; the reason says more.
+Code = Literal[
+    "", "people", "stale", "study", "limits", "budget", "metrics", "message", "configuration",
+    "files", "patients", "error",
+]  # fmt: skip
 PROTOCOL = 3
 WIRE_DTYPE = np.dtype(np.float32)
 # A label in an evaluation's reply: its histograms are there, the site does not have it, or fewer
@@ -30,25 +37,36 @@ LABEL_SENT, LABEL_ABSENT, LABEL_WITHHELD = 1, 0, -1
 
 @dataclass(frozen=True, kw_only=True)
 class Flat:
-    """What travels: arrays and plain values."""
+    """What travels: arrays, in `encoding` where they are float32, and plain values."""
 
     arrays: Arrays
     values: dict[str, Plain]
+    encoding: Encoding = "float32"
+
+    def packed(self) -> dict[str, Packed]:
+        """The arrays as bytes."""
+        return {name: pack(array, self.encoding) for name, array in self.arrays.items()}
+
+    @classmethod
+    def unpacked(cls, packed: Mapping[str, Packed], values: dict[str, Plain]) -> "Flat":
+        """The inverse of `packed`; a ProtocolError where bytes and shapes differ."""
+        return cls(arrays={name: unpack(each) for name, each in packed.items()}, values=values)
 
 
 class Message(BaseModel):
-    """Plain fields, checked strictly, and `arrays`."""
+    """Plain fields, checked strictly, and `arrays`, which travel in the encoding `wire`."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True
     )
     kind: ClassVar[str]
     arrays: Arrays = Field(default_factory=dict, repr=False)
+    wire: Encoding = "float32"
 
     def to_flat(self) -> Flat:
         """The travelling form."""
         values = {"kind": self.kind, "protocol": PROTOCOL, **self.model_dump(exclude={"arrays"})}
-        return Flat(arrays=self.arrays, values=values)
+        return Flat(arrays=self.arrays, values=values, encoding=self.wire)
 
     @classmethod
     def from_flat(cls, flat: Flat) -> Self:
@@ -66,12 +84,46 @@ class Message(BaseModel):
             raise ProtocolError(f"{cls.kind}: field '{field}': {problem['type']}") from None
 
 
-class HelloRequest(Message):
+class Request(Message):
+    """What the server asks in a run.
+
+    study: its canonical JSON. fingerprint: that of the study the run was started with. deadline:
+    when the server stops to wait, in seconds of Unix time (UTC); what starts later is in vain.
+    """
+
+    study: str
+    fingerprint: str
+    run: str
+    deadline: float = Field(gt=0, allow_inf_nan=False)
+
+    @classmethod
+    def about(cls, study: Study, **fields: Any) -> Self:
+        """A request in a run of `study`; without a `deadline` it is one hour from now."""
+        fields = {"deadline": time.time() + 3600.0, **fields}
+        return cls(study=study.canonical, fingerprint=study.fingerprint, **fields)
+
+    def timely_study(self) -> Study:
+        """The study that is asked for, if the message is in time and true to its fingerprint."""
+        self.check_deadline()
+        study = read_study(self.study)
+        if study.fingerprint != self.fingerprint:
+            raise StudyMismatch("the study in the message has another fingerprint than it says")
+        return study
+
+    def check_deadline(self) -> None:
+        """Raise StaleMessage where the server no longer waits: nothing should be spent then."""
+        late_s = time.time() - self.deadline
+        if late_s > 0:
+            raise StaleMessage(
+                f"the message came {late_s:.0f} s after its deadline; if that is not true, set "
+                "this machine's clock"
+            )
+
+
+class HelloRequest(Request):
     """Who is there? The site prepares its data for the study, so that round 1 is not late."""
 
     kind = "hello"
-    study: str
-    run: str
 
 
 class HelloReply(Message):
@@ -81,14 +133,13 @@ class HelloReply(Message):
     site: str
     outcome: Outcome
     reason: str = ""
+    code: Code = ""
 
 
-class TrainRequest(Message):
-    """One round for one site. arrays: the round's weights; `study` is the canonical JSON."""
+class TrainRequest(Request):
+    """One round for one site. arrays: the round's weights, as they travel."""
 
     kind = "train"
-    study: str
-    run: str
     round: int = Field(ge=1)
 
 
@@ -100,32 +151,35 @@ class TrainReply(Message):
     weight: the site's declared number of patients. rounds_charged: rounds of this run that the
     ledger has charged until now, whatever the outcome; -1 if it can't be read. epsilon_run and
     epsilon_total: spent by this run and by everything in the ledger, by RDP, at the study's delta;
-    infinite without noise.
+    infinite without noise. modalities and labels: what the site maps at all, which says what it
+    trains (`irene_model.groups`).
     """
 
     kind = "trained"
     site: str
     round: int
+    fingerprint: str
     outcome: Outcome
     reason: str = ""
+    code: Code = ""
     weight: float = Field(default=0.0, ge=0)
     noise_multiplier: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sample_rate: float = Field(default=0.0, ge=0, le=1)
     rounds_charged: int = Field(default=-1, ge=-1)
+    modalities: str = Field(default="", pattern=r"^[a-z0-9_:,]*$", max_length=4000)
+    labels: str = Field(default="", pattern=r"^[01]*$")
     epsilon_run: float = 0.0
     epsilon_total: float = 0.0
     seconds: float = 0.0
 
 
-class EvaluateRequest(Message):
+class EvaluateRequest(Request):
     """Evaluate the weights in `arrays` on the site's held-out patients of `split`.
 
     Nobody may ask for scores of training patients.
     """
 
     kind = "evaluate"
-    study: str
-    run: str
     round: int = Field(ge=0)
     split: HeldOut
 
@@ -142,8 +196,10 @@ class EvaluateReply(Message):
     kind = "evaluated"
     site: str
     round: int
+    fingerprint: str
     outcome: Outcome
     reason: str = ""
+    code: Code = ""
     noise_multiplier: float = Field(default=0.0, ge=0)
     deviation: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     epsilon_run: float = 0.0

@@ -1,23 +1,24 @@
 """The course of the learning rate over the rounds of a study.
 
 It acts where the size of a step is decided: at the sites under FedAvg, whose optimizers turn
-gradients into steps, and at the server under FedAdam, which rescales whatever the sites send.
+gradients into steps, and at the server under FedAdam and FedYogi, which rescale what sites send.
 """
 
 import math
 
+from irene_model.federation import ADAPTIVE
 from irene_model.study import Study
 
 
 def site_rate(study: Study, round: int) -> float:
     """The sites' learning rate in `round` (from 1)."""
-    factor = 1.0 if study.federation.strategy == "fedadam" else rate_factor(study, round)
+    factor = 1.0 if study.federation.strategy in ADAPTIVE else rate_factor(study, round)
     return study.training.learning_rate * factor
 
 
 def server_rate(study: Study, round: int) -> float:
     """The server's learning rate in `round` (from 1)."""
-    factor = rate_factor(study, round) if study.federation.strategy == "fedadam" else 1.0
+    factor = rate_factor(study, round) if study.federation.strategy in ADAPTIVE else 1.0
     return study.federation.server_learning_rate * factor
 
 

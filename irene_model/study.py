@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from irene_model.federation import Federation
 from irene_model.recipe import Training
 from irene_model.records import HeldOut
 from irene_model.settings import Settings, override, parse, read_mapping
@@ -58,27 +59,6 @@ class ModelShape(Settings):
     hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
     layer_norm_eps: float | None = Field(default=None, gt=0, lt=1)
-
-
-class Federation(Settings):
-    """Rounds, who must be there, and how updates become weights (`server.strategies`).
-
-    `round_deadline_s` is in seconds. Under `fedadam` with `sgd` at the sites and one local step
-    the federation is Adam on the mean of all sites' noised gradients: the best use of a small
-    budget, at the price of many rounds.
-    """
-
-    rounds: int = Field(ge=1)
-    local_steps: int = Field(ge=1)
-    minimum_sites: int = Field(default=2, ge=1)
-    round_deadline_s: float = Field(default=3600.0, gt=0)
-    strategy: Literal["fedavg", "fedadam"] = "fedavg"
-    server_learning_rate: float = Field(default=1.0, gt=0)
-    evaluate_every: int = Field(default=1, ge=1)
-
-    def evaluated(self, round: int) -> bool:
-        """Whether the weights are evaluated on validation patients after `round`."""
-        return round % self.evaluate_every == 0 or round == self.rounds
 
 
 class Privacy(Settings):

@@ -49,15 +49,25 @@ def ask_for_metrics(
     Raises IreneError where no site evaluated and one of them could not, though it did not decline.
     """
     study = folder.study
-    request = EvaluateRequest(
-        study=study.canonical, run=folder.info["run"], round=round, split=split, arrays=weights
+    request = EvaluateRequest.about(
+        study,
+        run=folder.info["run"],
+        round=round,
+        split=split,
+        arrays=weights,
+        # The numbers of the end are those of the checkpoint, whatever way its weights would travel.
+        wire=study.federation.wire_down if split == "validation" else "float32",
     )
+    patience = dict.fromkeys(roll.nodes, study.federation.round_deadline_s)
     histograms: dict[str, SiteHistograms] = {}
     entries: dict[str, Json] = {}
-    for reply in exchange.ask(roll.nodes, request, deadline_s=study.federation.round_deadline_s):
-        site = roll.sites[reply.node]
+    names = dict(roll.sites)
+    for reply in exchange.ask(request, patience):
+        site = names[reply.node]
+        if reply.missing:
+            roll.missed(reply.node, f"{reply.reason} of an evaluation after round {round}")
         try:
-            answer = _read(reply, site, round)
+            answer = _read(reply, site, round, study.fingerprint)
             entries[site] = {"outcome": answer.outcome, "reason": answer.reason}
             if answer.outcome == "evaluated":
                 histograms[site] = SiteHistograms.read(site, answer, len(study.labels))
@@ -72,7 +82,7 @@ def ask_for_metrics(
                 }
         except ProtocolError as error:
             entries[site] = {
-                "outcome": "missing" if reply.missing else "refused",
+                "outcome": "missing" if reply.flat is None and not reply.malformed else "refused",
                 "reason": str(error),
             }
         if entries[site]["outcome"] != "evaluated":
@@ -91,12 +101,14 @@ def ask_for_metrics(
     return Answers(evaluation=evaluation, sites=entries)
 
 
-def _read(reply: Reply, site: str, round: int) -> EvaluateReply:
+def _read(reply: Reply, site: str, round: int, fingerprint: str) -> EvaluateReply:
     if reply.flat is None:
         raise ProtocolError(reply.reason)
     answer = EvaluateReply.from_flat(reply.flat)
     if (answer.site, answer.round) != (site, round):
         raise ProtocolError("the reply is of another site or another round")
+    if answer.fingerprint != fingerprint:
+        raise ProtocolError("the reply is of another study")
     if (answer.deviation > 0) != (answer.noise_multiplier > 0):
         raise ProtocolError("the reply's noise multiplier and deviation contradict each other")
     return answer

@@ -2,6 +2,7 @@
 
 Run configuration: `study`, the path of study.yaml; `out`, the run folder, which is resumed where
 it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round;
+`enrolled`, the coordinator's list of enrolled sites, empty where whoever comes is believed;
 `start-image` and `start-text`, files with first weights (see `irene_model.starting`).
 """
 
@@ -17,6 +18,7 @@ from irene_model.starting import StartingPoint
 from irene_model.study import Study
 from server.disclosure import disclosure
 from server.exchange import Exchange
+from server.register import RegisterFile
 from server.report import write_report
 from server.rounds import Observer, RoundLoop
 from server.run_log import run_log
@@ -26,11 +28,26 @@ app = ServerApp()
 
 
 def execute(
-    grid: Grid, folder: RunFolder, *, expected_sites: int, observe: Observer | None = None
+    grid: Grid,
+    folder: RunFolder,
+    *,
+    expected_sites: int,
+    enrolled: Path | None = None,
+    give_up: bool = False,
+    observe: Observer | None = None,
 ) -> Path:
-    """Run what is left of the run in `folder`; returns the path of its report."""
+    """Run what is left of the run in `folder`; returns the path of its report.
+
+    enrolled: the coordinator's list of sites. give_up: too few updates end the run with an error,
+    where nobody is there to bring a site back.
+    """
     loop = RoundLoop(
-        exchange=Exchange(grid), folder=folder, expected_sites=expected_sites, observe=observe
+        exchange=Exchange(grid),
+        folder=folder,
+        expected_sites=expected_sites,
+        register=RegisterFile(enrolled),
+        give_up=give_up,
+        observe=observe,
     )
     with run_log(folder.path / "run.log"):
         try:
@@ -69,4 +86,10 @@ def main(grid: Grid, context: Context) -> None:
         folder = RunFolder.create(
             out, study, seed=int(settings.get("seed", 0)), start=starting_point(settings)
         )
-    execute(grid, folder, expected_sites=int(settings.get("sites", 0)))
+    enrolled = str(settings.get("enrolled", ""))
+    execute(
+        grid,
+        folder,
+        expected_sites=int(settings.get("sites", 0)),
+        enrolled=Path(enrolled) if enrolled else None,
+    )

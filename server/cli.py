@@ -200,6 +200,8 @@ def run(
 
     Example: `irene-server run federation study.yaml --name first`
     """
+    from functools import partial
+
     from rich.console import Console
 
     from irene_model.errors import ConfigError
@@ -228,25 +230,22 @@ def run(
         raise ConfigError("name a STUDY.yaml, or a run with --resume")
     require_started(coordinator)
     control, console = Control(coordinator), Console(highlight=False)
+    say = partial(console.print, soft_wrap=True)
     run_id = runs.active(coordinator, control, wanted.name)
     if run_id is None:
         run_id = runs.submit(coordinator, control, wanted)
-        console.print(
-            f"run {wanted.name} is submitted; its folder is {wanted.folder}", soft_wrap=True
-        )
+        say(f"run {wanted.name} is submitted; its folder is {wanted.folder}")
     else:
-        console.print(f"run {wanted.name} is still going on", soft_wrap=True)
+        say(f"run {wanted.name} is still going on")
     if detach:
         return
     view = RoundsView(console, Study.read(wanted.study).federation.rounds)
     try:
-        runs.carry_out(
-            coordinator, control, wanted, run_id, observe=view.show, say=console.print
-        )
+        runs.carry_out(coordinator, control, wanted, run_id, observe=view.show, say=say)
     except KeyboardInterrupt:
-        console.print(f"the run goes on; irene-server run {folder} --resume {wanted.name} shows it")
+        say(f"the run goes on; irene-server run {folder} --resume {wanted.name} shows it")
         raise
-    console.print(f"report {wanted.folder / 'report.html'}", soft_wrap=True)
+    say(f"report {wanted.folder / 'report.html'}")
 
 
 for command in WATCHING:

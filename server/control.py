@@ -54,6 +54,11 @@ class RunStatus:
         """Whether it failed because its process vanished, rather than by an error of its own."""
         return self.finished and "heartbeat" in self.details.lower()
 
+    @property
+    def reason(self) -> str:
+        """Why it failed, in the words of the error."""
+        return self.details.removeprefix("ServerApp failed with exception: ")
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeStatus:
@@ -95,6 +100,10 @@ class Control:
         if not found:
             return None
         return RunStatus(status=str(found[0]["status"]), details=str(found[0]["status-details"]))
+
+    def stop(self, run_id: str) -> None:
+        """End a run, if it has not ended."""
+        self._ask("stop", run_id, _CONNECTION)
 
     def nodes(self) -> dict[str, NodeStatus]:
         """The registered nodes by their id, in decimal digits."""

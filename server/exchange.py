@@ -1,33 +1,67 @@
-"""Messages to the sites over Flower's grid, and their replies, one in memory at a time."""
+"""Messages to the sites over Flower's grid, and their replies, one in memory at a time.
+
+A reply waits in Flower's store until it is looked for, also when it comes late. A node that is
+offline is not looked at: asked for its reply, Flower would answer with an error and throw the
+message away, and a network that was cut for a minute would cost the update.
+"""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from irene_model.protocol import Arrays, Flat
-from irene_model.protocol import Message as Typed
+from irene_model.errors import ProtocolError
+from irene_model.protocol import Flat, Request
+from irene_model.wire import STYPE, Packed
 
 _TYPES = {"hello": "query", "train": "train", "evaluate": "evaluate"}
 # Flower's own codes; its reasons may hold a site's exception text and stay out of our records.
-_ERRORS = {5: "the node went away", 8: "the client process crashed"}
+_ERRORS = {
+    3: "the message expired before a reply came",
+    5: "the node went away",
+    8: "the client process crashed",
+}
+_GONE_S = 120.0  # an offline node may come back for so long; SuperNodes are seen every 30 s
+_LOOK_S = 1.0  # between two looks at which nodes are online
+NO_REPLY = "no reply in the time that the site has"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A message to `node`, sent at `time`, which is time.monotonic()."""
+
+    identifier: str
+    node: int
+    time: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What came back from `node`: `flat`, or nothing and the `reason` why."""
+    """What came back for `sent`: `flat`, or nothing and the `reason` why.
 
-    node: int
+    seconds: from sending until the reply was found here. bytes: of its arrays. lost: no reply
+    will come any more. malformed: one came that is none.
+    """
+
+    sent: Sent
     flat: Flat | None
     reason: str
     seconds: float
+    bytes: int = 0
+    lost: bool = False
+    malformed: bool = False
+
+    @property
+    def node(self) -> int:
+        """Whose reply it is."""
+        return self.sent.node
 
     @property
     def missing(self) -> bool:
-        """No reply at all before the deadline."""
-        return self.flat is None and self.reason == "no reply before the deadline"
+        """Nothing has come back yet, and may come late."""
+        return self.flat is None and not self.lost
 
 
 class Exchange:
@@ -37,57 +71,116 @@ class Exchange:
         """`poll_s`: seconds between two looks for replies."""
         self._grid = grid
         self._poll_s = poll_s
+        self._online: frozenset[int] = frozenset()
+        self._looked = -_LOOK_S
+        self._offline_since: dict[int, float] = {}
 
     def nodes(self) -> list[int]:
         """Connected nodes, in a fixed order."""
-        return sorted(self._grid.get_node_ids())
+        return sorted(self._look(now=True))
 
-    def ask(self, nodes: Sequence[int], request: Typed, *, deadline_s: float) -> Iterator[Reply]:
-        """Send `request` to all `nodes` and yield one reply a node, in the order of `nodes`.
+    def send(
+        self, request: Request, patience_s: Mapping[int, float], *, keep_s: float = 60.0
+    ) -> list[Sent]:
+        """Send `request` to the nodes of `patience_s`, each with a deadline of so many seconds.
 
-        Replies wait in Flower's store until their turn, so one is in memory here at a time, and
-        sums do not depend on who was quickest. All have the same deadline.
+        A reply that comes later is kept for another `keep_s` seconds.
         """
         flat = request.to_flat()
-        content = RecordDict(
+        arrays = ArrayRecord(
             {
-                "arrays": ArrayRecord({name: Array(a) for name, a in flat.arrays.items()}),
-                "values": ConfigRecord(dict(flat.values)),
+                name: Array(each.encoding, each.shape, STYPE, each.data)
+                for name, each in flat.packed().items()
             }
         )
-        started = time.monotonic()
+        moment = time.time()
         messages = [
-            Message(content, node, _TYPES[request.kind], ttl=deadline_s + 60) for node in nodes
-        ]
-        identifiers = list(self._grid.push_messages(messages))
-        del messages, content
-        for node, identifier in zip(nodes, identifiers, strict=True):
-            reply = self._wait(identifier, started + deadline_s)
-            flat_reply, reason = _read(reply)
-            del reply
-            yield Reply(
-                node=node, flat=flat_reply, reason=reason, seconds=time.monotonic() - started
+            Message(
+                RecordDict(
+                    {
+                        "arrays": arrays,
+                        "values": ConfigRecord({**flat.values, "deadline": moment + patience}),
+                    }
+                ),
+                node,
+                _TYPES[request.kind],
+                ttl=patience + keep_s,
             )
+            for node, patience in patience_s.items()
+        ]
+        started = time.monotonic()
+        identifiers = list(self._grid.push_messages(messages)) if messages else []
+        return [
+            Sent(identifier=identifier, node=node, time=started)
+            for node, identifier in zip(patience_s, identifiers, strict=True)
+        ]
 
-    def _wait(self, identifier: str, deadline: float) -> Message | None:
+    def ask(self, request: Request, patience_s: Mapping[int, float]) -> Iterator[Reply]:
+        """Send `request` and yield one reply a node, in the order of `patience_s`.
+
+        Replies wait in Flower's store until their turn, so one is in memory here at a time, and
+        sums do not depend on who was quickest.
+        """
+        for sent in self.send(request, patience_s):
+            yield self.wait(sent, patience_s[sent.node])
+
+    def wait(self, sent: Sent, patience_s: float) -> Reply:
+        """The reply to `sent`, at the latest `patience_s` seconds after it was sent."""
         while True:
-            for reply in self._grid.pull_messages([identifier]):
+            reply = self.poll(sent)
+            if reply is not None:
                 return reply
-            if time.monotonic() >= deadline:
-                return None
+            seconds = time.monotonic() - sent.time
+            if seconds >= patience_s:
+                return Reply(sent=sent, flat=None, reason=NO_REPLY, seconds=seconds)
+            gone_s = self._offline_s(sent.node)
+            if gone_s > _GONE_S:
+                return Reply(sent=sent, flat=None, reason=_ERRORS[5], seconds=seconds)
             time.sleep(self._poll_s)
 
+    def poll(self, sent: Sent) -> Reply | None:
+        """The reply to `sent` if it is there."""
+        if sent.node not in self._look():
+            return None
+        for message in self._grid.pull_messages([sent.identifier]):
+            seconds = time.monotonic() - sent.time
+            if message.has_error():
+                code = message.error.code
+                reason = _ERRORS.get(code, f"Flower error {code}")
+                return Reply(sent=sent, flat=None, reason=reason, seconds=seconds, lost=True)
+            return _read(message, sent, seconds)
+        return None
 
-def _read(reply: Message | None) -> tuple[Flat | None, str]:
-    if reply is None:
-        return None, "no reply before the deadline"
-    if reply.has_error():
-        return None, _ERRORS.get(reply.error.code, f"Flower error {reply.error.code}")
+    def _look(self, *, now: bool = False) -> frozenset[int]:
+        """The nodes that are online, as they were a moment ago."""
+        moment = time.monotonic()
+        if now or moment - self._looked >= _LOOK_S:
+            self._online, self._looked = frozenset(self._grid.get_node_ids()), moment
+        return self._online
+
+    def _offline_s(self, node: int) -> float:
+        if node in self._look():
+            self._offline_since.pop(node, None)
+            return 0.0
+        return time.monotonic() - self._offline_since.setdefault(node, time.monotonic())
+
+
+def _read(message: Message, sent: Sent, seconds: float) -> Reply:
+    """The reply, whose bytes are judged before anything of their declared size is allocated."""
+    flat, reason, size = None, "", 0
     try:
-        arrays: Arrays = {
-            name: array.numpy() for name, array in reply.content.array_records["arrays"].items()
+        packed = {
+            name: Packed(encoding=array.dtype, shape=tuple(array.shape), data=array.data)
+            for name, array in message.content.array_records["arrays"].items()
         }
-        values = dict(reply.content.config_records["values"])
+        size = sum(len(each.data) for each in packed.values())
+        values = dict(message.content.config_records["values"])
+        flat = Flat.unpacked(packed, values)  # type: ignore[arg-type]  # judged when typed
+    except ProtocolError as error:
+        reason = str(error)
     except (KeyError, ValueError, TypeError) as error:
-        return None, f"the reply can't be read ({type(error).__name__})"
-    return Flat(arrays=arrays, values=values), ""  # type: ignore[arg-type]  # judged when typed
+        reason = f"the reply can't be read ({type(error).__name__})"
+    return Reply(
+        sent=sent, flat=flat, reason=reason, seconds=seconds, bytes=size,
+        lost=flat is None, malformed=flat is None,
+    )  # fmt: skip

@@ -1,8 +1,10 @@
 """Who takes part: the nodes that answered, by the name of their site, and those that can't serve.
 
-A node is asked once, when it appears. A site that can't serve the study is left out and named in
-every round, with its reason; so is a site that was here and went away. Nobody is left out in
-silence, and one site's trouble ends no run.
+A node is asked who it is when it appears, and nobody waits for its answer but the run's beginning:
+it is looked for at the next greeting. A site that can't serve the study is left out and named in
+every round, with its reason; so is an enrolled site that never came, one that went away, and one
+that missed a round, until it answers again. Nobody is left out in silence, one site's trouble ends
+no run, and a dead site costs nothing after the first miss.
 """
 
 import logging
@@ -12,11 +14,23 @@ from dataclasses import dataclass, field
 from irene_model.errors import IreneError, ProtocolError
 from irene_model.protocol import HelloReply, HelloRequest
 from irene_model.study import Study
-from server.exchange import Exchange, Reply
+from server.exchange import Exchange, Reply, Sent
+from server.register import RegisterFile
 from server.runs import Json
 
 _log = logging.getLogger(__name__)
 _PAUSE_S = 0.5
+# Seconds until a site that can't serve is asked again; each time starts a process there.
+_AGAIN_S = {"waiting": 10.0, "declined": 600.0, "absent": 0.0}
+_AGAIN_ELSE_S = 60.0
+
+
+@dataclass(kw_only=True)
+class _LeftOut:
+    site: str
+    outcome: str
+    reason: str
+    since: float
 
 
 @dataclass(kw_only=True)
@@ -26,8 +40,10 @@ class Roll:
     exchange: Exchange
     study: Study
     run: str
+    register: RegisterFile = field(default_factory=lambda: RegisterFile(None))
     sites: dict[int, str] = field(default_factory=dict)
-    _left_out: dict[int, Json] = field(default_factory=dict)
+    _left_out: dict[int, _LeftOut] = field(default_factory=dict)
+    _knocks: dict[int, Sent] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
 
     @property
@@ -37,13 +53,14 @@ class Roll:
 
     @property
     def names(self) -> list[str]:
-        """Every site that was ever here, in order."""
-        return sorted(self._known)
+        """Every site that is enrolled or was ever here, in order."""
+        return sorted(self._known | set(self.register.now().sites))
 
-    def wait(self, expected: int, patience_s: float) -> None:
+    def wait(self, expected: int, patience_s: float, *, forever: bool = False) -> None:
         """Wait for `expected` sites; after `patience_s` seconds the study's minimum is enough.
 
-        Raises IreneError where so many nodes can't serve the study that the minimum is missed.
+        Raises IreneError where so many nodes can't serve the study that the minimum is missed,
+        unless it is to wait `forever`.
         """
         minimum = self.study.federation.minimum_sites
         expected = max(expected, minimum)
@@ -54,14 +71,15 @@ class Roll:
             if len(self.sites) != shown:
                 shown = len(self.sites)
                 _log.info("%d sites are here; waiting for %d", shown, expected)
-            if len(self.sites) + len(self._left_out) >= expected:
+            asked = bool(self._knocks)  # a site may be reading its files for the first time
+            if len(self.sites) + len(self._left_out) >= expected and not asked and not forever:
                 break  # all have come, and waiting mends no site
-            if time.monotonic() > deadline and len(self.sites) >= minimum:
+            if time.monotonic() > deadline and len(self.sites) >= minimum and not asked:
                 break
             if len(self.sites) < expected:
                 time.sleep(_PAUSE_S)
         if len(self.sites) < minimum:
-            reasons = "; ".join(f"{e['site']}: {e['reason']}" for e in self._left_out.values())
+            reasons = "; ".join(f"{e.site}: {e.reason}" for e in self._left_out.values())
             raise IreneError(
                 f"{len(self.sites)} sites can serve the study and it needs {minimum} ({reasons})"
             )
@@ -69,47 +87,88 @@ class Roll:
             _log.warning("going on with %d of %d sites", len(self.sites), expected)
 
     def greet(self) -> None:
-        """Ask new nodes who they are, and forget those that have gone."""
+        """Hear who has answered, ask new nodes who they are, and forget those that have gone."""
         present = self.exchange.nodes()
-        self.sites = {node: site for node, site in self.sites.items() if node in present}
-        self._left_out = {node: e for node, e in self._left_out.items() if node in present}
-        new = [node for node in present if node not in self.sites and node not in self._left_out]
-        request = HelloRequest(study=self.study.canonical, run=self.run)
-        deadline = self.study.federation.round_deadline_s
-        for reply in self.exchange.ask(new, request, deadline_s=deadline) if new else ():
+        for node in [n for n in (*self.sites, *self._left_out, *self._knocks) if n not in present]:
+            self.sites.pop(node, None)
+            self._left_out.pop(node, None)
+            self._knocks.pop(node, None)  # a node that comes back is asked anew
+        self._knock([node for node in present if self._to_be_asked(node)])
+        for node, sent in list(self._knocks.items()):
+            reply = self.exchange.poll(sent)
+            if reply is None and not self._expired(sent):
+                continue
+            del self._knocks[node]
             try:
+                if reply is None or reply.flat is None:
+                    raise ProtocolError("no reply to a greeting" if reply is None else reply.reason)
                 self._enter(reply)
             except ProtocolError as error:
-                self._leave_out(reply.node, f"node {reply.node}", "failed", str(error))
+                site = self.register.now().site_of(node) or f"node {node}"
+                outcome = "failed" if reply is None or reply.flat is None else "refused"
+                self._leave_out(node, site, outcome, str(error))
+
+    def missed(self, node: int, reason: str) -> None:
+        """`node` gave no reply in a round: nobody waits for it again until it answers."""
+        self._leave_out(node, self.sites.pop(node), "absent", f"{reason}; not asked since")
+
+    def heard(self, node: int, site: str) -> None:
+        """`node`, which had missed a round, is alive: its late update came."""
+        if node in self._left_out and site not in self.sites.values():
+            del self._left_out[node]
+            self._knocks.pop(node, None)
+            self.sites[node] = site
 
     def absences(self) -> dict[str, Json]:
         """The sites that can't be asked for a round: name -> its entry in the round's line."""
         here = set(self.sites.values())
         gone = {
-            site: {"outcome": "absent", "reason": "the site is not connected"}
+            site: {"outcome": "absent", "reason": "the site is not connected", "asked": False}
             for site in self.names
             if site not in here
         }
         left_out = {
-            e["site"]: {"outcome": e["outcome"], "reason": e["reason"]}
+            e.site: {"outcome": e.outcome, "reason": e.reason, "asked": False}
             for e in self._left_out.values()
-            if e["site"] not in here
+            if e.site not in here
         }
         return gone | left_out
 
+    def _to_be_asked(self, node: int) -> bool:
+        if node in self.sites or node in self._knocks:
+            return False
+        left = self._left_out.get(node)
+        if left is None:
+            return True
+        return time.monotonic() - left.since >= _AGAIN_S.get(left.outcome, _AGAIN_ELSE_S)
+
+    def _knock(self, nodes: list[int]) -> None:
+        request = HelloRequest.about(self.study, run=self.run)
+        patience = dict.fromkeys(nodes, self.study.federation.round_deadline_s)
+        for sent in self.exchange.send(request, patience):
+            self._knocks[sent.node] = sent
+
+    def _expired(self, sent: Sent) -> bool:
+        return time.monotonic() - sent.time > self.study.federation.round_deadline_s
+
     def _enter(self, reply: Reply) -> None:
-        if reply.flat is None:
-            raise ProtocolError(reply.reason)
+        assert reply.flat is not None
         hello = HelloReply.from_flat(reply.flat)
+        self.register.now().check(hello.site, reply.node)
         if hello.outcome != "ready":
             self._leave_out(reply.node, hello.site, hello.outcome, hello.reason)
         elif hello.site in self.sites.values():
             raise ProtocolError(f"a second node says that it is the site '{hello.site}'")
         else:
+            self._left_out.pop(reply.node, None)
             self.sites[reply.node] = hello.site
             self._known.add(hello.site)
             _log.info("site %s is here", hello.site)
 
     def _leave_out(self, node: int, site: str, outcome: str, reason: str) -> None:
-        self._left_out[node] = {"site": site, "outcome": outcome, "reason": reason}
-        _log.warning("%s is left out: %s", site, reason)
+        before = self._left_out.get(node)
+        self._left_out[node] = _LeftOut(
+            site=site, outcome=outcome, reason=reason, since=time.monotonic()
+        )
+        if before is None or (before.outcome, before.reason) != (outcome, reason):
+            _log.warning("%s is left out: %s", site, reason)

@@ -1,30 +1,37 @@
 """The round loop: invite, gather, judge, aggregate, checkpoint, evaluate.
 
-Every round names every site and what became of it. A round's checkpoint is on disk before the
-next begins, so a killed server resumes from the last whole round; sites that had already released
-that round's update send the same bytes again.
+Every round names every site and what became of it. A round with too few updates changes nothing:
+it waits and is asked for again, with the same weights, and sites that had released its update send
+the same bytes. A round's checkpoint is on disk before the next begins, so a killed server resumes
+from the last whole round.
 """
 
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
-from irene_model.errors import IreneError, ProtocolError
-from irene_model.protocol import Arrays, TrainReply, TrainRequest
+from irene_model.errors import IreneError
+from irene_model.protocol import Arrays
 from irene_model.records import HeldOut
 from irene_model.schedule import server_rate
 from irene_model.weights import new_model, trained_names
-from server.aggregation import WeightedMean, norm
+from server.aggregation import norm, tally_for
 from server.answers import Answers, ask_for_metrics
 from server.exchange import Exchange
+from server.gathering import Gathering
+from server.judging import Judge
+from server.pace import Pace
+from server.register import RegisterFile
 from server.roll import Roll
-from server.runs import Json, RunFolder, finite, now
+from server.runs import Json, RunFolder, now
 from server.spending import spending
 from server.strategies import strategy_for
 
 _log = logging.getLogger(__name__)
 Observer = Callable[[Json], None]
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 60.0
 
 
 @dataclass(kw_only=True)
@@ -32,23 +39,33 @@ class RoundLoop:
     """One run, from its last whole round to the end.
 
     expected_sites: wait for so many before the first round, at most `patience_s` seconds, as
-    long as the study's minimum is there.
+    long as the study's minimum is there. register: the enrolled sites. give_up: end the run with
+    an error where a round has too few updates, instead of waiting for as long as it takes.
     """
 
     exchange: Exchange
     folder: RunFolder
     expected_sites: int = 0
     patience_s: float = 60.0
+    register: RegisterFile = field(default_factory=lambda: RegisterFile(None))
+    give_up: bool = False
     observe: Observer | None = None
     roll: Roll = field(init=False)
-    _trained: tuple[str, ...] = field(init=False)  # what an update must hold
+    _gathering: Gathering = field(init=False)
 
     def __post_init__(self) -> None:
         """The roll starts empty, also when a run is resumed: sites may have changed nodes."""
+        folder, study, lines = self.folder, self.folder.study, self.folder.rounds()
         self.roll = Roll(
-            exchange=self.exchange, study=self.folder.study, run=self.folder.info["run"]
+            exchange=self.exchange, study=study, run=folder.info["run"], register=self.register
         )
-        self._trained = trained_names(new_model(self.folder.study, seed=0))
+        self._gathering = Gathering(
+            exchange=self.exchange,
+            roll=self.roll,
+            folder=folder,
+            judge=Judge(study, trained_names(new_model(study, seed=0)), lines),
+            pace=Pace(lines, deadline_s=study.federation.round_deadline_s),
+        )
 
     def run(self) -> Json:
         """Train all rounds that are left, evaluate on the test patients, and give the results."""
@@ -56,9 +73,8 @@ class RoundLoop:
         started = time.monotonic() - folder.info.get("seconds", 0.0)  # of earlier sessions
         weights = folder.load_checkpoint(folder.last_round)
         strategy = strategy_for(study, folder.load_state(folder.last_round))
-        self.roll.wait(self.expected_sites, self.patience_s)
+        self.roll.wait(self.expected_sites, self.patience_s, forever=not self.give_up)
         for round in range(folder.last_round + 1, study.federation.rounds + 1):
-            self.roll.greet()
             line, mean = self._train(round, weights)
             if mean is None:
                 self._record_without_progress(line)
@@ -71,6 +87,7 @@ class RoundLoop:
             folder.append_round(line)
             folder.update_info(seconds=time.monotonic() - started)
             self._report(line)
+        self.roll.greet()
         answers = self._evaluate(folder.last_round, weights, "test")
         return self._results(answers, time.monotonic() - started)
 
@@ -80,62 +97,72 @@ class RoundLoop:
             self.observe(line)
 
     def _train(self, round: int, weights: Arrays) -> tuple[Json, Arrays | None]:
-        """One round's line, and the mean update if enough sites gave one."""
-        study, started = self.folder.study, time.monotonic()
-        request = TrainRequest(
-            study=study.canonical, run=self.folder.info["run"], round=round, arrays=weights
-        )
-        mean = WeightedMean({name: weights[name] for name in self._trained})
-        down = sum(a.nbytes for a in weights.values())
-        line: Json = {
-            "round": round,
-            "started": now(),
-            "seconds": 0.0,
-            "sites": self.roll.absences(),
-            "bytes_down": down * len(self.roll.sites),
-            "bytes_up": 0,
-            "evaluation": None,
-        }
-        for reply in self.exchange.ask(
-            self.roll.nodes, request, deadline_s=study.federation.round_deadline_s
-        ):
-            site = self.roll.sites[reply.node]
-            entry: Json = {"outcome": "missing" if reply.missing else "failed"}
-            entry |= {"reason": reply.reason, "seconds": reply.seconds, "bytes_up": 0}
-            if reply.flat is not None:
-                entry["bytes_up"] = sum(a.nbytes for a in reply.flat.arrays.values())
-                try:
-                    entry |= _judge(TrainReply.from_flat(reply.flat), site, round, mean)
-                except ProtocolError as error:
-                    entry |= {"outcome": "refused", "reason": str(error)}
-            if entry["outcome"] != "updated":
-                _log.warning("round %d, site %s: %s", round, site, entry["reason"])
-            line["sites"][site] = entry
-            line["bytes_up"] += entry["bytes_up"]
-        line["seconds"] = time.monotonic() - started
-        enough = mean.count >= study.federation.minimum_sites
-        return line, mean.mean() if enough else None
+        """One round's line, and what the updates agree on; None where budgets have run out.
+
+        Tries until enough sites gave an update. Raises IreneError where it is to give up instead.
+        """
+        study, folder = self.folder.study, self.folder
+        minimum, started = study.federation.minimum_sites, time.monotonic()
+        sites: Json = {}
+        pause_s, attempt = _FIRST_PAUSE_S, 0
+        while True:
+            attempt += 1
+            self.roll.greet()
+            tally = tally_for(study, weights, folder.path / "updates")
+            self._gathering.judge.begin(weights)
+            line = self._gathering.gather(round, weights, tally, sites)
+            line |= {"attempts": attempt, "seconds": time.monotonic() - started}
+            sites = line["sites"]
+            if len(tally.sites) >= minimum:
+                folder.update_info(waiting=None)
+                return line, tally.result()
+            if self._budgets_have_run_out(line):
+                folder.update_info(waiting=None)
+                return line, None
+            if self.give_up:
+                raise IreneError(f"{_too_few(line, minimum)}. Nothing is lost: resume the run")
+            _log.warning("%s; trying again in %.0f s", _too_few(line, minimum), pause_s)
+            again = datetime.now(UTC) + timedelta(seconds=pause_s)
+            folder.update_info(
+                waiting={
+                    "round": round,
+                    "attempts": attempt,
+                    "since": now(),
+                    "next": again.isoformat(timespec="seconds"),
+                    "sites": sites,
+                }
+            )
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _budgets_have_run_out(self, line: Json) -> bool:
+        """Whether too few sites can ever give an update again; round 1 shows a wrong study."""
+        spent = [site for site, e in line["sites"].items() if e.get("code") == "budget"]
+        left = len(set(self.roll.names) - set(spent))
+        return line["round"] > 1 and left < self.folder.study.federation.minimum_sites
 
     def _record_without_progress(self, line: Json) -> None:
-        """Too few updates: keep the line; stop for good only if the budgets are the reason."""
-        outcomes = {site: entry["outcome"] for site, entry in line["sites"].items()}
-        if "declined" not in outcomes.values() or line["round"] == 1:
-            reasons = "; ".join(
-                f"{s}: {e['reason']}" for s, e in line["sites"].items() if e["reason"]
-            )
-            raise IreneError(
-                f"round {line['round']}: fewer than {self.folder.study.federation.minimum_sites} "
-                f"sites gave an update ({reasons}). Nothing is lost: resume the run when they can"
-            )
+        """Too few sites have budget left: keep the line and stop for good."""
         line |= {"update_norm": None, "checkpoint": None}
         self.folder.append_round(line)
         self.folder.update_info(stopped=f"round {line['round']}: too few sites have budget left")
         self._report(line)
 
     def _evaluate(self, round: int, weights: Arrays, split: HeldOut) -> Answers:
-        return ask_for_metrics(
-            self.exchange, self.roll, self.folder, round=round, split=split, weights=weights
-        )
+        """The sites' answers; where all are out of reach, those of a later time."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return ask_for_metrics(
+                    self.exchange, self.roll, self.folder, round=round, split=split, weights=weights
+                )
+            except IreneError as error:
+                if self.give_up:
+                    raise
+                _log.warning("%s; trying again in %.0f s", error, pause_s)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            self.roll.greet()
 
     def _results(self, answers: Answers, seconds: float) -> Json:
         """The contents of results.json."""
@@ -158,31 +185,6 @@ class RoundLoop:
         }
 
 
-def _judge(reply: TrainReply, site: str, round: int, mean: WeightedMean) -> Json:
-    """Add a good update to `mean`; what the round's line says of the site."""
-    if (reply.site, reply.round) != (site, round):
-        raise ProtocolError("the reply is of another site or another round")
-    outcome, reason = str(reply.outcome), reply.reason
-    if outcome == "updated":
-        if not reply.sample_rate:
-            raise ProtocolError("the reply does not say at which rate patients took part")
-        try:
-            mean.add(reply.arrays, reply.weight)
-        except ProtocolError as error:
-            outcome, reason = "refused", str(error)
-    entry = {
-        "outcome": outcome,
-        "reason": reason,
-        "seconds": reply.seconds,
-        "weight": reply.weight,
-    }
-    if reply.rounds_charged >= 0:
-        entry["rounds_charged"] = reply.rounds_charged
-    if reply.outcome != "updated":
-        return entry
-    return entry | {
-        "noise_multiplier": reply.noise_multiplier,
-        "sample_rate": reply.sample_rate,
-        "epsilon": finite(reply.epsilon_run),
-        "epsilon_total": finite(reply.epsilon_total),
-    }
+def _too_few(line: Json, minimum: int) -> str:
+    reasons = "; ".join(f"{s}: {e['reason']}" for s, e in line["sites"].items() if e["reason"])
+    return f"round {line['round']}: fewer than {minimum} sites gave an update ({reasons})"

@@ -95,18 +95,17 @@ def _charged(
     named: list[Mechanism] = []
     rounds = 0
     for line in lines:
+        for late in (each for each in line.get("late", ()) if each["site"] == site):
+            # Its round was counted when the reply was missing; now its mechanism is known.
+            if "noise_multiplier" in late:
+                named.append(_mechanism(late, local_steps))
+            rounds = max(rounds, len(named), late.get("rounds_charged", 0))
         entry = line["sites"].get(site, {"outcome": "absent"})
         if "noise_multiplier" in entry:
-            named.append(
-                Mechanism(
-                    noise_multiplier=entry["noise_multiplier"],
-                    sample_rate=entry["sample_rate"],
-                    steps=local_steps,
-                )
-            )
+            named.append(_mechanism(entry, local_steps))
         if "rounds_charged" in entry:  # the ledger's word on all rounds until here
             rounds = max(len(named), entry["rounds_charged"])
-        elif entry["outcome"] not in ("declined", "absent") or line["round"] in restarted:
+        elif may_be_charged(entry) or line["round"] in restarted:
             rounds += 1
     if not named:
         return []
@@ -116,6 +115,23 @@ def _charged(
         steps=local_steps,
     )
     return [*named, *[costliest] * (rounds - len(named))]
+
+
+def may_be_charged(entry: Json) -> bool:
+    """Whether a site may have been charged for a round of which this is all that is known.
+
+    `asked` says so where the outcome does not: a site that can't serve was not asked at all, and
+    one that was asked in an earlier attempt at the round may be gone in the last.
+    """
+    return bool(entry.get("asked", entry["outcome"] not in ("declined", "absent", "waiting")))
+
+
+def _mechanism(entry: Json, local_steps: int) -> Mechanism:
+    return Mechanism(
+        noise_multiplier=entry["noise_multiplier"],
+        sample_rate=entry["sample_rate"],
+        steps=local_steps,
+    )
 
 
 def _finite(epsilon: float | None) -> float | None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.processes import supervisor_of
+from irene_model.processes import running, supervisor_of
 from irene_model.study import Study
 from server.control import Control, ControlError, RunStatus
 from server.coordinator import Coordinator, account
@@ -174,20 +174,19 @@ def carry_out(
     """
     seen, losses = len(submission.rounds), 0
     while True:
-        status, now_seen = _follow(
-            coordinator, control, submission, run_id, seen=seen, observe=observe
-        )
-        losses = 0 if now_seen > seen else losses + 1
-        seen = now_seen
-        if not status.lost or losses > _LOSSES:
+        end = _follow(coordinator, control, submission, run_id, seen=seen, observe=observe)
+        losses = 1 if end.seen > seen else losses + 1
+        seen = end.seen
+        if not end.lost or losses > _LOSSES:
             break
-        say(f"the run's process was lost ({status.details}); going on after round {seen}")
+        say(f"the run's process was lost ({end.lost}); going on after round {seen}")
         run_id = submit(coordinator, control, submission)
+    status = end.status
     coordinator.journal.append(
         "run ended", who=account(), run=submission.name, flower_run=run_id, status=status.status
     )
     if not status.completed:
-        why = "was stopped" if status.stopped else f"failed: {status.details or status.status}"
+        why = "was stopped" if status.stopped else f"failed: {status.reason}"
         remedy = (
             f"go on with irene-server run {coordinator.path} --resume {submission.name}"
             if submission.begun
@@ -201,6 +200,15 @@ def study_minimum(study: Study) -> int:
     return study.federation.minimum_sites
 
 
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """How following ended. `seen`: rounds that were observed. `lost`: why, if its process was."""
+
+    status: RunStatus
+    seen: int
+    lost: str
+
+
 def _follow(
     coordinator: Coordinator,
     control: Control,
@@ -209,21 +217,40 @@ def _follow(
     *,
     seen: int,
     observe: Observe,
-) -> tuple[RunStatus, int]:
-    """Until Flower says that it has ended; returns that, and how many rounds were observed."""
-    look = time.monotonic() + _LOOK_S
+) -> _End:
+    """Look until the run has ended; `seen` rounds were observed before."""
+    executor, look = _executor(coordinator), time.monotonic() + _LOOK_S
+    report = submission.folder / "report.html"
     while True:
+        # A ServerApp dies with its SuperExec; Flower's heartbeat would tell in a minute or two.
+        replaced = _executor(coordinator) not in (executor, "")
         status: RunStatus | None = None
-        report = submission.folder / "report.html"
-        if time.monotonic() >= look or report.exists():
+        if replaced or time.monotonic() >= look or report.exists():
             status = _status(coordinator, control, run_id)
             look = time.monotonic() + _LOOK_S
         for line in submission.rounds[seen:]:
             observe(line)
             seen += 1
         if status is not None and status.finished:
-            return status, seen
+            return _End(status=status, seen=seen, lost=status.details if status.lost else "")
+        if status is not None and replaced and _stopped(control, run_id):
+            return _End(status=status, seen=seen, lost="SuperExec was started again")
         time.sleep(_POLL_S)
+
+
+def _stopped(control: Control, run_id: str) -> bool:
+    """End what is left of a run in Flower's books, so that it is not mistaken for a living one."""
+    try:
+        control.stop(run_id)
+    except ControlError:  # it has just ended, or the SuperLink has
+        return False
+    return True
+
+
+def _executor(coordinator: Coordinator) -> str:
+    """Which SuperExec is alive; empty while none is."""
+    known = running(coordinator.state).get("superexec")
+    return known.born if known is not None and known.alive else ""
 
 
 def _status(coordinator: Coordinator, control: Control, run_id: str) -> RunStatus | None:

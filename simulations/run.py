@@ -88,7 +88,9 @@ def simulate(
 
     @server.main()
     def _main(grid: Grid, _context: Context) -> None:
-        reports.append(execute(grid, folder, expected_sites=len(sites), observe=observe))
+        reports.append(
+            execute(grid, folder, expected_sites=len(sites), give_up=True, observe=observe)
+        )
 
     _run_engine(
         server,

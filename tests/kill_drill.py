@@ -183,14 +183,14 @@ def _train(hospital: HospitalFolder, round: int) -> TrainReply:
     study = hospital.study
     weights = to_arrays(new_model(study, seed=0))
     return Participant.at(hospital.site_file).train(
-        TrainRequest(study=study.canonical, run=RUN, round=round, arrays=weights)
+        TrainRequest.about(study, run=RUN, round=round, arrays=weights)
     )
 
 
 def _evaluate(hospital: HospitalFolder, round: int) -> EvaluateReply:
     study = hospital.study
-    request = EvaluateRequest(
-        study=study.canonical,
+    request = EvaluateRequest.about(
+        study,
         run=RUN,
         round=round,
         split="validation",

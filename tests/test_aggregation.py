@@ -1,43 +1,50 @@
+"""Updates to their mean, median and trimmed mean, by hand and against numpy over all at once."""
+
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from irene_model.errors import ProtocolError
-from server.aggregation import WeightedMean, norm
+from irene_model.protocol import Arrays
+from irene_model.study import Study
+from server import aggregation
+from server.aggregation import (
+    Contribution,
+    CoordinateWise,
+    WeightedMean,
+    median,
+    norm,
+    tally_for,
+    trimmed_mean,
+)
 from server.strategies import FedAvg
+from tests.hospital_folder import STUDY
 
 LIKE = {"a": np.zeros((2, 2), np.float32), "b": np.zeros(1, np.float32)}
+BOTH = np.array([True, True])
 
 
-def update(a: float, b: float) -> dict[str, np.ndarray]:
+def update(a: float, b: float) -> Arrays:
     return {"a": np.full((2, 2), a, np.float32), "b": np.full(1, b, np.float32)}
+
+
+def of(site: str, arrays: Arrays, weight: float, labels: list[bool] | None = None) -> Contribution:
+    return Contribution(
+        site=site, arrays=arrays, labels=np.array(labels or [True, True]), weight=weight
+    )
 
 
 def test_fedavg_by_hand() -> None:
     mean = WeightedMean(LIKE)
-    mean.add(update(1.0, -2.0), 300)
-    mean.add(update(5.0, 2.0), 100)
-    new = FedAvg().apply({k: v + 10 for k, v in LIKE.items()}, mean.mean(), rate=1.0)
+    mean.add(of("north", update(1.0, -2.0), 300))
+    mean.add(of("south", update(5.0, 2.0), 100))
+    new = FedAvg().apply({k: v + 10 for k, v in LIKE.items()}, mean.result(), rate=1.0)
     np.testing.assert_allclose(new["a"], 12.0)  # 10 + (300·1 + 100·5) / 400
     np.testing.assert_allclose(new["b"], 9.0)  # 10 + (300·-2 + 100·2) / 400
     assert new["a"].dtype == np.float32
-
-
-@pytest.mark.parametrize("weight", [0.0, -1.0, np.nan, np.inf])
-def test_an_odd_weight_is_refused(weight: float) -> None:
-    with pytest.raises(ProtocolError, match="weight"):
-        WeightedMean(LIKE).add(update(1, 1), weight)
-
-
-def test_a_refused_update_leaves_the_sums_untouched() -> None:
-    mean = WeightedMean(LIKE)
-    mean.add(update(1.0, 1.0), 2)
-    bad = update(7.0, np.nan)
-    with pytest.raises(ProtocolError):
-        mean.add(bad, 5)
-    assert mean.count == 1
-    np.testing.assert_allclose(mean.mean()["a"], 1.0)
 
 
 @given(st.lists(st.tuples(st.floats(-10, 10), st.floats(0.1, 1e4)), min_size=1, max_size=8))
@@ -46,12 +53,98 @@ def test_the_mean_lies_between_and_ignores_the_weights_scale(
 ) -> None:
     one, scaled = WeightedMean(LIKE), WeightedMean(LIKE)
     for value, weight in sites:
-        one.add(update(value, value), weight)
-        scaled.add(update(value, value), weight * 8)
-    result = float(one.mean()["b"][0])
+        one.add(of("s", update(value, value), weight))
+        scaled.add(of("s", update(value, value), weight * 8))
+    result = float(one.result()["b"][0])
     values = [np.float32(value) for value, _ in sites]
     assert min(values) - 1e-5 <= result <= max(values) + 1e-5
-    assert result == pytest.approx(float(scaled.mean()["b"][0]), rel=1e-6, abs=1e-6)
+    assert result == pytest.approx(float(scaled.result()["b"][0]), rel=1e-6, abs=1e-6)
+
+
+def test_who_does_not_train_a_parameter_does_not_dilute_it() -> None:
+    mean = WeightedMean(LIKE)
+    mean.add(of("north", update(1.0, 3.0), 100))
+    mean.add(of("south", {"a": np.full((2, 2), 5.0, np.float32)}, 300))
+    result = mean.result()
+    np.testing.assert_allclose(result["a"], 4.0)  # (100·1 + 300·5) / 400
+    np.testing.assert_allclose(result["b"], 3.0)  # north alone
+
+
+def test_what_nobody_trains_is_not_in_the_result() -> None:
+    mean = WeightedMean(LIKE)
+    mean.add(of("north", {"a": LIKE["a"]}, 100))
+    assert list(mean.result()) == ["a"]
+
+
+HEAD = {"head.weight": np.zeros((2, 3), np.float32), "head.bias": np.zeros(2, np.float32)}
+
+
+def head(value: float) -> Arrays:
+    return {name: np.full_like(array, value) for name, array in HEAD.items()}
+
+
+@pytest.mark.parametrize("robust", [False, True])
+def test_a_site_without_a_label_does_not_move_its_row(robust: bool, tmp_path: Path) -> None:
+    tally = CoordinateWise(tmp_path / "u", median) if robust else WeightedMean(HEAD)
+    tally.add(of("north", head(2.0), 100, [True, False]))
+    tally.add(of("south", head(6.0), 100, [True, False]))
+    result = tally.result()
+    for array in result.values():
+        np.testing.assert_allclose(array[0], 4.0)
+        np.testing.assert_array_equal(array[1], 0.0)  # nobody has it
+    again = CoordinateWise(tmp_path / "u", median) if robust else WeightedMean(HEAD)
+    again.add(of("north", head(2.0), 100, [True, False]))
+    again.add(of("south", head(6.0), 100, [True, True]))
+    for array in again.result().values():
+        np.testing.assert_allclose(array[1], 6.0)  # south alone
+
+
+def test_a_late_update_counts_in_the_mean_and_not_among_the_rounds_sites() -> None:
+    mean = WeightedMean(LIKE)
+    mean.add(of("east", update(9.0, 9.0), 50), late=True)
+    mean.add(of("north", update(3.0, 3.0), 100))
+    assert mean.sites == {"north"}
+    np.testing.assert_allclose(mean.result()["b"], 5.0)
+
+
+def random_updates(count: int) -> list[Arrays]:
+    rng = np.random.default_rng(0)
+    shapes = {"embedding": (7, 5), "bias": (6,), "deep": (4, 2, 3)}
+    return [
+        {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["median", "trimmed_mean"])
+def test_robust_middles_are_numpys_and_scipys_whatever_the_blocks(
+    strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation = {**STUDY["federation"], "strategy": strategy, "trim_fraction": 0.25}
+    study = Study.model_validate({**STUDY, "federation": federation})
+    monkeypatch.setattr(aggregation, "_VALUES_AT_ONCE", 20)  # many blocks, some of them partial
+    updates = random_updates(9)
+    tally = tally_for(study, updates[0], tmp_path / "updates")
+    for number, arrays in enumerate(updates):
+        tally.add(of(f"site{number}", arrays, 1.0 + number))
+    result = tally.result()
+    for name, array in result.items():
+        stacked = np.stack([each[name] for each in updates])
+        expected = (
+            np.median(stacked, axis=0)
+            if strategy == "median"
+            else stats.trim_mean(stacked, 0.25, axis=0)
+        )
+        np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-7)
+    assert not (tmp_path / "updates").exists()
+
+
+@pytest.mark.parametrize("middle", [median, lambda v: trimmed_mean(v, 0.3)])
+def test_one_site_alone_moves_a_robust_middle_only_so_far(middle: object, tmp_path: Path) -> None:
+    tally = CoordinateWise(tmp_path / "updates", middle)  # type: ignore[arg-type]
+    for site, value in (("east", 1.0), ("north", 2.0), ("south", 3.0), ("west", 1e6)):
+        tally.add(of(site, update(value, value), 1e9 if site == "west" else 1.0))
+    assert 1.0 <= float(tally.result()["b"][0]) <= 3.0
 
 
 def test_norm_by_hand() -> None:

@@ -24,10 +24,12 @@ import yaml
 from safetensors.torch import load_file
 from transformers import ViTConfig, ViTModel
 
+from client.consent import Consent
 from client.ledger import Ledger, Reservation
 from client.site import Site
 from client.spending import at_most, least_exposures
 from irene_model.model import IreneModel
+from irene_model.study import Study
 from simulations.hospitals import write_hospitals
 from simulations.scenario import Scenario
 
@@ -160,6 +162,9 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two synthetic hospitals; their study.yaml lies one folder up."""
     scenario = Scenario.read(CHECKOUT / "simulations/scenarios/smoke.yaml", SETTINGS)
     written = write_hospitals(scenario, tmp_path_factory.mktemp("hospitals") / "all", seed=0)
+    study = Study.read(written[0].parents[1] / "study.yaml")
+    for path in written:
+        Consent.of(Site.read(path)).approve(study)
     return {Site.read(path).site: path for path in written}
 
 

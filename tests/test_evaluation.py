@@ -142,6 +142,7 @@ def test_the_order_of_the_sites_changes_nothing() -> None:
 )
 def test_a_histogram_that_breaks_the_contract_is_refused(hist: Array, complaint: str) -> None:
     reply = EvaluateReply(
+        fingerprint="f",
         site="north",
         round=1,
         outcome="evaluated",

@@ -25,6 +25,7 @@ from irene_model.model import IreneModel
 from irene_model.privacy import epsilon
 from irene_model.protocol import Arrays
 from irene_model.weights import to_arrays
+from irene_model.wire import STYPE, pack
 from server.runs import Json, RunFolder
 from simulations import cli
 from simulations.run import simulate, start_run
@@ -247,9 +248,10 @@ def hostile_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
         reply = answer(message, Participant(site=sites[index], simulation_seed=seed))
         if message.metadata.message_type == "train" and index in (1, 2):
             arrays = reply.content.array_records["arrays"]
-            bias = arrays["head.bias"].numpy()
-            bias = np.full_like(bias, np.nan) if index == 1 else bias[:1]
-            spoilt = ArrayRecord({**dict(arrays), "head.bias": Array(bias)})
+            bias = np.full(2, np.nan, np.float32) if index == 1 else np.zeros(1, np.float32)
+            packed = pack(bias, "float32")
+            bias_sent = Array(packed.encoding, packed.shape, STYPE, packed.data)
+            spoilt = ArrayRecord({**dict(arrays), "head.bias": bias_sent})
             reply.content["arrays"] = spoilt
         return reply
 

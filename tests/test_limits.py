@@ -123,21 +123,19 @@ def cached(hospital: HospitalFolder) -> list[Path]:
 
 
 def ask_hello(hospital: HospitalFolder) -> Any:
-    request = HelloRequest(study=hospital.study.canonical, run="r")
+    request = HelloRequest.about(hospital.study, run="r")
     return Participant.at(hospital.site_file).hello(request)
 
 
 def ask_train(hospital: HospitalFolder) -> Any:
     arrays = to_arrays(new_model(hospital.study, seed=1))
-    request = TrainRequest(study=hospital.study.canonical, run="r", round=1, arrays=arrays)
+    request = TrainRequest.about(hospital.study, run="r", round=1, arrays=arrays)
     return Participant.at(hospital.site_file).train(request)
 
 
 def ask_evaluate(hospital: HospitalFolder) -> Any:
     arrays = to_arrays(new_model(hospital.study, seed=1))
-    request = EvaluateRequest(
-        study=hospital.study.canonical, run="r", round=1, split="test", arrays=arrays
-    )
+    request = EvaluateRequest.about(hospital.study, run="r", round=1, split="test", arrays=arrays)
     return Participant.at(hospital.site_file).evaluate(request)
 
 

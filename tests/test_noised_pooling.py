@@ -193,6 +193,7 @@ def test_arrays_that_break_the_contract_are_refused(
     histograms: Array, labels: list[int], deviation: float, complaint: str
 ) -> None:
     reply = EvaluateReply(
+        fingerprint="f",
         site="north",
         round=1,
         outcome="evaluated",

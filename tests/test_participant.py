@@ -46,7 +46,7 @@ def weights_of(study: Study) -> Arrays:
 
 
 def hello(hospital: HospitalFolder) -> HelloReply:
-    request = HelloRequest(study=hospital.study.canonical, run="r")
+    request = HelloRequest.about(hospital.study, run="r")
     return Participant.at(hospital.site_file).hello(request)
 
 
@@ -60,17 +60,13 @@ def train(
     simulation_seed: int | None = None,
 ) -> TrainReply:
     study = study or hospital.study
-    request = TrainRequest(
-        study=study.canonical, run=run, round=round, arrays=weights or weights_of(study)
-    )
+    request = TrainRequest.about(study, run=run, round=round, arrays=weights or weights_of(study))
     return Participant.at(hospital.site_file, simulation_seed).train(request)
 
 
 def evaluate(hospital: HospitalFolder) -> EvaluateReply:
     study = hospital.study
-    request = EvaluateRequest(
-        study=study.canonical, run="r", round=1, split="test", arrays=weights_of(study)
-    )
+    request = EvaluateRequest.about(study, run="r", round=1, split="test", arrays=weights_of(study))
     return Participant.at(hospital.site_file).evaluate(request)
 
 
@@ -199,11 +195,16 @@ def test_malformed_messages_are_declined_and_cost_nothing(hospital: HospitalFold
     assert reply.outcome == "declined"
     assert reply.reason == "the update's array 'head.bias' is missing"
     participant = Participant.at(hospital.site_file)
-    broken = participant.train(TrainRequest(study="{", run="r", round=1))
+    broken = participant.train(
+        TrainRequest(study="{", fingerprint="", deadline=9e9, run="r", round=1)
+    )
     assert (broken.outcome, broken.reason) == (
         "declined", "the study in the message is not valid JSON",
     )  # fmt: skip
-    assert participant.hello(HelloRequest(study="{", run="r")).outcome == "failed"
+    assert (
+        participant.hello(HelloRequest(study="{", fingerprint="", deadline=9e9, run="r")).outcome
+        == "failed"
+    )
     assert charges(hospital) == 0
 
 

@@ -104,7 +104,7 @@ def test_no_noise_means_a_plan_that_is_not_private() -> None:
 
 @pytest.mark.parametrize("field", ["noise_multiplier", "sample_rate", "clip_norm", "epsilon"])
 def test_the_server_has_no_word_in_it(field: str) -> None:
-    request = TrainRequest(study=study().canonical, run="r", round=1).to_flat()
+    request = TrainRequest.about(study(), run="r", round=1).to_flat()
     assert TrainRequest.from_flat(request).round == 1
     with pytest.raises(ProtocolError, match=f"'{field}': extra_forbidden"):
         TrainRequest.from_flat(Flat(arrays={}, values={**request.values, field: 0.0}))

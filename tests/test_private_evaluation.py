@@ -49,8 +49,8 @@ def ask(
     simulation_seed: int | None = None,
 ) -> EvaluateReply:
     study = hospital.study
-    request = EvaluateRequest(
-        study=study.canonical,
+    request = EvaluateRequest.about(
+        study,
         run=run,
         round=round,
         split=split,
@@ -198,8 +198,8 @@ def test_over_budget_is_declined_and_training_goes_on(hospital: HospitalFolder) 
     assert reply.outcome == "declined" and reply.arrays == {}
     assert "the site's budget is 8 at delta 0.001" in reply.reason
     study = hospital.study
-    request = TrainRequest(
-        study=study.canonical, run="r", round=1, arrays=to_arrays(new_model(study, seed=1))
+    request = TrainRequest.about(
+        study, run="r", round=1, arrays=to_arrays(new_model(study, seed=1))
     )
     assert Participant.at(hospital.site_file).train(request).outcome == "updated"
     assert charges(hospital) == [("train", 1)]
@@ -270,7 +270,9 @@ def test_groups_count_patients_and_not_records() -> None:
 
 
 def test_training_patients_are_never_scored(hospital: HospitalFolder) -> None:
-    flat = EvaluateRequest(study="{}", run="r", round=1, split="test").to_flat()
+    flat = EvaluateRequest(
+        study="{}", fingerprint="f", deadline=9e9, run="r", round=1, split="test"
+    ).to_flat()
     with pytest.raises(ProtocolError, match="field 'split'"):
         EvaluateRequest.from_flat(replace(flat, values={**flat.values, "split": "train"}))
 

@@ -4,7 +4,14 @@ import pytest
 from irene_model.errors import ProtocolError
 from irene_model.protocol import Flat, TrainReply, TrainRequest, check_update, read_study
 
-REQUEST = TrainRequest(study="{}", run="r", round=2, arrays={"w": np.ones(3, np.float32)})
+REQUEST = TrainRequest(
+    study="{}",
+    fingerprint="f",
+    deadline=9e9,
+    run="r",
+    round=2,
+    arrays={"w": np.ones(3, np.float32)},
+)
 
 
 def test_a_message_survives_its_flat_form() -> None:
@@ -34,7 +41,9 @@ def test_another_form_is_refused_by_field(change: dict[str, object], said: str) 
 
 
 def test_an_infinite_epsilon_travels() -> None:
-    reply = TrainReply(site="a", round=1, outcome="updated", epsilon_run=float("inf"))
+    reply = TrainReply(
+        site="a", round=1, fingerprint="f", outcome="updated", epsilon_run=float("inf")
+    )
     assert TrainReply.from_flat(reply.to_flat()).epsilon_run == float("inf")
 
 

@@ -7,7 +7,7 @@ import torch
 from irene_model.errors import CheckpointError
 from irene_model.protocol import Arrays
 from irene_model.study import Study
-from server.strategies import FedAdam, FedAvg, strategy_for
+from server.strategies import FedAdam, FedAvg, FedYogi, strategy_for
 from tests.hospital_folder import STUDY
 
 
@@ -20,8 +20,9 @@ def random_arrays(seed: int) -> Arrays:
 
 
 def study(strategy: str) -> Study:
+    mu = {"proximal_mu": 0.1} if strategy == "fedprox" else {}
     return Study.model_validate(
-        {**STUDY, "federation": {**STUDY["federation"], "strategy": strategy}}
+        {**STUDY, "federation": {**STUDY["federation"], "strategy": strategy, **mu}}
     )
 
 
@@ -69,3 +70,31 @@ def test_the_study_chooses_and_another_strategys_state_is_refused() -> None:
     adam.apply(random_arrays(0), random_arrays(1), 0.01)
     with pytest.raises(CheckpointError, match="another strategy"):
         strategy_for(study("fedavg"), adam.state)
+
+
+def test_fedyogi_by_hand() -> None:
+    """Two steps on one number: Δ = 2, then 1; v is (1-β₂)·4, then (1-β₂)·1 more, as 1 > v."""
+    strategy = FedYogi()
+    one = strategy.apply({"a": np.float32([0])}, {"a": np.float32([2])}, 0.1)
+    np.testing.assert_allclose(one["a"], 0.1, rtol=1e-5)  # m̂ / √v̂ is 1 at the first step
+    two = strategy.apply(one, {"a": np.float32([1])}, 0.1)
+    first, second = 0.9 * 0.2 + 0.1, 0.004 + 0.001
+    move = (first / (1 - 0.9**2)) / np.sqrt(second / (1 - 0.999**2))
+    np.testing.assert_allclose(two["a"], one["a"] + 0.1 * move, rtol=1e-5)
+
+
+@pytest.mark.parametrize("strategy", [FedAdam, FedYogi])
+def test_moments_outlive_a_round_in_which_nobody_trained_the_parameter(
+    strategy: type[FedAdam],
+) -> None:
+    weights, kept = random_arrays(0), strategy()
+    weights = kept.apply(weights, random_arrays(1), 0.01)
+    before = kept.state["m.b"].copy()
+    kept.apply(weights, {"a": random_arrays(2)["a"]}, 0.01)
+    np.testing.assert_array_equal(kept.state["m.b"], before)
+
+
+@pytest.mark.parametrize("name", ["fedprox", "median", "trimmed_mean"])
+def test_these_move_the_weights_as_fedavg_does(name: str) -> None:
+    assert isinstance(strategy_for(study(name), {}), FedAvg)
+    assert isinstance(strategy_for(study("fedyogi"), {}), FedYogi)

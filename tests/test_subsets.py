@@ -1,9 +1,8 @@
 """A study that trains a part: its sums in every engine, its update, and its low-rank adapters."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,18 +20,17 @@ from client.randomness import Randomness
 from client.training import train_round
 from irene_model.adapters import adapters
 from irene_model.config import IreneConfig
-from irene_model.errors import ConfigError, ProtocolError
+from irene_model.errors import ConfigError
 from irene_model.model import IreneModel
-from irene_model.protocol import EvaluateRequest, HelloRequest, Message, TrainRequest
 from irene_model.settings import parse
 from irene_model.study import Study
 from irene_model.tensors import Batch
 from irene_model.weights import load_arrays, new_model, to_arrays, trained_names
-from server.aggregation import WeightedMean
-from server.exchange import Exchange, Reply
+from server.aggregation import Contribution, WeightedMean
 from server.rounds import RoundLoop
 from server.runs import RunFolder
 from server.strategies import FedAdam, FedAvg, Strategy
+from tests.direct_grid import exchange_with, hospital_node
 from tests.hospital_folder import HospitalFolder
 from tests.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
 from tests.test_fused import assert_equal, sums_of
@@ -192,36 +190,13 @@ def test_only_what_is_trained_travels_and_changes(
     whole = sum(array.nbytes for array in weights.values())
     assert sum(array.nbytes for array in update.values()) < whole / 4
     mean = WeightedMean({name: weights[name] for name in trained_names(model)})
-    with pytest.raises(ProtocolError, match=r"'embeddings.* is unknown"):
-        mean.add({**update, "embeddings.sex.weight": weights["embeddings.sex.weight"]}, 10.0)
-    mean.add(update, 10.0)
-    new = strategy().apply(weights, mean.mean(), 1.0)
+    labels = np.ones(len(study.labels), bool)
+    mean.add(Contribution(site="north", arrays=update, labels=labels, weight=10.0))
+    new = strategy().apply(weights, mean.result(), 1.0)
     assert list(new) == list(weights)
     for name, array in new.items():
         same = np.array_equal(array, weights[name])
         assert same == (name not in update), name
-
-
-class InProcess:
-    """One hospital that the round loop reaches without a network, with all its checks."""
-
-    def __init__(self, hospital: HospitalFolder) -> None:
-        self._participant = Participant.at(hospital.site_file)
-
-    def nodes(self) -> list[int]:
-        return [1]
-
-    def ask(self, nodes: Sequence[int], request: Message, *, deadline_s: float) -> Iterator[Reply]:
-        flat, answer = request.to_flat(), self._participant
-        said: Message
-        if isinstance(request, TrainRequest):
-            said = answer.train(TrainRequest.from_flat(flat))
-        elif isinstance(request, EvaluateRequest):
-            said = answer.evaluate(EvaluateRequest.from_flat(flat))
-        else:
-            said = answer.hello(HelloRequest.from_flat(flat))
-        for node in nodes:
-            yield Reply(node=node, flat=said.to_flat(), reason="", seconds=0.0)
 
 
 @pytest.mark.parametrize("parameters", [{"kind": "biases"}, LORA])
@@ -231,7 +206,8 @@ def test_a_run_trains_sends_and_keeps_a_part(
     hospital.configure("model", SMALL, "study.yaml")
     study = study_of(parameters, hospital.study)
     folder = RunFolder.create(tmp_path / "run", study, seed=3)
-    RoundLoop(exchange=cast(Exchange, InProcess(hospital)), folder=folder).run()
+    nodes = {1: hospital_node(Participant.at(hospital.site_file))}
+    RoundLoop(exchange=exchange_with(nodes), folder=folder, give_up=True).run()
     assert folder.last_round == 2
     before, after = folder.load_checkpoint(0), folder.load_checkpoint(2)
     changed = {name for name in before if not np.array_equal(before[name], after[name])}

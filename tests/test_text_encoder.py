@@ -409,11 +409,11 @@ def test_a_private_round_and_its_evaluation(
     weights = to_arrays(new_model(study, seed=1))
     assert ("embeddings.text_tokens.weight" in weights) == (kind == "tokenizer")
     site = Participant.at(hospital.site_file)
-    reply = site.train(TrainRequest(study=study.canonical, run="r", round=1, arrays=weights))
+    reply = site.train(TrainRequest.about(study, run="r", round=1, arrays=weights))
     assert (reply.outcome, reply.reason) == ("updated", "")
     assert all(np.abs(array).max() > 0 for array in reply.arrays.values())
     scored = site.evaluate(
-        EvaluateRequest(study=study.canonical, run="r", round=1, split="test", arrays=weights)
+        EvaluateRequest.about(study, run="r", round=1, split="test", arrays=weights)
     )
     assert scored.outcome == "evaluated"
 

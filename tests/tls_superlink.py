@@ -28,14 +28,15 @@ QUIET = {
 }
 
 
-def certificates(folder: Path) -> None:
+def certificates(folder: Path, *, until: datetime | None = None) -> None:
     """`ca.crt`, and `server.crt` with `server.key` for 127.0.0.1, in `folder`."""
+    until = until or datetime.now(UTC) + timedelta(days=1)
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
     issuer = _name("test CA")
-    ca = _certificate(issuer, issuer, ca_key, ca_key, x509.BasicConstraints(True, 0))
+    ca = _certificate(issuer, issuer, ca_key, ca_key, x509.BasicConstraints(True, 0), until=until)
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server = _certificate(_name("127.0.0.1"), issuer, key, ca_key, address)
+    server = _certificate(_name("127.0.0.1"), issuer, key, ca_key, address, until=until)
     for name, certificate in (("ca", ca), ("server", server)):
         (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "server.key").write_bytes(
@@ -58,16 +59,17 @@ def _certificate(
     key: ec.EllipticCurvePrivateKey,
     signer: ec.EllipticCurvePrivateKey,
     extension: x509.ExtensionType,
+    *,
+    until: datetime,
 ) -> x509.Certificate:
-    now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(until - timedelta(days=2))
+        .not_valid_after(until)
         .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
     )
     return builder.sign(signer, hashes.SHA384())

@@ -1,0 +1,66 @@
+"""The part of study.yaml that says how a federation runs: rounds, strategy, late updates, traffic.
+
+See docs/federation.md, which says what each choice does.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from irene_model.settings import Settings
+from irene_model.wire import Encoding
+
+StrategyName = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "trimmed_mean", "median"]
+ADAPTIVE: tuple[StrategyName, ...] = ("fedadam", "fedyogi")
+ROBUST: tuple[StrategyName, ...] = ("trimmed_mean", "median")
+
+
+class Late(Settings):
+    """A late update is used in the next round, with its weight times `discount` a round late."""
+
+    discount: float = Field(gt=0, le=1)
+
+
+class Federation(Settings):
+    """Rounds, who must be there, and how updates become weights (`server.strategies`).
+
+    `round_deadline_s` is in seconds. Under `fedadam` with `sgd` at the sites and one local step
+    the federation is Adam on the mean of all sites' noised gradients: the best use of a small
+    budget, at the price of many rounds.
+
+    `proximal_mu` is FedProx's pull to the round's weights, `trim_fraction` what the trimmed mean
+    leaves out at each end. `late` says what becomes of an update after its site's time.
+    `largest_cohort` is the largest declared number of patients that weighs an update; a reply
+    that declares more is refused. `wire` is how updates travel, `wire_down` how weights do.
+    """
+
+    rounds: int = Field(ge=1)
+    local_steps: int = Field(ge=1)
+    minimum_sites: int = Field(default=2, ge=1)
+    round_deadline_s: float = Field(default=3600.0, gt=0)
+    strategy: StrategyName = "fedavg"
+    server_learning_rate: float = Field(default=1.0, gt=0)
+    proximal_mu: float = Field(default=0.0, ge=0)
+    trim_fraction: float = Field(default=0.2, gt=0, lt=0.5)
+    evaluate_every: int = Field(default=1, ge=1)
+    late: Literal["discard"] | Late = "discard"
+    largest_cohort: float | None = Field(default=None, gt=0)
+    wire: Encoding = "float32"
+    wire_down: Encoding = "float32"
+
+    @model_validator(mode="after")
+    def _mu_is_fedprox(self) -> Self:
+        if (self.strategy == "fedprox") != (self.proximal_mu > 0):
+            raise ValueError("proximal_mu must be above 0 with strategy fedprox, and only there")
+        if self.strategy in ROBUST and self.late != "discard":
+            raise ValueError(f"late: {self.strategy} has no weights to discount; use discard")
+        return self
+
+    @property
+    def discount(self) -> float | None:
+        """The factor of a late update's weight for each round late; None where it is discarded."""
+        return self.late.discount if isinstance(self.late, Late) else None
+
+    def evaluated(self, round: int) -> bool:
+        """Whether the weights are evaluated on validation patients after `round`."""
+        return round % self.evaluate_every == 0 or round == self.rounds

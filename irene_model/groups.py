@@ -1,0 +1,104 @@
+"""Which parameters a site trains, given the modalities and labels that it maps at all.
+
+A site without text sends no text embedding: what it would send is noise, and would dilute what the
+others learnt. Which columns a hospital has is in its site.yaml and says nothing of any patient, so
+that what is left out needs no noise. The names are those of `IreneModel` and `FusionModel`.
+
+A head has one row a label. The row of a label that a site does not have gets no gradient there;
+its noise is thrown away after it was drawn, which is post-processing, and zeros are sent.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from irene_model.model import DiagnosticModel
+from irene_model.protocol import Array
+from irene_model.study import Study
+
+MODALITIES = ("image", "text", "labs", "age", "sex")
+_PANEL = "panel:"  # before a further panel's name; alone, any of them
+Labels = npt.NDArray[np.bool_]  # (K,)
+Group = frozenset[str]
+
+_IMAGE, _TEXT, _NUMBERS = Group({"image"}), Group({"text"}), Group({"labs", "age", "sex", _PANEL})
+_CLINICAL = _NUMBERS | _TEXT
+_SHARED = Group()
+_STREAMS = {"image": _IMAGE, "text": _TEXT, "numbers": _NUMBERS}
+_EMBEDDINGS = {
+    **dict.fromkeys(("patches", "class_token", "image_positions"), _IMAGE),
+    **dict.fromkeys(("text_tokens", "text", "text_positions"), _TEXT),
+    **dict.fromkeys(("labs", "lab_positions"), Group({"labs"})),
+    **dict.fromkeys(("sex", "sex_position"), Group({"sex"})),
+    **dict.fromkeys(("age", "age_position"), Group({"age"})),
+}
+_OF_ONE_METHOD = {"encoder": _IMAGE, "squeeze": _CLINICAL}  # of GIT; of early fusion of data
+
+
+def modalities_of(study: Study) -> tuple[str, ...]:
+    """Whatever a site may map of `study`, its further panels last."""
+    return (*MODALITIES, *(panel_modality(panel.name) for panel in study.panels))
+
+
+def panel_modality(panel: str) -> str:
+    """The modality that a further panel is."""
+    return _PANEL + panel
+
+
+def needed_for(name: str) -> Group:
+    """The modalities of which a site must map one to train the parameter `name`; empty: none."""
+    match name.split("."):
+        case ["embeddings", part, *rest]:
+            own = Group({panel_modality(rest[0])}) if part == "panels" else _SHARED
+            return _EMBEDDINGS.get(part, own)
+        case ["encoder", "bidirectional", _, *parts]:
+            streams = {part.partition("_")[0] for part in parts}
+            clinical = _CLINICAL if "clinical" in streams else _SHARED
+            return _IMAGE if "image" in streams else clinical
+        case ["fusion", "encoders", "stacks", stream, *_]:
+            return _STREAMS[stream]
+        case ["fusion", "heads", head, *_]:
+            return _STREAMS[head.removesuffix("_head")]
+        case ["fusion", part, *_]:
+            return _OF_ONE_METHOD.get(part, _SHARED)
+    return _SHARED
+
+
+def is_trained(name: str, modalities: Collection[str]) -> bool:
+    """Whether a site that maps `modalities` trains the parameter `name`."""
+    needed = needed_for(name)
+    return not needed or any(
+        each in needed or (each.startswith(_PANEL) and _PANEL in needed) for each in modalities
+    )
+
+
+def choose_mapped(model: DiagnosticModel, modalities: Collection[str]) -> None:
+    """Freeze what a site that maps `modalities` can't train, besides what is frozen already."""
+    for name, parameter in model.named_parameters():
+        if not is_trained(name, modalities):
+            parameter.requires_grad_(False)
+
+
+def is_head(name: str) -> bool:
+    """Whether the parameter's first axis counts labels."""
+    return name.rpartition(".")[0].endswith("head")
+
+
+def without_rows(name: str, array: Array, labels: Labels) -> Array:
+    """`array` with zeros in a head's rows of labels that are not in `labels`."""
+    if not is_head(name) or labels.all():
+        return array
+    result = array.copy()
+    result[~labels] = 0
+    return result
+
+
+def labels_to_text(labels: Collection[bool]) -> str:
+    """As it travels: a 1 or a 0 for each label of the study."""
+    return "".join("01"[bool(label)] for label in labels)
+
+
+def labels_from_text(text: str) -> Labels:
+    """The inverse of `labels_to_text`."""
+    return np.array([letter == "1" for letter in text], dtype=np.bool_)

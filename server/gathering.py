@@ -1,0 +1,178 @@
+"""One round's updates: who is asked, how long each is waited for, and what came, judged and added.
+
+An update that comes after its site's time waits in Flower's store and is looked for in the next
+rounds. Of one site and round at most one reply is ever added: a round that is asked for again
+forgets the message before, and the site's ledger sends the same bytes for both.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from irene_model.errors import ProtocolError
+from irene_model.protocol import Arrays, TrainReply, TrainRequest
+from irene_model.wire import travelling_bytes
+from server.aggregation import Tally, norm
+from server.exchange import Exchange, Reply, Sent
+from server.judging import Judge, facts
+from server.pace import Pace
+from server.roll import Roll
+from server.runs import Json, RunFolder, now
+from server.spending import may_be_charged
+
+_log = logging.getLogger(__name__)
+_CHARGES = ("noise_multiplier", "sample_rate", "rounds_charged")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """A round that `site` was asked for and has not answered."""
+
+    sent: Sent
+    site: str
+    round: int
+
+
+@dataclass(kw_only=True)
+class Gathering:
+    """Gathers the updates of one run, round by round."""
+
+    exchange: Exchange
+    roll: Roll
+    folder: RunFolder
+    judge: Judge
+    pace: Pace
+    _pending: list[Pending] = field(default_factory=list)
+
+    def gather(self, round: int, weights: Arrays, tally: Tally, earlier: Json) -> Json:
+        """Ask all sites that are here for `round`, add what is good to `tally`, give the line.
+
+        earlier: the sites' entries of an attempt at this round that had too few updates, {} in
+        the first. `tally.sites` are those that gave an update of this round.
+        """
+        study, started = self.folder.study, time.monotonic()
+        line: Json = {
+            "round": round,
+            "started": now(),
+            "seconds": 0.0,
+            "sites": self.roll.absences(),
+            "late": [],
+            "bytes_down": 0,
+            "bytes_up": 0,
+            "evaluation": None,
+        }
+        self._pending = [each for each in self._pending if each.round != round]
+        request = TrainRequest.about(
+            study,
+            run=self.folder.info["run"],
+            round=round,
+            arrays=weights,
+            wire=study.federation.wire_down,
+        )
+        names = dict(self.roll.sites)
+        patience = {node: self.pace.patience_s(names[node]) for node in self.roll.nodes}
+        sent = self.exchange.send(request, patience, keep_s=study.federation.round_deadline_s)
+        line["bytes_down"] = travelling_bytes(weights, request.wire) * len(sent)
+        for late, reply in self._late_replies():
+            entry = self._late_entry(late, reply, round, tally)
+            line["late"].append(entry)
+            line["bytes_up"] += reply.bytes
+            self.roll.heard(late.sent.node, late.site)
+        for message in sent:
+            site = names[message.node]
+            reply = self.exchange.wait(message, patience[message.node])
+            entry = self._entry(reply, site, round, tally)
+            if reply.missing:
+                self._pending.append(Pending(sent=message, site=site, round=round))
+                self.roll.missed(message.node, f"{reply.reason} in round {round}")
+            else:
+                self.pace.took(site, reply.seconds)
+            line["sites"][site] = entry
+            line["bytes_up"] += reply.bytes
+        for site, before in earlier.items():
+            line["sites"][site] = _with_earlier(line["sites"].get(site, {}), before)
+        line["seconds"] = time.monotonic() - started
+        return line
+
+    def _entry(self, reply: Reply, site: str, round: int, tally: Tally) -> Json:
+        """What the line says of `site`; a good update is added."""
+        entry: Json = {
+            "outcome": "missing" if reply.missing else "refused" if reply.malformed else "failed",
+            "reason": reply.reason,
+            "seconds": reply.seconds,
+            "bytes_up": reply.bytes,
+        }
+        if not reply.missing:
+            entry["waited_s"] = reply.seconds
+        if reply.flat is not None:
+            entry |= self._judged(reply, site, round, tally, factor=1.0, late=False)
+        if entry["outcome"] != "updated":
+            _log.warning("round %d, site %s: %s", round, site, entry["reason"])
+        return entry
+
+    def _late_replies(self) -> Iterator[tuple[Pending, Reply]]:
+        """Late replies that are there now, in the order of rounds and sites' names."""
+        for each in sorted(self._pending, key=lambda p: (p.round, p.site)):
+            reply = self.exchange.poll(each.sent)
+            if reply is None:
+                continue
+            self._pending.remove(each)
+            self.pace.took(each.site, reply.seconds)
+            yield each, reply
+
+    def _late_entry(self, late: Pending, reply: Reply, round: int, tally: Tally) -> Json:
+        """What the line says of a late update, which is used or discarded as the study says."""
+        discount = self.folder.study.federation.discount
+        factor = None if discount is None else discount ** (round - late.round)
+        entry: Json = {
+            "outcome": "failed",
+            "reason": reply.reason,
+            "site": late.site,
+            "round": late.round,
+            "waited_s": reply.seconds,
+            "bytes_up": reply.bytes,
+        }
+        if reply.flat is not None:
+            entry |= self._judged(reply, late.site, late.round, tally, factor=factor, late=True)
+            if entry["outcome"] == "updated" and factor is None:
+                entry |= {"outcome": "discarded", "reason": "it came too late; the study says so"}
+            elif entry["outcome"] == "updated":
+                entry["discount"] = factor
+        _log.warning(
+            "site %s answered round %d late, after %.0f s: %s",
+            late.site,
+            late.round,
+            reply.seconds,
+            entry["outcome"],
+        )
+        return entry
+
+    def _judged(
+        self, reply: Reply, site: str, round: int, tally: Tally, *, factor: float | None, late: bool
+    ) -> Json:
+        """Judge a reply whole and add its update with `factor` times its weight; None: don't."""
+        assert reply.flat is not None
+        try:
+            answer = TrainReply.from_flat(reply.flat)
+            self.judge.check_identity(answer, site, round)
+        except ProtocolError as error:
+            return {"outcome": "refused", "reason": str(error)}
+        entry = facts(answer)
+        if answer.outcome != "updated" or factor is None:
+            return entry
+        try:
+            update = self.judge.contribution(answer, factor=factor)
+        except ProtocolError as error:
+            return entry | {"outcome": "refused", "reason": str(error)}
+        tally.add(update, late=late)
+        return entry | {"norm": norm(update.arrays)}
+
+
+def _with_earlier(entry: Json, before: Json) -> Json:
+    """`entry`, with what an earlier attempt at the round told of charges."""
+    if not entry or "rounds_charged" in entry or "noise_multiplier" in entry:
+        return entry or before
+    if not may_be_charged(entry) and may_be_charged(before):
+        entry = {**{key: before[key] for key in _CHARGES if key in before}, **entry, "asked": True}
+    return entry

@@ -1,0 +1,148 @@
+"""Whether a site's update is what the study's contract says, before any of it counts.
+
+Names, shapes, dtype and finite values; the sampling rate and the noise that follow from the
+declared cohort; a cohort that stays about as large as it was first declared; and a norm no larger
+than the study's own arithmetic allows (`server.bounds`).
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from irene_model.calibration import noise_multiplier_for
+from irene_model.errors import ProtocolError
+from irene_model.groups import is_trained, labels_from_text, modalities_of
+from irene_model.protocol import Array, Arrays, TrainReply, check_update
+from irene_model.study import Study
+from server.aggregation import Contribution, norm
+from server.bounds import from_experience, largest_norm
+from server.runs import Json, finite
+
+_COHORT_FACTOR = 2.0  # patients join and leave, and a rounded count jumps
+_TOLERANCE = 0.01
+_REMEMBERED = 30
+
+
+class Judge:
+    """Judges the replies of one run."""
+
+    def __init__(self, study: Study, trained: Iterable[str], lines: Iterable[Json]) -> None:
+        """trained: the parameters that the study trains. lines: the run's rounds so far."""
+        self._study = study
+        self._trained = tuple(trained)
+        self._like: Arrays = {}
+        self._weights_norm = 0.0
+        self._cohorts: dict[str, float] = {}
+        self._norms: deque[float] = deque(maxlen=_REMEMBERED)
+        for line in lines:
+            for site, entry in line["sites"].items():
+                if entry["outcome"] == "updated":
+                    self._remember(site, entry["weight"], entry.get("norm", 0.0))
+
+    def begin(self, weights: Mapping[str, Array]) -> None:
+        """A round's weights, which updates must fit."""
+        self._like = {name: weights[name] for name in self._trained}
+        self._weights_norm = norm(self._like)
+
+    def check_identity(self, answer: TrainReply, site: str, round: int) -> None:
+        """Raise ProtocolError for an answer to another question."""
+        if (answer.site, answer.round) != (site, round):
+            raise ProtocolError("the reply is of another site or another round")
+        if answer.fingerprint != self._study.fingerprint:
+            raise ProtocolError("the reply is of another study")
+
+    def contribution(self, answer: TrainReply, *, factor: float = 1.0) -> Contribution:
+        """The judged update of `answer`, its weight times `factor`; else a ProtocolError."""
+        self._check_cohort(answer)
+        expected = self._expected(answer)
+        check_update(answer.arrays, expected)
+        size = norm(answer.arrays)
+        self._check_norm(answer, size)
+        self._remember(answer.site, answer.weight, size)
+        return Contribution(
+            site=answer.site,
+            arrays=answer.arrays,
+            labels=labels_from_text(answer.labels),
+            weight=answer.weight * factor,
+        )
+
+    def _expected(self, answer: TrainReply) -> Arrays:
+        """What the update must hold, given what its site maps."""
+        modalities = answer.modalities.split(",") if answer.modalities else []
+        if not set(modalities) <= set(modalities_of(self._study)):
+            raise ProtocolError("the reply names a modality that is none")
+        if len(answer.labels) != len(self._study.labels) or "1" not in answer.labels:
+            raise ProtocolError("the reply does not say which of the study's labels the site has")
+        return {name: array for name, array in self._like.items() if is_trained(name, modalities)}
+
+    def _check_cohort(self, answer: TrainReply) -> None:
+        study, weight = self._study, answer.weight
+        if not (math.isfinite(weight) and weight > 0):
+            raise ProtocolError("the update's weight must be a positive number")
+        largest = study.federation.largest_cohort
+        if largest is not None and weight > largest:
+            raise ProtocolError(
+                f"the site declares {weight:g} patients; federation.largest_cohort is {largest:g}"
+            )
+        first = self._cohorts.get(answer.site, weight)
+        if not first / _COHORT_FACTOR <= weight <= first * _COHORT_FACTOR:
+            raise ProtocolError(
+                f"the site declares {weight:g} patients and declared {first:g} before in this run"
+            )
+        rate = min(1.0, study.training.expected_batch / weight)
+        if not math.isclose(answer.sample_rate, rate, rel_tol=_TOLERANCE):
+            raise ProtocolError("the reply's sampling rate does not follow from its weight")
+        noise = study.privacy.noise_multiplier
+        if noise is None:
+            assert study.privacy.epsilon is not None
+            noise = noise_multiplier_for(
+                study.privacy.epsilon,
+                delta=study.privacy.delta,
+                sample_rate=rate,
+                steps=study.total_steps,
+            )
+        if not math.isclose(answer.noise_multiplier, noise, rel_tol=_TOLERANCE):
+            raise ProtocolError("the reply's noise multiplier is not the one that the study asks")
+
+    def _check_norm(self, answer: TrainReply, size: float) -> None:
+        bound = largest_norm(
+            self._study,
+            answer.round,
+            parameters=sum(array.size for array in answer.arrays.values()),
+            weights_norm=self._weights_norm,
+            noise_multiplier=answer.noise_multiplier,
+            expected_batch=answer.sample_rate * answer.weight,
+        )
+        why = "clip norm, noise and learning rate allow"
+        if bound is None:
+            bound, why = from_experience(self._norms), "ten times the usual norm of this run is"
+        if bound is not None and size > bound:
+            raise ProtocolError(f"the update's norm is {size:.3g}, and {why} {bound:.3g}")
+
+    def _remember(self, site: str, weight: float, size: float) -> None:
+        self._cohorts.setdefault(site, weight)
+        self._norms.append(size)
+
+
+def facts(answer: TrainReply) -> Json:
+    """What the round's line says of a site besides its update."""
+    entry: dict[str, Any] = {
+        "outcome": str(answer.outcome),
+        "reason": answer.reason,
+        "code": answer.code,
+        "seconds": answer.seconds,
+        "weight": answer.weight,
+    }
+    if answer.rounds_charged >= 0:
+        entry["rounds_charged"] = answer.rounds_charged
+    if answer.outcome == "updated":
+        entry |= {
+            "noise_multiplier": answer.noise_multiplier,
+            "sample_rate": answer.sample_rate,
+            "epsilon": finite(answer.epsilon_run),
+            "epsilon_total": finite(answer.epsilon_total),
+            "modalities": answer.modalities,
+            "labels": answer.labels,
+        }
+    return entry

@@ -1,0 +1,108 @@
+"""The node's program runs installed code, and nothing where Flower is not the one we know."""
+
+import hashlib
+import importlib
+import inspect
+import logging
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client import installed
+from client.installed import CLIENT_PROGRAM, flower_runtime, main, write_programs
+from irene_model.errors import IreneError
+
+# `inspect.getsource` of Flower 1.41's run_clientapp: what was read when client/installed.py was
+# written. Where this fails, read the new source: what does it unpack, import, run, before and
+# after the two calls that are replaced? Then change this hash.
+SOURCE = "6ce09559f3a2f5dcafb7d08f4b443585d76b9b53b9cb29ba1ec06a6982163443"
+
+
+def test_flower_is_the_one_that_was_read() -> None:
+    runtime = flower_runtime()
+    source = inspect.getsource(runtime.run_clientapp)
+    assert hashlib.sha256(source.encode()).hexdigest() == SOURCE
+
+
+def test_every_program_that_flower_could_start_is_ours(tmp_path: Path) -> None:
+    from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
+
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "left-over").write_text("")
+    write_programs(tmp_path / "bin")
+    names = {path.name for path in (tmp_path / "bin").iterdir()}
+    assert names == set(TASK_TYPE_TO_COMMAND.values()) and CLIENT_PROGRAM in names
+    for name in names - {CLIENT_PROGRAM}:
+        done = subprocess.run(
+            [str(tmp_path / "bin" / name), "--token", "t"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1 and f"refused: the server asked for {name}" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_program_speaks_flowers_command_line(tmp_path: Path) -> None:
+    """And finds what is installed, wherever it is started and whatever lies there."""
+    write_programs(tmp_path)
+    (tmp_path / "client").mkdir()
+    (tmp_path / "client" / "__init__.py").write_text("raise SystemExit('foreign code')")
+    done = subprocess.run(
+        [str(tmp_path / CLIENT_PROGRAM), "--help"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0 and "--runtime-api-address" in done.stdout, done.stderr
+
+
+def test_the_bundle_is_neither_unpacked_nor_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    from client.app import app
+
+    runtime = flower_runtime()
+    for name in installed._REPLACED:
+        monkeypatch.setattr(runtime, name, getattr(runtime, name))  # to be put back
+    program = importlib.import_module("flwr.supernode.cli.flwr_clientapp")
+    monkeypatch.setattr(program, "flwr_clientapp", lambda: None)
+    monkeypatch.setattr(logging.getLogger("flwr"), "propagate", True)
+    main()
+    assert runtime.install_from_fab(b"no zip at all", skip_prompt=True) is None
+    load = runtime.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
+    assert load("publisher/name", "1.0", "hash") is app
+    with pytest.raises(IreneError, match="installs nothing"):
+        runtime.install_app_dependencies("/path", launch_id="t")
+
+
+@pytest.fixture(autouse=True)
+def _no_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("irene_model.console.configure_logging", lambda: None)
+
+
+def _other_parameters(fab: object) -> None:
+    """What a changed Flower might have."""
+
+
+def _other_run() -> None:
+    """A run_clientapp that uses none of the names."""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("install_from_fab", None),
+        ("get_load_client_app_fn", _other_parameters),
+        ("run_clientapp", _other_run),
+        ("run_clientapp", None),
+    ],
+)
+def test_a_changed_flower_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
+    runtime = flower_runtime()
+    monkeypatch.setattr(runtime, name, value)
+    if value is _other_run:
+        program = importlib.import_module("flwr.supernode.cli.flwr_clientapp")
+        monkeypatch.setattr(program, "run_clientapp", value)
+    with pytest.raises(IreneError, match="nothing was run"):
+        main()
