@@ -15,6 +15,7 @@ import inspect
 import logging
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -74,14 +75,13 @@ def main() -> None:
     configure_logging()
     logging.getLogger("flwr").propagate = False  # it has a handler of its own
     runtime = flower_runtime()
-    from client.app import app
 
     def unpack_nothing(*_: object, **__: object) -> None:
         """In place of unpacking the server's bundle."""
 
-    def load_installed(*_: object, **__: object) -> object:
+    def load_installed(*_: object, **__: object) -> Callable[..., object]:
         """In place of importing from the bundle."""
-        return lambda *_: app
+        return _installed_app
 
     def refuse(*_: object, **__: object) -> None:
         raise IreneError("a node installs nothing for a server")
@@ -89,6 +89,19 @@ def main() -> None:
     for name, ours in zip(_REPLACED, (unpack_nothing, load_installed, refuse), strict=True):
         setattr(runtime, name, ours)
     importlib.import_module(_PROGRAM).flwr_clientapp()
+
+
+def _installed_app(*_: object) -> object:
+    """Imported only now: it takes seconds, and Flower gives a process up that says nothing."""
+    try:
+        from client.app import app
+    except Exception as error:
+        logging.getLogger(__name__).exception("the installed client can't be imported")
+        from flwr.clientapp.client_app import LoadClientAppError
+
+        # Flower sends the text of any other error to the coordinator.
+        raise LoadClientAppError("the installed client can't be imported") from error
+    return app
 
 
 def _changed(name: str) -> IreneError:

@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,14 @@ def test_the_bundle_is_neither_unpacked_nor_imported(monkeypatch: pytest.MonkeyP
 @pytest.fixture(autouse=True)
 def _no_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("irene_model.console.configure_logging", lambda: None)
+
+
+def test_what_can_not_be_imported_sends_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flwr.clientapp.client_app import LoadClientAppError
+
+    monkeypatch.setitem(sys.modules, "client.app", None)
+    with pytest.raises(LoadClientAppError):
+        installed._installed_app("publisher/name", "1.0", "hash")
 
 
 def _other_parameters(fab: object) -> None:
