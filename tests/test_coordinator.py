@@ -129,7 +129,7 @@ def test_no_secret_is_on_a_command_line_or_in_the_environment(coordinator: Coord
     for service in services(coordinator):
         given = [*service.command, *service.environment.values()]
         assert not any(secret in text for secret in secrets for text in given)
-    link, executor, _ = services(coordinator)
+    link, executor, *_ = services(coordinator)
     assert {"--enable-supernode-auth", "--database", "127.0.0.1"} <= set(link.command)
     assert "--insecure" not in {*link.command, *executor.command}
     assert environment(coordinator)["FLWR_TELEMETRY_ENABLED"] == "0"
