@@ -14,7 +14,7 @@ from client.connection import Progress, last_progress, log_file, node_folder, re
 from client.consent import Asked, Consent
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError
-from irene_model.health import Health, probe
+from irene_model.health import Health, keeps_ending, probe
 from irene_model.journal import Journal
 from irene_model.processes import Running, running, supervisor_of
 
@@ -147,6 +147,8 @@ def _problems(status: NodeStatus) -> Iterator[str]:
         yield "the node is not started: irene-client start"
     elif status.process is None or not status.process.alive:
         yield "the node's process has ended and is being started again; see its log"
+    elif keeps_ending(status.process, status.at):
+        yield f"the node's process keeps ending, {status.process.restarts} restarts; see its log"
     elif status.health != "serving":
         yield f"the node's process is {status.health}; see its log"
     elif status.connection.state not in ("connected", "starting"):

@@ -1,12 +1,26 @@
-"""Does a Flower process serve? Asked by gRPC's standard health protocol.
+"""Does a process serve? Flower's are asked by gRPC's standard health protocol.
 
 SuperLink and SuperNode answer it on the address of their `--health-server-address`, without TLS:
 it is for this machine alone.
 """
 
+from datetime import datetime
 from typing import Literal
 
+from irene_model.processes import Running
+
 Health = Literal["serving", "not serving", "unreachable"]
+
+_OFTEN, _SETTLED_S = 3, 60.0
+
+
+def keeps_ending(process: Running, now: datetime) -> bool:
+    """Whether it was started again several times and has not lasted a minute since.
+
+    At a single look such a process may well live, and even serve.
+    """
+    age = (now - datetime.fromisoformat(process.started)).total_seconds()
+    return process.restarts >= _OFTEN and age < _SETTLED_S
 
 
 def probe(address: str, timeout_s: float = 2.0) -> Health:

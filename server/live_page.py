@@ -17,6 +17,7 @@ _CELLS = 60  # rounds of a site that are shown side by side
 _ROWS = 200  # rounds in the table
 _WORDS = {
     "running": "running",
+    "waiting": "waiting for sites",
     "silent": "no news",
     "finished": "finished",
     "stopped": "stopped",

@@ -17,7 +17,7 @@ from irene_model.errors import ConfigError
 from irene_model.study import Study
 
 Json = Mapping[str, Any]
-State = Literal["finished", "stopped", "running", "silent", "unreadable"]
+State = Literal["finished", "stopped", "running", "waiting", "silent", "unreadable"]
 
 _UNHEARD = ("absent", "missing")
 _SPARE_S = 180.0  # greetings, evaluation and polling of both ends, besides the deadlines
@@ -54,9 +54,9 @@ class SiteProgress:
 class RunProgress:
     """One run's folder at one moment.
 
-    state: `silent` is a run that should be at work and has written nothing for longer than a
-    round's messages may take; `unreadable` one of which `detail` says what is wrong. detail: why
-    it stopped, or empty. done, rounds: rounds with a checkpoint, and those of the study.
+    state: `waiting` is for enough sites. `silent` is a run that should be at work and has written
+    nothing for longer than a round's messages may take. detail: why it stopped, waits, or can't be
+    read. done, rounds: rounds with a checkpoint, and those of the study.
     asked_epsilon: what the study may cost any one patient in the run; None where it names none.
     """
 
@@ -81,7 +81,7 @@ class RunProgress:
     @property
     def active(self) -> bool:
         """Whether more rounds are to come without anyone doing anything."""
-        return self.state in ("running", "silent")
+        return self.state in ("running", "waiting", "silent")
 
 
 def run_folders(place: Path) -> list[Path]:
@@ -126,12 +126,15 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
     done = max((line["round"] for line in lines if line.get("checkpoint")), default=0)
     state = _state(info, study, news, now)
     settled = _settled(folder, info)
-    named = dict.fromkeys([*expected, *(site for line in lines for site in line["sites"])])
+    waiting = _waiting(info) if state == "waiting" else {}
+    named = dict.fromkeys(
+        [*expected, *(site for line in lines for site in line["sites"]), *waiting.get("sites", ())]
+    )
     return RunProgress(
         name=folder.name,
         folder=folder,
         state=state,
-        detail=str(info.get("stopped") or ""),
+        detail=_why_it_waits(waiting) if waiting else str(info.get("stopped") or ""),
         study=study.name,
         arm=str(info.get("arm", "")),
         labels=study.labels,
@@ -147,7 +150,7 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
             else None
         ),
         asked_epsilon=_asked(study),
-        sites=tuple(_site(name, lines, settled.get(name)) for name in sorted(named)),
+        sites=tuple(_site(name, lines, waiting, settled.get(name)) for name in sorted(named)),
         lines=tuple(lines),
     )
 
@@ -215,10 +218,27 @@ def _state(info: Json, study: Study, news: datetime | None, now: datetime) -> St
         return "stopped"
     # A round trains and evaluates, each within the deadline, and may greet sites before.
     patience = timedelta(seconds=3 * study.federation.round_deadline_s + _SPARE_S)
-    return "silent" if news is None or now - news > patience else "running"
+    if news is None or now - news > patience:
+        return "silent"
+    return "waiting" if _waiting(info) else "running"
 
 
-def _site(name: str, lines: Sequence[Json], settled: float | None) -> SiteProgress:
+def _waiting(info: Json) -> Json:
+    """What run.json says of a round that has too few updates; nothing where none waits."""
+    told = info.get("waiting")
+    if not isinstance(told, dict):
+        return {}
+    return told if _is_line({"round": told.get("round"), "sites": told.get("sites")}) else {}
+
+
+def _why_it_waits(waiting: Json) -> str:
+    return (
+        f"round {waiting['round']} had too few updates, {waiting.get('attempts', 1)} times until "
+        "now, and is tried again by itself"
+    )
+
+
+def _site(name: str, lines: Sequence[Json], waiting: Json, settled: float | None) -> SiteProgress:
     entries: list[Json] = [line["sites"].get(name, {}) for line in lines]
     evaluated = [
         ((line.get("evaluation") or {}).get("sites") or {}).get(name, {}) for line in lines
@@ -228,8 +248,10 @@ def _site(name: str, lines: Sequence[Json], settled: float | None) -> SiteProgre
         for line, entry in zip(lines, entries, strict=True)
         if entry and entry["outcome"] not in _UNHEARD
     ]
-    spent = [entry["epsilon"] for entry in (*entries, *evaluated) if entry.get("epsilon")]
-    newest = entries[-1] if entries else {}
+    late = [each for line in lines for each in line.get("late") or () if each.get("site") == name]
+    newest: Json = waiting.get("sites", {}).get(name) or (entries[-1] if entries else {})
+    told = (*entries, *evaluated, *late, newest)
+    spent = [entry["epsilon"] for entry in told if entry.get("epsilon")]
     return SiteProgress(
         name=name,
         outcomes=tuple(entry.get("outcome") for entry in entries),

@@ -18,6 +18,7 @@ _SYMBOLS = {
     "refused": "[red]✕[/red]",
     "failed": "[red]![/red]",
     "missing": "[yellow]○[/yellow]",
+    "discarded": "[blue]◷[/blue]",
     "waiting": "[blue]…[/blue]",
     "absent": "[yellow]–[/yellow]",
 }

@@ -7,11 +7,12 @@ or whose people have to act first, is no fault of the coordinator's machine: a w
 from collections.abc import Iterator
 from dataclasses import replace
 
+from irene_model.health import keeps_ending
 from server.progress import RunProgress
 from server.status import Status
 
 _SOON_DAYS = 30
-_UNSETTLED = ("waiting", "declined", "refused", "failed", "missing", "absent")
+_UNSETTLED = ("waiting", "declined", "refused", "failed", "missing", "absent", "discarded")
 
 
 def judged(status: Status) -> Status:
@@ -42,6 +43,8 @@ def _of_processes(status: Status) -> Iterator[str]:
         health = status.health.get(name, "serving")
         if not process.alive:
             yield f"{name}: has ended and is being started again; see {status.place}/logs"
+        elif keeps_ending(process, status.at):
+            yield f"{name}: keeps ending, {process.restarts} restarts; see {status.place}/logs"
         elif health != "serving":
             yield f"{name}: {health}; see {status.place}/logs"
     if status.gateway != "serving":
@@ -54,13 +57,17 @@ def _of_run(run: RunProgress, status: Status) -> Iterator[str]:
         yield f"run {run.name} has ended ({status.flower}); go on with {again}"
     elif run.state == "silent":
         yield f"run {run.name}: no news for longer than a round may take; see it with {again}"
+    elif run.state == "stopped":
+        yield f"run {run.name} was stopped: {run.detail}; go on with {again}"
     elif run.state == "unreadable":
         yield f"run {run.name}: {run.detail}"
 
 
 def _of_sites(run: RunProgress) -> Iterator[str]:
-    if run.state == "stopped":
-        yield f"run {run.name}: stopped, {run.detail}"
+    if run.state == "finished" and run.detail:
+        yield f"run {run.name} ended early: {run.detail}"
+    if run.state == "waiting":
+        yield f"run {run.name}: {run.detail}"
     if not run.active:
         return
     for site in run.sites:

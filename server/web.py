@@ -5,6 +5,7 @@ alone, and a request must name this machine as its host: a page elsewhere that r
 to 127.0.0.1 in somebody's browser (DNS rebinding) is refused.
 """
 
+import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _HERE = Path(__file__).parent
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # a terminal's
 
 
 def serve(place: Path, port: int) -> None:
@@ -115,7 +117,7 @@ def log_end(place: Path, run: RunProgress | None) -> str:
         except OSError:
             continue
         if text.strip():
-            return "\n".join(text.splitlines()[-_LOG_LINES:])
+            return "\n".join(_COLOUR.sub("", text).splitlines()[-_LOG_LINES:])
     return ""
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -250,6 +251,27 @@ def test_the_control_api_cannot_be_reached_from_another_network(started: Started
             f"assert r.urlopen('https://{through}/health', context=c).status == 200"
         )
         subprocess.run([*inside, sys.executable, "-c", health], check=True)
+
+
+def test_status_asks_them_all_and_the_live_page_is_served(started: Started) -> None:
+    """Last but one: two sites are enrolled, a run is over, and everything still serves."""
+    port = started.coordinator.settings.loopback.web
+    started.wait("the live page", lambda: listens(port), START_S)
+    done = started.server("status", "federation", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["problems"]) == (0, []), done.stdout
+    assert document["gateway"]["reach"] == "serving"
+    healthy = {name for name, each in document["processes"].items() if each["health"] == "serving"}
+    assert healthy == {"superlink", "superexec"}
+    assert set(document["sites"]) == {"north", "south"}
+    assert all(site["last_seen"] for site in document["sites"].values())
+    (run,) = document["runs"]
+    assert run["state"] == "finished" and run["round"] == run["rounds"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+        page = answer.read().decode()
+    assert all(f'<th scope="row">{site}</th>' in page for site in document["sites"])
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        assert b'irene_process_up{process="gateway"} 1.0' in answer.read()
 
 
 def test_stop_ends_everything(started: Started) -> None:

@@ -94,6 +94,31 @@ def test_a_stopped_and_a_finished_run(place: Path) -> None:
     assert (north.epsilon, north.settled) == (6.5, True)
 
 
+def test_a_run_that_waits_for_sites_says_so_and_shows_them_as_they_are(place: Path) -> None:
+    folder = place / "runs" / "first"
+    absent = {"outcome": "absent", "reason": "the site is not connected"}
+    waiting = {"round": 6, "attempts": 4, "since": "", "sites": {"north": absent, "ghost": absent}}
+    write_info(folder, waiting=waiting)
+    run = read_progress(folder, now=NOW)
+    by_name = {site.name: site for site in run.sites}
+    assert (run.state, run.active, run.expected_end) == ("waiting", True, None)
+    assert "round 6" in run.detail and "4 times" in run.detail
+    assert by_name["north"].outcome == by_name["ghost"].outcome == "absent"
+    assert by_name["east"].outcome == "updated"  # as its newest round says
+    for broken in ({}, {"round": 6}, {"round": 6, "sites": {"north": None}}, "yes"):
+        write_info(folder, waiting=broken)
+        assert read_progress(folder, now=NOW).state == "running"
+
+
+def test_what_a_late_update_spent_counts(place: Path) -> None:
+    rounds = place / "runs" / "first" / "rounds.jsonl"
+    lines = [json.loads(line) for line in rounds.read_text().splitlines()]
+    lines[-1]["late"] = [{"site": "east", "round": 4, "outcome": "updated", "epsilon": 7.75}]
+    rounds.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = read_progress(place / "runs" / "first", now=NOW)
+    assert run.sites[0].epsilon == 7.75
+
+
 def test_a_run_that_can_not_be_read_says_why_and_stops_no_one(place: Path) -> None:
     folder = place / "runs" / "first"
     (folder / "study.yaml").write_text("labels: 3")

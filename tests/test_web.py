@@ -189,9 +189,10 @@ def test_the_end_of_the_log_is_of_the_run_or_else_of_the_server(
     client = browse(place)
     assert "Nothing has been logged" in client.get("/").text
     (place / "logs").mkdir()
-    (place / "logs" / "superexec.log").write_text(f"round 1 took 2 s {HOSTILE}\n")
+    coloured = f"\x1b[92mINFO\x1b[0m round 1 took 2 s {HOSTILE}\n"
+    (place / "logs" / "superexec.log").write_text(coloured)
     page = client.get("/").text
-    assert "round 1 took 2 s &lt;img" in page
+    assert "INFO round 1 took 2 s &lt;img" in page
     (place / "runs" / "first" / "run.log").write_bytes(b"line\n" * 10_000 + b"the \xff end")
     page = client.get("/").text
     assert "the � end" in page and "took 2 s" not in page
