@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from client import node_cli
+from client.status_cli import status
 from irene_model.console import Version, new_app, picture_file, run_app
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ def _show(report: "QualityReport") -> None:
         console.print("No warnings: the files can be used.", highlight=False)
 
 
-for command in node_cli.COMMANDS:
+for command in (*node_cli.COMMANDS, status):
     app.command()(command)
 
 

@@ -123,7 +123,7 @@ class Ledger:
         """Mark `reservation` as released and keep its bytes, in one durable transaction.
 
         Returns the bytes to send: those of an earlier release, where there was one. Only the
-        newest release of a run and split keeps its bytes; older ones keep their hash.
+        newest two releases of a run and split keep their bytes; older ones keep their hash.
         """
         with self._file.write() as now:
             if reservation.id in now.history.releases:

@@ -1,8 +1,8 @@
 """The ledger's file: SQLite with full durability, verified at every use, and its head beside it.
 
-`entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest release of each
-run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified under
-SQLite's lock, so nothing is decided on a ledger that can't be trusted.
+`entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest two releases of
+each run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified
+under SQLite's lock, so nothing is decided on a ledger that can't be trusted.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ _SCHEMA = (
     f"PRAGMA user_version = {_VERSION}",
 )
 _COLUMNS = "sequence, kind, content, previous, hash"
+_BEFORE = " (before)"  # marks the outbox's release before the newest; no run has such a name
 _LOCK_S = 60  # how long another client may hold the ledger
 _REMEDY = (
     "nothing is trained; put the newest ledger and its head file back together, and ask the "
@@ -69,7 +70,16 @@ class Snapshot:
         return None if row is None else bytes(row[0])
 
     def keep(self, reservation: Reservation, payload: bytes) -> None:
-        """Put bytes into the outbox in place of the earlier ones of the run and split."""
+        """Put bytes into the outbox; of the run and split it keeps those of one more release.
+
+        A server whose newest checkpoint is damaged asks for its round again, when some sites have
+        released the next one already.
+        """
+        self.connection.execute(
+            "UPDATE OR REPLACE outbox SET run = run || ? "
+            "WHERE run = ? AND split = ? AND reservation <> ?",
+            (_BEFORE, reservation.run, reservation.split, reservation.id),
+        )
         self.connection.execute(
             "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?)",
             (reservation.id, reservation.run, reservation.split, payload),

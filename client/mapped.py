@@ -1,7 +1,7 @@
 """What a site maps at all of a study's modalities and labels: facts of site.yaml, of no patient."""
 
 from client.site import Site
-from irene_model.groups import MODALITIES, Labels, labels_from_text, labels_to_text
+from irene_model.groups import Labels, labels_from_text, labels_to_text, panel_modality
 from irene_model.study import Study
 
 
@@ -15,7 +15,8 @@ def mapped_modalities(site: Site, study: Study) -> tuple[str, ...]:
         "age": columns.age is not None and "age" in study.demographics,
         "sex": columns.sex is not None and "sex" in study.demographics,
     }
-    return tuple(each for each in MODALITIES if found[each])
+    panels = {panel_modality(panel.name): panel.name in site.panels for panel in study.panels}
+    return tuple(each for each, does in {**found, **panels}.items() if does)
 
 
 def mapped_labels(site: Site, study: Study) -> Labels:

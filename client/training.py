@@ -18,7 +18,7 @@ from client.ledger import Ledger
 from client.plan import Plan
 from client.randomness import Randomness
 from client.site import Memory
-from irene_model.groups import MODALITIES, Labels, choose_mapped, without_rows
+from irene_model.groups import Labels, choose_mapped, without_rows
 from irene_model.model import DiagnosticModel
 from irene_model.protocol import Arrays, check_update
 from irene_model.study import Study
@@ -40,7 +40,7 @@ def train_round(
     randomness: Randomness,
     device: torch.device,
     memory: Memory = _AMPLE,
-    modalities: Collection[str] = MODALITIES,
+    modalities: Collection[str] | None = None,
     labels: Labels | None = None,
 ) -> Arrays:
     """The update of one round, reserved in the ledger before and released in it after.
@@ -53,7 +53,8 @@ def train_round(
     model = new_model(dataset.study, seed=0)
     check_update(weights, to_arrays(model))  # a malformed message must not cost budget
     load_arrays(model, weights)
-    choose_mapped(model, modalities)
+    if modalities is not None:
+        choose_mapped(model, modalities, dataset.study.model.method)
     ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
         run=run,

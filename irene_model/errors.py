@@ -6,7 +6,8 @@
     ├── UserError              the user's mistake: one sentence on stderr, exit code 2
     │   ├── ConfigError        study.yaml, site.yaml, a scenario, a command's option
     │   ├── DataError          a hospital's files
-    │   └── CheckpointError    weights that do not fit
+    │   ├── CheckpointError    weights that do not fit
+    │   └── DiskError          no room to write
     ├── PrivacyError           the ledger or the accounting stops the work
     │   ├── BudgetExceeded     the release would cost more than is left
     │   ├── MetricsWithheld    the site does not send the metrics that were asked for
@@ -40,6 +41,10 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """Weights or a run folder do not fit the model or the study."""
+
+
+class DiskError(UserError):
+    """The disk is full; what is there is whole, and the work goes on once there is room."""
 
 
 class PrivacyError(IreneError):

@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from irene_model.model import DiagnosticModel
 from irene_model.protocol import Array
+from irene_model.study import Method, Study
 
 MODALITIES = ("image", "text", "labs", "age", "sex")
+_PANEL = "panel:"  # before a further panel's name; alone, any of them
 Labels = npt.NDArray[np.bool_]  # (K,)
 Group = frozenset[str]
 
-_IMAGE, _TEXT, _NUMBERS = Group({"image"}), Group({"text"}), Group({"labs", "age", "sex"})
+_IMAGE, _TEXT, _NUMBERS = Group({"image"}), Group({"text"}), Group({"labs", "age", "sex", _PANEL})
 _CLINICAL = _NUMBERS | _TEXT
 _SHARED = Group()
 _STREAMS = {"image": _IMAGE, "text": _TEXT, "numbers": _NUMBERS}
@@ -34,34 +36,52 @@ _EMBEDDINGS = {
 _OF_ONE_METHOD = {"encoder": _IMAGE, "squeeze": _CLINICAL}  # of GIT; of early fusion of data
 
 
-def needed_for(name: str) -> Group:
+def modalities_of(study: Study) -> tuple[str, ...]:
+    """Whatever a site may map of `study`, its further panels last."""
+    return (*MODALITIES, *(panel_modality(panel.name) for panel in study.panels))
+
+
+def panel_modality(panel: str) -> str:
+    """The modality that a further panel is."""
+    return _PANEL + panel
+
+
+def needed_for(name: str, method: Method) -> Group:
     """The modalities of which a site must map one to train the parameter `name`; empty: none."""
+    group = _SHARED
     match name.split("."):
+        case ["embeddings", "class_token" | "image_positions", *_] if method == "early_data":
+            pass  # without an image the class token carries the clinical data
+        case ["embeddings", "panels", panel, *_]:
+            group = Group({panel_modality(panel)})
         case ["embeddings", part, *_]:
-            return _EMBEDDINGS.get(part, _SHARED)
+            group = _EMBEDDINGS.get(part, _SHARED)
         case ["encoder", "bidirectional", _, *parts]:
             streams = {part.partition("_")[0] for part in parts}
-            clinical = _CLINICAL if "clinical" in streams else _SHARED
-            return _IMAGE if "image" in streams else clinical
+            group = (
+                _IMAGE if "image" in streams else _CLINICAL if "clinical" in streams else _SHARED
+            )
         case ["fusion", "encoders", "stacks", stream, *_]:
-            return _STREAMS[stream]
+            group = _STREAMS[stream]
         case ["fusion", "heads", head, *_]:
-            return _STREAMS[head.removesuffix("_head")]
+            group = _STREAMS[head.removesuffix("_head")]
         case ["fusion", part, *_]:
-            return _OF_ONE_METHOD.get(part, _SHARED)
-    return _SHARED
+            group = _OF_ONE_METHOD.get(part, _SHARED)
+    return group
 
 
-def is_trained(name: str, modalities: Collection[str]) -> bool:
-    """Whether a site that maps `modalities` trains the parameter `name`."""
-    needed = needed_for(name)
-    return not needed or not needed.isdisjoint(modalities)
+def is_trained(name: str, modalities: Collection[str], method: Method) -> bool:
+    """Whether a site that maps `modalities` trains the parameter `name` of a study's `method`."""
+    needed = needed_for(name, method)
+    return not needed or any(
+        each in needed or (each.startswith(_PANEL) and _PANEL in needed) for each in modalities
+    )
 
 
-def choose_mapped(model: DiagnosticModel, modalities: Collection[str]) -> None:
+def choose_mapped(model: DiagnosticModel, modalities: Collection[str], method: Method) -> None:
     """Freeze what a site that maps `modalities` can't train, besides what is frozen already."""
     for name, parameter in model.named_parameters():
-        if not is_trained(name, modalities):
+        if not is_trained(name, modalities, method):
             parameter.requires_grad_(False)
 
 

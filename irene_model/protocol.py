@@ -166,7 +166,7 @@ class TrainReply(Message):
     noise_multiplier: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sample_rate: float = Field(default=0.0, ge=0, le=1)
     rounds_charged: int = Field(default=-1, ge=-1)
-    modalities: str = Field(default="", pattern=r"^[a-z,]*$", max_length=100)
+    modalities: str = Field(default="", pattern=r"^[a-z0-9_:,]*$", max_length=4000)
     labels: str = Field(default="", pattern=r"^[01]*$")
     epsilon_run: float = 0.0
     epsilon_total: float = 0.0

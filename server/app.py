@@ -13,7 +13,7 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from irene_model.errors import ConfigError
+from irene_model.errors import ConfigError, IreneError
 from irene_model.starting import StartingPoint
 from irene_model.study import Study
 from server.disclosure import disclosure
@@ -21,6 +21,7 @@ from server.exchange import Exchange
 from server.register import RegisterFile
 from server.report import write_report
 from server.rounds import Observer, RoundLoop
+from server.run_log import run_log
 from server.runs import RunFolder, now
 
 app = ServerApp()
@@ -48,7 +49,12 @@ def execute(
         give_up=give_up,
         observe=observe,
     )
-    results = loop.run()
+    with run_log(folder.path / "run.log"):
+        try:
+            results = loop.run()
+        except IreneError as error:
+            folder.update_info(stopped=str(error))  # until it is resumed
+            raise
     folder.write_results(results)
     left = disclosure(folder.rounds(), results["arms"][folder.info["arm"]]["evaluation"]["sites"])
     folder.update_info(

@@ -12,7 +12,7 @@ from typing import Any
 
 from irene_model.calibration import noise_multiplier_for
 from irene_model.errors import ProtocolError
-from irene_model.groups import MODALITIES, is_trained, labels_from_text
+from irene_model.groups import is_trained, labels_from_text, modalities_of
 from irene_model.protocol import Array, Arrays, TrainReply, check_update
 from irene_model.study import Study
 from server.aggregation import Contribution, norm
@@ -70,11 +70,15 @@ class Judge:
     def _expected(self, answer: TrainReply) -> Arrays:
         """What the update must hold, given what its site maps."""
         modalities = answer.modalities.split(",") if answer.modalities else []
-        if not set(modalities) <= set(MODALITIES):
+        if not set(modalities) <= set(modalities_of(self._study)):
             raise ProtocolError("the reply names a modality that is none")
         if len(answer.labels) != len(self._study.labels) or "1" not in answer.labels:
             raise ProtocolError("the reply does not say which of the study's labels the site has")
-        return {name: array for name, array in self._like.items() if is_trained(name, modalities)}
+        return {
+            name: array
+            for name, array in self._like.items()
+            if is_trained(name, modalities, self._study.model.method)
+        }
 
     def _check_cohort(self, answer: TrainReply) -> None:
         study, weight = self._study, answer.weight

@@ -8,19 +8,17 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from irene_model.errors import CheckpointError
 from irene_model.study import Study
-from server.plots import STYLES, Chart, Point, Series, line_chart, ticks
+from server.curves import curves
+from server.pages import pages
+from server.plots import STYLES, ticks
 
 Json = Mapping[str, Any]
 
-_NOTHING = "\N{EN DASH}"
 _NO_METRIC: Json = {"macro": None, "ci95": None, "by_label": {}, "by_site": {}}
 _NO_ESTIMATE: Json = {"value": None, "ci95": None, "positives": 0, "n": 0, "note": "not evaluated"}
 
@@ -98,7 +96,7 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
     labels = [_label_row(label, auroc, auprc) for label in results["labels"]]
     guarded = [site for site in sites if site.epsilon is not None]
     page = (
-        _environment()
+        pages()
         .get_template("report.html.j2")
         .render(
             study=study,
@@ -116,7 +114,7 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
             largest_epsilon=max((s.epsilon or 0.0 for s in guarded), default=None),
             largest_delta=max((s.delta or 0.0 for s in guarded), default=None),
             auroc_ticks=_auroc_ticks(labels, sites),
-            charts=_charts([site.name for site in sites], rounds),
+            charts=curves([site.name for site in sites], rounds),
             chart_sites=STYLES,
         )
     )
@@ -179,93 +177,6 @@ def _auroc_ticks(labels: Sequence[LabelRow], sites: Sequence[SiteRow]) -> list[f
     values += [row.auroc["value"] for row in labels if row.auroc["value"] is not None]
     values += [site.auroc for site in sites if site.auroc is not None]
     return ticks(min([0.5, *values]), 1.0)
-
-
-def _charts(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Chart]]:
-    """Titles and learning curves; a curve without a single value is left out."""
-    evaluated = [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
-
-    def pooled(key: str, interval: str | None = None) -> Series:
-        points = []
-        for number, evaluation in evaluated:
-            if evaluation.get(key) is not None:
-                low, high = (interval and evaluation.get(interval)) or (None, None)
-                points.append(Point(x=number, y=evaluation[key], low=low, high=high))
-        return Series(name="all sites", points=points)
-
-    def auroc_at(site: str) -> Series:
-        values = [(number, e.get("by_site", {}).get(site)) for number, e in evaluated]
-        return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
-
-    def epsilon_at(site: str) -> Series:
-        values = [(line["round"], line["sites"].get(site, {}).get("epsilon")) for line in rounds]
-        return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
-
-    charts = {
-        "AUROC of all sites together, with its 95 % interval": line_chart(
-            [pooled("auroc", "auroc_ci95")], x_label="round", y_label="AUROC"
-        ),
-        "AUROC at each site": line_chart(
-            [auroc_at(site) for site in sites], x_label="round", y_label="AUROC"
-        ),
-        "Loss (binary cross-entropy)": line_chart(
-            [pooled("loss")], x_label="round", y_label="loss"
-        ),
-        "Privacy spent by each site in this run, by RDP": line_chart(
-            [epsilon_at(site) for site in sites],
-            x_label="round",
-            y_label="epsilon (RDP)",
-            from_zero=True,
-        ),
-    }
-    return [(title, chart) for title, chart in charts.items() if chart is not None]
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("server", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"moment": _moment, "span": _span, "size": _size, "small": _small}
-    return environment
-
-
-def _moment(stamp: str | None) -> str:
-    """2026-03-01T09:30:00+00:00 as 2026-03-01 09:30 UTC."""
-    if not stamp:
-        return "not recorded"
-    try:
-        moment = datetime.fromisoformat(stamp)
-    except ValueError:
-        return stamp
-    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".rstrip()
-
-
-def _span(seconds: float | None) -> str:
-    if seconds is None:
-        return _NOTHING
-    if seconds < 100:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _size(count: float | None) -> str:
-    if not count:
-        return "0"
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
-
-
-def _small(value: float | None) -> str:
-    """A delta or a norm: 1e-05, 0.0123."""
-    return _NOTHING if value is None else f"{value:.3g}"
 
 
 def _read_json(path: Path) -> Json:

@@ -104,9 +104,12 @@ class Roll:
                     raise ProtocolError("no reply to a greeting" if reply is None else reply.reason)
                 self._enter(reply)
             except ProtocolError as error:
+                silent, before = reply is None or reply.flat is None, self._left_out.get(node)
+                if silent and before is not None:
+                    before.since = time.monotonic()  # nothing new of a site that is named already
+                    continue
                 site = self.register.now().site_of(node) or f"node {node}"
-                outcome = "failed" if reply is None or reply.flat is None else "refused"
-                self._leave_out(node, site, outcome, str(error))
+                self._leave_out(node, site, "failed" if silent else "refused", str(error))
 
     def missed(self, node: int, reason: str) -> None:
         """`node` gave no reply in a round: nobody waits for it again until it answers."""

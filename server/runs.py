@@ -1,34 +1,42 @@
 """The run folder: what a study's execution leaves on disk, and how it is taken up again.
 
 `study.yaml`, `run.json`, `rounds.jsonl` (a line a round), `checkpoints/round-0003/`, and at the
-end `results.json` and `report.html`. A checkpoint is written beside its place, synced and renamed,
-so that one that exists is whole; a round's line follows its checkpoint.
+end `results.json` and `report.html`. A checkpoint is written beside its place, with the sha256 of
+each of its files, synced and renamed, so that one that exists is whole; one that a disk damaged is
+known by its hashes (`server.manifest`). A round's line follows its checkpoint.
 """
 
+import contextlib
+import errno
 import importlib.metadata
 import json
+import logging
 import math
 import os
 import platform
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModel
 
 from irene_model import __version__
-from irene_model.errors import CheckpointError, ConfigError
+from irene_model.errors import CheckpointError, ConfigError, DiskError
 from irene_model.processor import IreneProcessor
 from irene_model.protocol import Array, Arrays
 from irene_model.settings import dump
 from irene_model.starting import StartingPoint
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model, to_arrays
+from server import manifest
 
+_log = logging.getLogger(__name__)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STATE = "strategy.safetensors"
 _PACKAGES = ("torch", "flwr", "opacus", "transformers", "numpy")
 Json = dict[str, Any]
@@ -97,6 +105,7 @@ class RunFolder:
         if study.fingerprint != info.get("fingerprint"):
             raise CheckpointError(f"{path / 'study.yaml'}: was changed since the run started")
         folder = cls(path, study, info)
+        damaged = folder._set_damaged_aside()
         newest = folder.last_round
         kept = [line for line in folder.rounds() if line["round"] <= newest]
         if len(kept) < newest - 1:
@@ -108,9 +117,33 @@ class RunFolder:
         if len(kept) == newest - 1:
             shutil.rmtree(folder.checkpoint(newest))
         # The next round may have begun; what sites then sent is in no line (server.spending).
-        begun = {*info.get("restarted", []), folder.last_round + 1}
+        begun = {*info.get("restarted", []), folder.last_round + 1, *damaged}
         folder.update_info(restarted=sorted(begun), stopped=None)
         return folder
+
+    def _set_damaged_aside(self) -> list[int]:
+        """Rename checkpoints that are not what their manifest says, from the newest back.
+
+        Gives the rounds that are to be trained again. Sites keep the updates of two rounds; where
+        more are damaged, a round may have to wait for sites that do not have theirs any more.
+        """
+        gone = []
+        while True:
+            newest = self.last_round
+            problem = manifest.problem_of(self.checkpoint(newest))
+            if problem is None:
+                break
+            aside = self.checkpoint(newest).with_suffix(f".damaged-{secrets.token_hex(3)}")
+            self.checkpoint(newest).rename(aside)
+            _sync(aside.parent)
+            _log.error(
+                "%s: %s; it is kept as %s, and the run goes on from the checkpoint before",
+                self.checkpoint(newest),
+                problem,
+                aside.name,
+            )
+            gone.append(newest)
+        return [round + 1 for round in gone] + gone
 
     @property
     def last_round(self) -> int:
@@ -138,6 +171,12 @@ class RunFolder:
         self, round: int, weights: Mapping[str, Array], state: Mapping[str, Array] | None = None
     ) -> None:
         """Write the weights after `round` and the strategy's `state`, atomically together."""
+        with clear_of_disk_errors(self.path):
+            self._save_checkpoint(round, weights, state)
+
+    def _save_checkpoint(
+        self, round: int, weights: Mapping[str, Array], state: Mapping[str, Array] | None
+    ) -> None:
         place = self.checkpoint(round)
         work = place.with_suffix(".partial")
         shutil.rmtree(work, ignore_errors=True)
@@ -147,6 +186,7 @@ class RunFolder:
         IreneProcessor(self.study).save_pretrained(work)
         if state:
             save_file(dict(state), work / _STATE)
+        manifest.write(work)
         for written in work.iterdir():
             _sync(written)
         shutil.rmtree(place, ignore_errors=True)  # only a round of a run that was cut off here
@@ -167,7 +207,10 @@ class RunFolder:
 
     def append_round(self, line: Json) -> None:
         """Add a round's line."""
-        with (self.path / "rounds.jsonl").open("a", encoding="utf-8") as file:
+        with (
+            clear_of_disk_errors(self.path),
+            (self.path / "rounds.jsonl").open("a", encoding="utf-8") as file,
+        ):
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -205,11 +248,31 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+@contextlib.contextmanager
+def clear_of_disk_errors(folder: Path) -> Iterator[None]:
+    """A full disk, or one that can't be written, as one sentence that says what to do.
+
+    Writers of tensors wrap the system's error in their own, so its text is looked at too.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        code = getattr(error, "errno", None)
+        if code in _FULL or any(os.strerror(full) in str(error) for full in _FULL):
+            free = shutil.disk_usage(folder).free // 2**20
+            raise DiskError(
+                f"{folder}: the disk is full ({free} MiB are free, or a quota is reached); nothing "
+                "is lost: make room and resume the run"
+            ) from None
+        raise
+
+
 def _write_whole(path: Path, text: str) -> None:
     work = path.with_name(path.name + ".partial")
-    work.write_text(text, encoding="utf-8")
-    _sync(work)
-    work.replace(path)
+    with clear_of_disk_errors(path.parent):
+        work.write_text(text, encoding="utf-8")
+        _sync(work)
+        work.replace(path)
 
 
 def _sync(path: Path) -> None:

@@ -4,11 +4,10 @@ A simulated site is a folder like a real one and is read by the same client code
 which messages travel differs from the deployment. The engine is chosen here and nowhere else.
 """
 
-import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from flwr.app import Context, Message
@@ -93,13 +92,12 @@ def simulate(
             execute(grid, folder, expected_sites=len(sites), give_up=True, observe=observe)
         )
 
-    with _server_log(folder.path / "run.log"):
-        _run_engine(
-            server,
-            client_app(sites, seed=folder.info["seed"]),
-            num_sites=len(sites),
-            parallel=folder.info["parallel_sites"],
-        )
+    _run_engine(
+        server,
+        client_app(sites, seed=folder.info["seed"]),
+        num_sites=len(sites),
+        parallel=folder.info["parallel_sites"],
+    )
     return reports[0]
 
 
@@ -128,25 +126,6 @@ def _log_to(site: Site) -> None:
     logging.basicConfig(
         filename=folder / "client.log", level=logging.INFO, format=_LOG_FORMAT, force=True
     )
-
-
-@contextlib.contextmanager
-def _server_log(path: Path) -> Iterator[None]:
-    """The server's log goes to `path` alone: a terminal shows the rounds' own lines."""
-    logger = logging.getLogger("server")
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
-    before = (logger.level, logger.propagate)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.setLevel(before[0])
-        logger.propagate = before[1]
-        logger.removeHandler(handler)
-        handler.close()
 
 
 def _run_engine(server: ServerApp, client: ClientApp, *, num_sites: int, parallel: int) -> None:

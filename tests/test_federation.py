@@ -1,7 +1,9 @@
 """Whole runs on Flower's simulation engine: hospitals on disk, real clients, a real server."""
 
+import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -188,6 +190,23 @@ def test_the_server_logs_into_the_run_and_not_on_the_terminal(straight: RunFolde
     assert "server.roll: site north is here" in log
     assert "round 3, site east: the round would bring epsilon to" in log
     assert (straight.path / "hospitals" / "north" / ".irene" / "client.log").exists()
+
+
+def test_nothing_that_is_logged_or_sent_holds_a_patients_value(straight: RunFolder) -> None:
+    """Ids, complaints, file names and laboratory values of every site, in all that was written."""
+    written = [path for path in straight.path.glob("*") if path.is_file()]
+    written += list(straight.path.glob("hospitals/*/.irene/*.log"))
+    assert len(written) >= 6 + 3 and straight.path / "run.log" in written
+    told = "\n".join(path.read_text(encoding="utf-8") for path in written)
+    words = set(re.findall(r"[\w.-]+", told))
+    for table in straight.path.glob("hospitals/*/encounters.csv"):
+        with table.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                unique = [row[name] for name in ("encounter_id", "patient_id", "image")]
+                # Short numbers are counts somewhere by chance; those with a fraction are not.
+                unique += [v for k, v in row.items() if k.startswith("lab_") and len(v) > 4]
+                assert words.isdisjoint(filter(None, unique)), table
+                assert len(row["complaint"]) < 12 or row["complaint"] not in told, table
 
 
 def test_an_interrupted_run_resumes_to_the_same_end(begun: RunFolder, straight: RunFolder) -> None:

@@ -39,7 +39,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.path, BUDGET)
         self.charged: dict[Key, tuple[Mechanism, str]] = {}
         self.sent: dict[Key, bytes] = {}
-        self.kept: dict[tuple[str, Split], Key] = {}  # the newest release of a run and split
+        self.kept: dict[tuple[str, Split], list[Key]] = {}  # the newest two of a run and split
         self.held: list[Reservation] = []  # what the living client has in its hands
         self.noise = 0
         self.old_head = head_path(self.path).read_bytes()
@@ -51,6 +51,9 @@ class LedgerMachine(RuleBasedStateMachine):
             for (_, _, split), (mechanism, assignment) in self.charged.items()
             if home[assignment] == split
         ]
+
+    def still_kept(self) -> list[Key]:
+        return sorted(itertools.chain(*self.kept.values()))
 
     def everything(self) -> list[Mechanism]:
         return [mechanism for mechanism, _ in self.charged.values()]
@@ -101,18 +104,19 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             got = self.ledger.release(reservation, payload)
         except LedgerError:
-            assert key in self.sent and self.kept[place] != key
+            assert key in self.sent and key not in self.kept[place]
             return
         if key in self.sent:
             assert got == self.sent[key]
         else:
             assert got == payload
-            self.sent[key], self.kept[place] = payload, key
+            self.sent[key] = payload
+            self.kept[place] = [*self.kept.get(place, []), key][-2:]
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
-        run, round, split = key = data.draw(st.sampled_from(sorted(self.kept.values())))
+        run, round, split = key = data.draw(st.sampled_from(self.still_kept()))
         mechanism, _ = self.charged[key]
         got = self.ledger.reserve(
             run=run,

@@ -2,14 +2,18 @@
 
 import logging
 import math
+import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from client.dataset import SiteDataset, open_dataset
 from client.ledger import Ledger
 from client.participant import Participant
 from client.plan import plan_round
+from client.site import Site
 from irene_model.metrics import BINS
 from irene_model.privacy import epsilons
 from irene_model.protocol import (
@@ -206,6 +210,68 @@ def test_malformed_messages_are_declined_and_cost_nothing(hospital: HospitalFold
         == "failed"
     )
     assert charges(hospital) == 0
+
+
+@pytest.mark.usefixtures("no_training")
+def test_stale_messages_and_wrong_fingerprints_are_declined_before_anything_is_spent(
+    hospital: HospitalFolder,
+) -> None:
+    participant, study = Participant.at(hospital.site_file), hospital.study
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"deadline": time.time() - 90.0}, "stale", "90 s after its deadline"),
+        ({"fingerprint": "0" * 64}, "study", "another fingerprint"),
+        ({"study": study.model_copy(update={"name": "other"}).canonical}, "study", "fingerprint"),
+    ]
+    for changes, code, said in cases:
+        hello = HelloRequest.about(study, run="r").model_copy(update=changes)
+        train = TrainRequest.about(study, run="r", round=1).model_copy(update=changes)
+        for reply in (participant.hello(hello), participant.train(train)):
+            assert (reply.outcome, reply.code) == ("declined", code) and said in reply.reason
+    assert not (hospital.folder / ".irene").exists()  # no ledger, and no file was opened
+
+
+def test_a_deadline_that_passes_while_files_are_read_costs_nothing(
+    hospital: HospitalFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [time.time()]
+
+    def slowly(site: Site, study: Study) -> SiteDataset:
+        clock[0] += 7200.0
+        return open_dataset(site, study)
+
+    monkeypatch.setattr("irene_model.protocol.time.time", lambda: clock[0])
+    monkeypatch.setattr("client.participant.open_dataset", slowly)
+    reply = train(hospital)
+    assert (reply.outcome, reply.code) == ("declined", "stale") and charges(hospital) == 0
+
+
+def test_what_a_site_does_not_map_is_neither_trained_nor_sent(hospital: HospitalFolder) -> None:
+    everything = train(hospital).arrays.keys()
+    hospital.configure("columns.text", None)
+    hospital.configure("labels.death", None)
+    hospital.configure("ledger", "another.sqlite")
+    reply = train(hospital)
+    assert (reply.outcome, reply.reason) == ("updated", "")
+    assert (reply.modalities, reply.labels) == ("image,labs,age,sex", "10")
+    assert everything - reply.arrays.keys() == {
+        "embeddings.text_tokens.weight", "embeddings.text.weight", "embeddings.text.bias",
+        "embeddings.text_positions.table",
+    }  # fmt: skip
+    for name in ("head.weight", "head.bias"):
+        assert reply.arrays[name][0].any() and not reply.arrays[name][1].any()
+
+
+@pytest.mark.parametrize("wire", ["bfloat16", "float16", "int8"])
+def test_what_the_ledger_keeps_is_what_travels(hospital: HospitalFolder, wire: str) -> None:
+    federation = {"rounds": 2, "local_steps": 2, "minimum_sites": 1, "wire": wire}
+    hospital.configure("federation", federation, "study.yaml")
+    first, again = train(hospital), train(hospital)
+    flat = first.to_flat()
+    read = Flat.unpacked(flat.packed(), flat.values)
+    for name, array in first.arrays.items():
+        np.testing.assert_array_equal(read.arrays[name], array)  # rounded already
+        np.testing.assert_array_equal(again.arrays[name], array)  # and from the ledger
+    assert charges(hospital) == 1
 
 
 def test_a_round_can_not_be_asked_for_again_with_another_mechanism(

@@ -166,3 +166,29 @@ def test_an_epsilon_out_of_reach_ends_no_run() -> None:
     impossible = STUDY.model_copy(update={"evaluation": Evaluation(epsilon=1e-9)})
     found = spending(with_evaluations(silent("declined")), {}, impossible)
     assert found["north"]["epsilon"] == of_rounds(1)
+
+
+def with_late(entries: list[dict[str, Any]], late_in: int, late: dict[str, Any]) -> float:
+    told_of = lines(*entries)
+    told_of[late_in - 1]["late"] = [{"site": "north", "round": 1, **late}]
+    return float(spending(told_of, {}, STUDY)["north"]["epsilon"])
+
+
+@pytest.mark.parametrize("outcome", ["updated", "discarded", "refused"])
+def test_a_late_update_was_charged_once_whatever_became_of_it(outcome: str) -> None:
+    entries = [silent("missing"), told(charged=2)]
+    assert with_late(entries, 2, told(outcome, charged=1)) == of_rounds(2)
+    gone = [silent("missing"), silent("absent", asked=False)]
+    assert with_late(gone, 2, told(outcome, charged=1)) == of_rounds(1)
+    both = [silent("missing"), silent("missing")]
+    assert with_late(both, 2, told(outcome, charged=1)) == of_rounds(2)
+
+
+def test_a_site_that_was_not_asked_spent_nothing_and_one_that_was_may_have() -> None:
+    def of_second(**entry: Any) -> float:
+        found = spent(told(charged=1), {"reason": "r", **entry})
+        return float(found["north"]["epsilon"])
+
+    assert of_second(outcome="failed", asked=False) == of_rounds(1)  # left out at its greeting
+    assert of_second(outcome="waiting") == of_rounds(1)
+    assert of_second(outcome="absent", asked=True) == of_rounds(2)  # in an earlier attempt

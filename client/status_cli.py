@@ -1,0 +1,36 @@
+"""irene-client's command for watching: `status`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def status(
+    site_file: Annotated[
+        Path, typer.Argument(metavar="SITE.yaml", help="The hospital's description.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
+) -> None:
+    """Show the node, its connection, what waits for you, the budget and what left the site last.
+
+    Exit code 1 where something is broken. What waits for people, as an approval, is none.
+
+    Example: `irene-client status site.yaml`
+    """
+    import json
+
+    from rich.console import Console
+
+    from client.site import Site
+    from client.status import look
+    from client.status_view import show
+    from irene_model.console import FAILURE
+
+    found = look(Site.read(site_file))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        show(found, Console())
+    if not found.well:
+        raise typer.Exit(FAILURE)

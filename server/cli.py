@@ -1,0 +1,258 @@
+"""irene-server: the command of a study's coordinator."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from irene_model.console import Version, new_app, run_app
+from server.status_cli import COMMANDS as WATCHING
+
+app = new_app(
+    "Coordinate a federation: make a folder, start it, enroll hospitals, run a study.\n"
+    "\n"
+    "Example: `irene-server init federation --host gateway.hospital.org`\n"
+)
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The coordinator's folder, made by init.")
+]
+
+
+@app.callback()
+def _server(version: Version = False) -> None:
+    """Options before the subcommand; `--version` acts in its callback."""
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is new or empty.")],
+    host: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="A name or an address by which hospitals reach this machine. Repeat for more.",
+        ),
+    ],
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="The port that hospitals connect to.")
+    ] = 8443,
+    loopback_port: Annotated[
+        int, typer.Option(metavar="PORT", help="The first of four ports for this machine alone.")
+    ] = 9180,
+) -> None:
+    """Make the coordinator's folder: a private certificate authority, keys, gateway, a first study.
+
+    Nothing is overwritten: a folder that holds anything is refused. Keys are readable for you
+    alone; keep a copy of certificates/ca.key where nobody finds it.
+
+    Example: `irene-server init federation --host gateway.hospital.org`
+    """
+    from irene_model.settings import parse
+    from server.coordinator import Coordinator, CoordinatorSettings, Loopback, account
+
+    loopback = {name: loopback_port + i for i, name in enumerate(Loopback.model_fields)}
+    options = {"hosts": host, "port": port, "loopback": loopback}
+    made = Coordinator.create(folder, parse(CoordinatorSettings, options, "the options"))
+    made.journal.append("folder made", who=account(), hosts=" ".join(host), port=port)
+    typer.echo(f"{made.path} is made. Next:")
+    typer.echo(f"  irene-server start {folder}")
+    typer.echo(f"  give hospitals {host[0]}:{port} and the file {folder}/certificates/ca.crt")
+
+
+@app.command()
+def start(folder: Folder) -> None:
+    """Start SuperLink, gateway and the live page; keep them alive until stopped (Ctrl-C, `stop`).
+
+    Whatever ends is started again. systemd/irene-server.service in the folder does this at boot.
+
+    Example: `irene-server start federation`
+    """
+    from irene_model.processes import Supervisor
+    from server.coordinator import Coordinator, account
+    from server.services import check_start, services
+
+    coordinator = Coordinator.open(folder)
+    for warning in check_start(coordinator):
+        typer.echo(f"warning: {warning}", err=True)
+    settings = coordinator.settings
+    supervisor = Supervisor(
+        services=services(coordinator), state=coordinator.state, observe=typer.echo
+    )
+    typer.echo(f"hospitals connect to {settings.hosts[0]}:{settings.port}; Ctrl-C ends")
+    typer.echo(f"the live page is http://127.0.0.1:{settings.loopback.web}/")
+    coordinator.journal.append("started", who=account())
+    supervisor.run()
+    coordinator.journal.append("stopped", who=account())
+
+
+@app.command()
+def stop(folder: Folder) -> None:
+    """End what `start` started, wherever it runs. A run goes on later with `run --resume`.
+
+    Example: `irene-server stop federation`
+    """
+    from irene_model.processes import stop as stop_supervisor
+    from server.coordinator import Coordinator
+
+    coordinator = Coordinator.open(folder)
+    stopped = stop_supervisor(coordinator.state)
+    typer.echo("stopped" if stopped else "nothing was running")
+
+
+@app.command()
+def enroll(
+    folder: Folder,
+    key: Annotated[Path, typer.Argument(metavar="HOSPITAL.pub", help="The hospital's public key.")],
+    name: Annotated[
+        str, typer.Option(metavar="SITE", help="The site's name, as in its site.yaml.")
+    ],
+) -> None:
+    """Let a hospital in: from now on the node with this key is this site, and no other.
+
+    Make sure by another way than the file's own (a call, a visit) that the key is theirs: compare
+    the sha256 that is printed.
+
+    Example: `irene-server enroll federation north.pub --name north`
+    """
+    from server import enrolment
+    from server.control import Control
+    from server.coordinator import Coordinator
+    from server.services import require_started
+
+    coordinator = Coordinator.open(folder)
+    enrolment.check_name(name)
+    enrolment.read_public_key(key)  # a mistake here needs no SuperLink to be told
+    require_started(coordinator)
+    site = enrolment.enroll(coordinator, Control(coordinator), key, name)
+    typer.echo(f"{name} is enrolled; sha256 of its key {site.key_sha256}")
+
+
+@app.command()
+def expel(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="SITE", help="The enrolled site's name.")],
+) -> None:
+    """Shut a hospital out: its key is refused from now on, for good.
+
+    A hospital that comes back, or has lost its key, brings a new one.
+
+    Example: `irene-server expel federation north`
+    """
+    from server import enrolment
+    from server.control import Control
+    from server.coordinator import Coordinator
+    from server.services import require_started
+
+    coordinator = Coordinator.open(folder)
+    require_started(coordinator)
+    enrolment.expel(coordinator, Control(coordinator), name)
+    typer.echo(f"{name} is expelled")
+
+
+@app.command()
+def renew(folder: Folder) -> None:
+    """New certificates for gateway and SuperLink, for two years; hospitals need do nothing.
+
+    The authority stays the same. They count from the next start; a run goes on with `--resume`.
+
+    Example: `irene-server renew federation`
+    """
+    from server.coordinator import Coordinator, account
+
+    coordinator = Coordinator.open(folder)
+    coordinator.renew()
+    coordinator.journal.append("certificates renewed", who=account())
+    typer.echo("renewed; they count after irene-server stop and start")
+
+
+@app.command()
+def run(
+    *,
+    folder: Folder,
+    study_file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[STUDY.yaml]", help="The study; not needed with --resume."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Of the run's folder; else the study's name and time."),
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with this run, or follow it again.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the first weights.")] = 0,
+    start_image: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A Vision Transformer to start from.")
+    ] = None,
+    start_text: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A text encoder to start from.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Submit, and leave it to run by itself.")
+    ] = False,
+) -> None:
+    """Run a study with the enrolled hospitals, and show each round.
+
+    Needs `start`. Ctrl-C leaves the run going; `--resume RUN` shows it again. A run whose process
+    is lost goes on by itself after the last whole round while this command follows it. Exit code 1
+    for a run that failed or was stopped.
+
+    Example: `irene-server run federation study.yaml --name first`
+    """
+    from functools import partial
+
+    from rich.console import Console
+
+    from irene_model.errors import ConfigError
+    from irene_model.study import Study
+    from server import submission as runs
+    from server.control import Control
+    from server.coordinator import Coordinator
+    from server.rounds_view import RoundsView
+    from server.services import require_started
+
+    coordinator = Coordinator.open(folder)
+    if resume is not None:
+        if name is not None or start_image is not None or start_text is not None:
+            raise ConfigError("--resume takes name and first weights from the run; leave them out")
+        wanted = runs.begun_run(coordinator, resume, study_file)
+    elif study_file is not None:
+        wanted = runs.new_run(
+            coordinator,
+            study_file,
+            name=name,
+            seed=seed,
+            start_image=start_image,
+            start_text=start_text,
+        )
+    else:
+        raise ConfigError("name a STUDY.yaml, or a run with --resume")
+    require_started(coordinator)
+    control, console = Control(coordinator), Console(highlight=False)
+    say = partial(console.print, soft_wrap=True)
+    run_id = runs.active(coordinator, control, wanted.name)
+    if run_id is None:
+        run_id = runs.submit(coordinator, control, wanted)
+        say(f"run {wanted.name} is submitted; its folder is {wanted.folder}")
+        say(f"irene-server status {folder} shows who is there and who is waited for")
+    else:
+        say(f"run {wanted.name} is still going on")
+    if detach:
+        return
+    view = RoundsView(console, Study.read(wanted.study).federation.rounds)
+    try:
+        runs.carry_out(coordinator, control, wanted, run_id, observe=view.show, say=say)
+    except KeyboardInterrupt:
+        say(f"the run goes on; irene-server run {folder} --resume {wanted.name} shows it")
+        raise
+    say(f"report {wanted.folder / 'report.html'}")
+
+
+for command in WATCHING:
+    app.command()(command)
+
+
+def main() -> None:
+    """The console script."""
+    run_app(app)

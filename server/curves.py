@@ -1,0 +1,48 @@
+"""A run's curves over the rounds, from the lines of rounds.jsonl. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from server.plots import Chart, Point, Series, line_chart
+
+Json = Mapping[str, Any]
+
+
+def curves(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Chart]]:
+    """Titles and learning curves; a curve without a single value is left out."""
+    evaluated = [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
+
+    def pooled(key: str, interval: str | None = None) -> Series:
+        points = []
+        for number, evaluation in evaluated:
+            if evaluation.get(key) is not None:
+                low, high = (interval and evaluation.get(interval)) or (None, None)
+                points.append(Point(x=number, y=evaluation[key], low=low, high=high))
+        return Series(name="all sites", points=points)
+
+    def auroc_at(site: str) -> Series:
+        values = [(number, e.get("by_site", {}).get(site)) for number, e in evaluated]
+        return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
+
+    def epsilon_at(site: str) -> Series:
+        values = [(line["round"], line["sites"].get(site, {}).get("epsilon")) for line in rounds]
+        return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
+
+    charts = {
+        "AUROC of all sites together, with its 95 % interval": line_chart(
+            [pooled("auroc", "auroc_ci95")], x_label="round", y_label="AUROC"
+        ),
+        "AUROC at each site": line_chart(
+            [auroc_at(site) for site in sites], x_label="round", y_label="AUROC"
+        ),
+        "Loss (binary cross-entropy)": line_chart(
+            [pooled("loss")], x_label="round", y_label="loss"
+        ),
+        "Privacy spent by each site in this run, by RDP": line_chart(
+            [epsilon_at(site) for site in sites],
+            x_label="round",
+            y_label="epsilon (RDP)",
+            from_zero=True,
+        ),
+    }
+    return [(title, chart) for title, chart in charts.items() if chart is not None]

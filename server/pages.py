@@ -1,0 +1,57 @@
+"""What report and live page share: templates that escape everything, and words for numbers."""
+
+from datetime import datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_NOTHING = "\N{EN DASH}"
+
+
+def pages() -> Environment:
+    """The templates beside this file; an undefined name in one is an error."""
+    environment = Environment(
+        loader=PackageLoader("server", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"moment": moment, "span": span, "size": size, "small": small}
+    return environment
+
+
+def moment(stamp: str | None) -> str:
+    """2026-03-01T09:30:00+00:00 as 2026-03-01 09:30 UTC."""
+    if not stamp:
+        return "not recorded"
+    try:
+        when = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    return f"{when:%Y-%m-%d %H:%M} {when.tzname() or ''}".rstrip()
+
+
+def span(seconds: float | None) -> str:
+    """A duration: 4.2 s, 17 min, 2 h 5 min."""
+    if seconds is None:
+        return _NOTHING
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float | None) -> str:
+    """A number of bytes: 80.3 kB."""
+    if not count:
+        return "0"
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def small(value: float | None) -> str:
+    """A delta or a norm: 1e-05, 0.0123."""
+    return _NOTHING if value is None else f"{value:.3g}"

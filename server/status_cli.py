@@ -1,0 +1,70 @@
+"""irene-server's commands for watching: `status` and `web`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The coordinator's folder, made by init.")
+]
+
+
+def status(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
+) -> None:
+    """Show processes, gateway, sites and the newest run. Exit code 1 where something is broken.
+
+    Sites that are away or wait for their people are warnings: exit code 0.
+
+    Example: `irene-server status federation --json`
+    """
+    import json
+
+    from rich.console import Console
+
+    from irene_model.console import FAILURE
+    from server.coordinator import Coordinator
+    from server.status_view import show
+    from server.survey import survey
+
+    found = survey(Coordinator.open(folder))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        show(found, Console())
+    if not found.well:
+        raise typer.Exit(FAILURE)
+
+
+def web(
+    place: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The coordinator's folder; or any folder of runs, or a run."
+        ),
+    ],
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", min=1, max=65535, help="Else the one in coordinator.yaml."),
+    ] = None,
+) -> None:
+    """Serve the live page and /metrics on this machine's loopback. `start` does so by itself.
+
+    From another machine: `ssh -L 9183:127.0.0.1:9183 COORDINATOR`, then http://127.0.0.1:9183.
+
+    Example: `irene-server web runs --port 9183`
+    """
+    from server.coordinator import Coordinator, Loopback
+    from server.web import HOST, serve
+
+    if port is None:
+        made = (place / "coordinator.yaml").is_file()
+        loopback = Coordinator.open(place).settings.loopback if made else Loopback()
+        port = loopback.web
+    typer.echo(f"http://{HOST}:{port}/ shows {place}; Ctrl-C ends", err=True)
+    serve(place, port)
+
+
+COMMANDS = (status, web)

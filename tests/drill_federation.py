@@ -1,0 +1,228 @@
+"""The real federation that the drill disturbs: coordinator, gateway and four hospitals' nodes.
+
+Everything is started by the commands that people type. Each hospital reaches the gateway over a
+line of its own, which can be cut.
+"""
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from client.connection import node_folder
+from client.site import Site
+from irene_model.processes import running
+from server.coordinator import Coordinator
+from server.services import QUIET, listens
+from simulations.hospitals import write_hospitals
+from simulations.scenario import Scenario
+from tests.coordinator_folder import free_ports
+from tests.drill_line import Line
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SITES = ("north", "south", "east", "west")
+PATIENCE_S = 180.0
+SERVER = (sys.executable, "-c", "from server.cli import main; main()")
+CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
+
+
+@dataclass(kw_only=True)
+class Drill:
+    """A coordinator in `folder`/federation and hospitals in `folder`/hospitals."""
+
+    folder: Path
+    scenario: Scenario
+    coordinator: Coordinator = field(init=False)
+    sites: dict[str, Path] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """From nothing to four approved hospitals that are connected."""
+        paths = write_hospitals(self.scenario, self.folder / "hospitals", seed=0)
+        self.sites = {path.parent.name: path for path in paths}
+        port, first = free_ports(1)[0], _free_row(8)
+        ports = ("--port", str(port), "--loopback-port", str(first))
+        self.run(*SERVER, "init", "federation", "--host", "127.0.0.1", *ports)
+        self.coordinator = Coordinator.open(self.folder / "federation")
+        self._background("start", *SERVER, "start", "federation")
+        self.wait("the gateway", lambda: listens(port) and "ready" in self.said("start"))
+        for name, path in self.sites.items():
+            self.lines[name] = Line(("127.0.0.1", port))
+            self.run(*CLIENT, "keygen", str(path.parent / "keys"))
+            (public,) = (path.parent / "keys").glob("*.pub")
+            self.run(*SERVER, "enroll", "federation", str(public), "--name", name)
+            self.plan(name)
+            self.run(*CLIENT, "approve", str(self.study), str(path), "--yes")
+            self.start_node(name)
+
+    def start_node(self, name: str) -> None:
+        """`irene-client start`, whose program is then replaced by the drill's own."""
+        path = self.sites[name]
+        (public,) = (path.parent / "keys").glob("*.pub")
+        certificate = self.coordinator.certificates / "ca.crt"
+        self._background(
+            f"node-{name}",
+            *(*CLIENT, "start", str(path), "--server", self.lines[name].address),
+            *("--ca", str(certificate), "--key", str(public.with_suffix(""))),
+        )
+        program = node_folder(Site.read(path)) / "bin" / "flwr-clientapp"
+        self.wait(f"{name}'s node", program.exists)
+        command = (sys.executable, "-m", "tests.drill_client", str(self._plan_file(name)))
+        program.write_text(
+            f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(CHECKOUT))} exec {shlex.join(command)} "$@"\n'
+        )
+
+    @property
+    def study(self) -> Path:
+        """study.yaml."""
+        return self.folder / "hospitals" / "study.yaml"
+
+    def run_folder(self, run: str) -> Path:
+        """Where a run of the coordinator lies."""
+        return self.coordinator.runs / run
+
+    def submit(self, run: str) -> subprocess.Popen[bytes]:
+        """`irene-server run`, which follows the run to its end."""
+        return self._background(run, *SERVER, "run", "federation", str(self.study), "--name", run)
+
+    def plan(
+        self, name: str, *, spoil: Mapping[int, str] | None = None, slowness: float = 1
+    ) -> None:
+        """What `name`'s client does from now on; see `tests.drill_client`."""
+        notes = self.notes(name)
+        notes.mkdir(exist_ok=True)
+        plan = {"notes": str(notes), "spoil": dict(spoil or {}), "slowness": slowness}
+        work = self._plan_file(name).with_suffix(".partial")
+        work.write_text(json.dumps(plan))
+        work.replace(self._plan_file(name))
+
+    def notes(self, name: str) -> Path:
+        """The updates that left `name`."""
+        return self.sites[name].parent / "notes"
+
+    def lines_of(self, run: str) -> list[dict[str, Any]]:
+        """The whole lines of rounds.jsonl."""
+        path = self.run_folder(run) / "rounds.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def kill_service(self, name: str) -> None:
+        """kill -9 of one of the coordinator's services."""
+        os.kill(running(self.coordinator.state)[name].pid, signal.SIGKILL)
+
+    def kill_node(self, name: str) -> None:
+        """kill -9 of a hospital's SuperNode."""
+        os.kill(running(node_folder(Site.read(self.sites[name])))["supernode"].pid, signal.SIGKILL)
+
+    def kill_server_app(self) -> None:
+        """kill -9 of the process that runs the round loop."""
+        self._kill_when_there("flwr-serverapp", str(self.coordinator.path))
+
+    def kill_client(self, name: str) -> None:
+        """kill -9 of a hospital's client at its work."""
+        self._kill_when_there("tests.drill_client", str(self._plan_file(name)))
+
+    def run(self, *command: str) -> str:
+        """A command to its end; its stdout."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def wait(self, what: str, until: Callable[[], object], limit_s: float = PATIENCE_S) -> None:
+        """Until `until` is true."""
+        deadline = time.monotonic() + limit_s
+        while not until():
+            assert time.monotonic() < deadline, f"waited in vain for {what}\n{self.logs()}"
+            time.sleep(0.1)
+
+    def said(self, name: str) -> str:
+        """What a background command printed so far."""
+        return (self.folder / f"{name}.out").read_text(errors="replace")
+
+    def logs(self) -> str:
+        """The ends of all logs."""
+        nodes = [
+            log
+            for path in self.sites.values()
+            for log in node_folder(Site.read(path)).rglob("*.log")
+        ]
+        files = [*self.folder.glob("*.out"), *self.coordinator.logs.glob("*.log"), *nodes]
+        return "\n".join(f"--- {f}\n{f.read_text(errors='replace')[-2500:]}" for f in files)
+
+    def end(self) -> None:
+        """Nothing may outlive the drill."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in self._processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            for process in self._processes:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(60)
+        for line in self.lines.values():
+            line.close()
+
+    def _plan_file(self, name: str) -> Path:
+        return self.sites[name].parent / "plan.json"
+
+    def _background(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.out").open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def _kill_when_there(self, *words: str) -> None:
+        def kill() -> bool:
+            for pid in _processes_with(*words):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    return True
+            return False
+
+        self.wait(f"a process of {words[0]}", kill)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, **QUIET, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CHECKOUT)}
+
+
+def _processes_with(*words: str) -> Iterator[int]:
+    """Processes whose command line and environment hold all `words`, the command line the first."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (folder / "cmdline").read_bytes()
+            both = line + (folder / "environ").read_bytes()
+            if words[0].encode() in line and all(word.encode() in both for word in words):
+                yield int(folder.name)
+
+
+def _free_row(count: int) -> int:
+    """The first of `count` consecutive ports that nothing listens on."""
+    while True:
+        (first,) = free_ports(1)
+        if first < 65000 and not any(map(listens, range(first, first + count))):
+            return first

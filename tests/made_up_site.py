@@ -1,0 +1,93 @@
+"""Sites for tests of the server: what they answer is made up, in the form of real replies."""
+
+from typing import Any
+
+import numpy as np
+
+from irene_model.calibration import noise_multiplier_for
+from irene_model.protocol import EvaluateReply, Flat, HelloReply, TrainReply
+from irene_model.protocol import Message as Typed
+from irene_model.study import Study
+from irene_model.weights import new_model, trained_names
+from tests.direct_grid import Node
+from tests.hospital_folder import STUDY as DOCUMENT
+
+COHORT = 100.0
+
+
+def study_of(federation: dict[str, Any] | None = None, **changes: Any) -> Study:
+    """Two labels, a tiny model, no noise unless `changes` ask for it."""
+    asked = {"rounds": 3, "local_steps": 2, "minimum_sites": 2, "largest_cohort": 2000.0}
+    model = {
+        "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 16,
+    }  # fmt: skip
+    return Study.model_validate(
+        {
+            **DOCUMENT,
+            "model": model,
+            "privacy": {"noise_multiplier": 0.0},
+            "federation": {**asked, **(federation or {})},
+            **changes,
+        }
+    )
+
+
+STUDY = study_of()
+
+
+def made_up_reply(study: Study, site: str, round: int, value: float = 1e-4) -> TrainReply:
+    """An update of all parameters by `value`, of a site that has all modalities and labels."""
+    model = new_model(study, seed=0)
+    names = trained_names(model)
+    rate = study.training.expected_batch / COHORT
+    noise = study.privacy.noise_multiplier
+    if noise is None:
+        noise = noise_multiplier_for(
+            study.privacy.epsilon or 0.0,
+            delta=study.privacy.delta,
+            sample_rate=rate,
+            steps=study.total_steps,
+        )
+    return TrainReply(
+        site=site,
+        round=round,
+        fingerprint=study.fingerprint,
+        outcome="updated",
+        weight=COHORT,
+        sample_rate=rate,
+        noise_multiplier=noise,
+        rounds_charged=round,
+        modalities="image,text,labs,age,sex",
+        labels="1" * len(study.labels),
+        arrays={
+            name: np.full(tuple(p.shape), value, np.float32)
+            for name, p in model.named_parameters()
+            if name in names
+        },
+    )
+
+
+def made_up_site(study: Study, site: str, value: float = 1e-4) -> Node:
+    """A node whose site is ready, updates every parameter by `value`, and sends no metrics."""
+
+    def answer(flat: Flat) -> Typed:
+        round = int(flat.values.get("round", 0))
+        match flat.values["kind"]:
+            case "hello":
+                return HelloReply(site=site, outcome="ready")
+            case "train":
+                return made_up_reply(study, site, round, value)
+        return _no_metrics(study, site, round)
+
+    return Node(answer)
+
+
+def _no_metrics(study: Study, site: str, round: int) -> Typed:
+    return EvaluateReply(
+        site=site,
+        round=round,
+        fingerprint=study.fingerprint,
+        outcome="declined",
+        reason="metrics are turned off at this site",
+    )

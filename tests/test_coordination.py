@@ -1,0 +1,332 @@
+"""From nothing to a run by the commands as docs/coordinator.md types them, with kills on the way.
+
+Real nginx, SuperLink and SuperExec under `irene-server start`, and two hospitals' `irene-client
+start` that reach them through the gateway alone.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from irene_model.processes import running
+from server.coordinator import Coordinator
+from server.services import QUIET, environment, listens, program
+from simulations.hospitals import write_hospitals
+from simulations.scenario import Scenario
+from tests.coordinator_folder import free_ports, write_keys
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,
+        reason="nginx is not installed",
+    ),
+]
+CHECKOUT = Path(__file__).resolve().parents[1]
+SETTINGS = ("federation.rounds=2", "federation.evaluate_every=2", "cohort.patients=80")
+START_S, RUN_S, STOP_S = 120, 600, 60  # limits, far above what a quiet machine needs
+SERVER = (sys.executable, "-c", "from server.cli import main; main()")
+CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
+THERE, HERE = "10.213.77.2", "10.213.77.1"  # the two ends of a cable between two networks
+
+
+@dataclass(kw_only=True)
+class Started:
+    """A coordinator that is started, and whatever else the tests start."""
+
+    coordinator: Coordinator
+    folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, name: str, *command: str, **variables: str) -> subprocess.Popen[bytes]:
+        """A process in the background, with its output in NAME.out."""
+        with (self.folder / f"{name}.out").open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**os.environ, **QUIET, "OMP_NUM_THREADS": "1", **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def said(self, name: str) -> str:
+        """The output of a process so far."""
+        return (self.folder / f"{name}.out").read_text(errors="replace")
+
+    def command(
+        self, program: Sequence[str], *arguments: object, code: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """A command to its end, which must be with exit code `code`."""
+        done = subprocess.run(
+            [*program, *map(str, arguments)],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
+        )
+        assert done.returncode == code, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
+        return done
+
+    def wait(self, what: str, until: Callable[[], object], limit_s: float) -> None:
+        """Until `until` is true; the logs' ends are in the failure."""
+        deadline = time.monotonic() + limit_s
+        while not until():
+            assert time.monotonic() < deadline, f"{what}\n{self.logs()}"
+            time.sleep(0.1)
+
+    def logs(self) -> str:
+        """The ends of all logs."""
+        files = [*self.folder.glob("*.out"), *self.coordinator.logs.iterdir()]
+        return "\n".join(f"--- {f.name}\n{f.read_text(errors='replace')[-3000:]}" for f in files)
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a service, and of nothing that it started."""
+        os.kill(running(self.coordinator.state)[name].pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Nothing may outlive the tests."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in self.processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            for process in self.processes:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_S)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """`irene-server init` and `start`, until everything is ready."""
+    folder = tmp_path_factory.mktemp("coordination")
+    port, first = free_ports(1)[0], _four_free_ports()
+    hosts = ("--host", "localhost", "--host", HERE)
+    subprocess.run(
+        [*SERVER, "init", "federation", *hosts, "--port", str(port), "--loopback-port", str(first)],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    started = Started(coordinator=Coordinator.open(folder / "federation"), folder=folder)
+    try:
+        started.start("start", *SERVER, "start", "federation")
+        ready = "gateway: ready"
+        started.wait(ready, lambda: ready in started.said("start"), START_S)
+        yield started
+    finally:
+        started.end()
+
+
+def _four_free_ports() -> int:
+    while True:
+        (first,) = free_ports(1)
+        if first < 65000 and not any(map(listens, range(first, first + 4))):
+            return first
+
+
+def _flwr_home(folder: Path, address: str, certificate: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(
+        f'[superlink]\ndefault = "there"\n[superlink.there]\naddress = "{address}"\n'
+        f'root-certificates = "{certificate}"\n'
+    )
+    return folder
+
+
+def _ask_control(home: Path, *prefix: str) -> tuple[int, str]:
+    """`flwr list` as anyone could type it, behind `prefix`."""
+    done = subprocess.run(
+        [*prefix, program("flwr"), "list"],
+        env={**os.environ, **QUIET, "FLWR_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
+    started: Started,
+) -> None:
+    coordinator = started.coordinator
+    scenario = Scenario.read(CHECKOUT / "simulations/scenarios/smoke.yaml", SETTINGS)
+    sites = write_hospitals(scenario, started.folder / "hospitals", seed=0)
+    study = sites[0].parents[1] / "study.yaml"
+    address, certificate = (
+        f"localhost:{coordinator.settings.port}",
+        coordinator.certificates / "ca.crt",
+    )
+    for path in sites:
+        name = path.parent.name
+        keys = started.folder / "keys" / name
+        started.command(CLIENT, "keygen", keys)
+        started.command(SERVER, "enroll", "federation", keys / "hospital.pub", "--name", name)
+        started.command(CLIENT, "approve", study, path, "--yes")
+        started.start(
+            name,
+            *(*CLIENT, "start", str(path), "--server", address),
+            *("--ca", str(certificate), "--key", str(keys / "hospital.key")),
+        )
+    # A node whose key nobody enrolled, whatever site it claims to be.
+    stranger = started.start(
+        "stranger",
+        *(program("flower-supernode"), "--superlink", address),
+        *("--port", str(free_ports(1)[0]), "--root-certificates", str(certificate)),
+        *("--auth-supernode-private-key", str(write_keys(started.folder, "x").with_suffix(""))),
+        *("--node-config", f'site="{sites[0]}"'),
+        FLWR_HOME=str(started.folder / "stranger.flower"),
+        PATH=environment(coordinator)["PATH"],
+    )
+    run = started.start("run", *SERVER, "run", "federation", str(study), "--name", "first")
+    folder = coordinator.runs / "first"
+    started.wait("round 0", (folder / "checkpoints" / "round-0000").exists, RUN_S)
+
+    started.kill("superlink")
+    code, said = _ask_control(_flwr_home(started.folder / "anyone.flower", address, certificate))
+    assert code != 0
+    assert "403" in said
+    assert _secrets_on_command_lines(coordinator) == []
+
+    started.wait("round 1", lambda: '"round": 1' in _text(folder / "rounds.jsonl"), RUN_S)
+    started.kill("superexec")
+    started.wait("the end", lambda: run.poll() is not None, RUN_S)
+    assert run.returncode == 0, f"{started.said('run')}\n{started.logs()}"
+    assert "SuperExec was started again" in started.said("run")
+    lines = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    assert [line["round"] for line in lines] == [1, 2]
+    for line in lines:
+        outcomes = {site: entry["outcome"] for site, entry in line["sites"].items()}
+        assert outcomes == {path.parent.name: "updated" for path in sites}
+    assert (folder / "report.html").exists()
+    kinds = [entry.kind for entry in coordinator.journal.entries()]
+    assert kinds == [
+        *("folder made", "started", "enrolled", "enrolled"),
+        *("run submitted", "run submitted", "run ended"),
+    ]
+    restarts = {name: each.restarts for name, each in running(coordinator.state).items()}
+    assert {name: count for name, count in restarts.items() if count} == {
+        "superlink": 1,
+        "superexec": 1,
+    }
+    assert stranger.poll() is not None
+    assert "Failed to activate SuperNode" in started.said("stranger")
+
+
+def test_the_control_api_cannot_be_reached_from_another_network(started: Started) -> None:
+    coordinator = started.coordinator
+    certificate = coordinator.certificates / "ca.crt"
+    with _another_network() as inside:
+        through = f"{HERE}:{coordinator.settings.port}"
+        code, said = _ask_control(
+            _flwr_home(started.folder / "gate.flower", through, certificate), *inside
+        )
+        assert code != 0
+        assert "403" in said
+        for port in coordinator.settings.loopback.model_dump().values():
+            reach = f"import socket; socket.create_connection(('{HERE}', {port}), 5)"
+            done = subprocess.run(
+                [*inside, sys.executable, "-c", reach], capture_output=True, text=True, check=False
+            )
+            assert "ConnectionRefusedError" in done.stderr
+        # The gateway is there for them, by a name that its certificate has.
+        health = (
+            "import ssl, urllib.request as r; "
+            f"c = ssl.create_default_context(cafile={str(certificate)!r}); "
+            f"assert r.urlopen('https://{through}/health', context=c).status == 200"
+        )
+        subprocess.run([*inside, sys.executable, "-c", health], check=True)
+
+
+def test_status_asks_them_all_and_the_live_page_is_served(started: Started) -> None:
+    """Last but one: two sites are enrolled, a run is over, and everything still serves."""
+    port = started.coordinator.settings.loopback.web
+    started.wait("the live page", lambda: listens(port), START_S)
+    done = started.server("status", "federation", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["problems"]) == (0, []), done.stdout
+    assert document["gateway"]["reach"] == "serving"
+    healthy = {name for name, each in document["processes"].items() if each["health"] == "serving"}
+    assert healthy == {"superlink", "superexec"}
+    assert set(document["sites"]) == {"north", "south"}
+    assert all(site["last_seen"] for site in document["sites"].values())
+    (run,) = document["runs"]
+    assert run["state"] == "finished" and run["round"] == run["rounds"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+        page = answer.read().decode()
+    assert all(f'<th scope="row">{site}</th>' in page for site in document["sites"])
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        assert b'irene_process_up{process="gateway"} 1.0' in answer.read()
+
+
+def test_stop_ends_everything(started: Started) -> None:
+    coordinator = started.coordinator
+    known = running(coordinator.state)
+    said = started.command(SERVER, "start", "federation", code=2).stderr
+    assert "is already started" in said
+    assert started.command(SERVER, "stop", "federation").stdout == "stopped\n"
+    assert started.processes[0].wait(STOP_S) == 0
+    assert not any(each.alive for each in running(coordinator.state).values())
+    assert {"superlink", "superexec", "gateway"} <= set(known)
+    ports = [coordinator.settings.port, *coordinator.settings.loopback.model_dump().values()]
+    assert not any(map(listens, ports))
+    assert coordinator.journal.entries()[-1].kind == "stopped"
+
+
+@contextlib.contextmanager
+def _another_network() -> Iterator[tuple[str, ...]]:
+    """A network namespace with a cable to this one; yields what to put before a command."""
+    name, end = f"irene-{os.getpid()}", f"irn{os.getpid() % 10**6}"
+    inside = ("ip", "netns", "exec", name)
+    steps = [
+        f"ip netns add {name}",
+        f"ip link add {end}a type veth peer name {end}b netns {name}",
+        f"ip address add {HERE}/30 dev {end}a",
+        f"ip link set {end}a up",
+        f"ip netns exec {name} ip address add {THERE}/30 dev {end}b",
+        f"ip netns exec {name} ip link set {end}b up",
+        f"ip netns exec {name} ip link set lo up",
+    ]
+    try:
+        for step in steps:
+            try:
+                subprocess.run(step.split(), check=True, capture_output=True)
+            except (OSError, subprocess.CalledProcessError) as error:
+                pytest.skip(f"no network namespaces here: {step}: {error}")
+        yield inside
+    finally:
+        with contextlib.suppress(OSError):
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+            subprocess.run(["ip", "link", "delete", f"{end}a"], check=False, capture_output=True)
+
+
+def _secrets_on_command_lines(coordinator: Coordinator) -> list[str]:
+    """Processes that show a secret of the folder to everybody on the machine."""
+    secrets = [coordinator.secret.read_bytes()]
+    secrets += [path.read_bytes() for path in coordinator.certificates.glob("*.key")]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = path.read_bytes()
+            if any(secret in line for secret in secrets):
+                found.append(line.decode(errors="replace"))
+    return found
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""

@@ -1,0 +1,97 @@
+"""What a disk does to a run: flipped bits, half files, and no room. Nothing is lost."""
+
+import json
+import logging
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server import manifest
+from server.runs import RunFolder
+from tests.test_runs import after, assert_same, play, study
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path / "run", study(), seed=3)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", manifest.NAME])
+def test_a_damaged_checkpoint_is_known_and_the_one_before_is_used(
+    folder: RunFolder, damage: object, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    play(folder, 1, 2)
+    assert manifest.problem_of(folder.checkpoint(2)) is None
+    damage(folder.checkpoint(2) / name)  # type: ignore[operator]
+    with caplog.at_level(logging.ERROR):
+        again = RunFolder.resume(folder.path)
+    assert again.last_round == 1
+    assert [line["round"] for line in again.rounds()] == [1]
+    assert_same(again.load_checkpoint(1), after(folder, 1))
+    assert again.info["restarted"] == [2, 3]  # both may have been charged, and are told of again
+    assert "the run goes on from the checkpoint before" in caplog.text
+    (aside,) = (folder.path / "checkpoints").glob("round-0002.damaged-*")  # kept as evidence
+    play(again, 2)
+    assert RunFolder.resume(folder.path).last_round == 2 and aside.exists()
+
+
+def test_two_damaged_checkpoints_go_two_rounds_back(folder: RunFolder) -> None:
+    play(folder, 1, 2, 3)
+    for round in (2, 3):
+        flip(folder.checkpoint(round) / "model.safetensors")
+    again = RunFolder.resume(folder.path)
+    assert again.last_round == 1 and again.info["restarted"] == [2, 3, 4]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from irene_model.errors import DiskError
+from server.runs import RunFolder
+from tests.test_runs import after, play
+folder = RunFolder.resume(Path(sys.argv[1]))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+try:
+    play(folder, 2)
+except DiskError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("room", [20_000, 300])  # no room for the weights; none for run.json
+def test_a_full_disk_stops_with_one_sentence_and_loses_nothing(
+    folder: RunFolder, room: int
+) -> None:
+    """A limit on the size of files is a disk that is full for this process alone."""
+    play(folder, 1)
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(folder.path), str(room)],
+        cwd=root, env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the disk is full" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert "nothing is lost: make room and resume the run" in done.stderr
+    json.loads((folder.path / "run.json").read_text())
+    again = RunFolder.resume(folder.path)
+    assert again.last_round == 1
+    assert_same(again.load_checkpoint(1), after(folder, 1))
+    play(again, 2)
+    assert RunFolder.resume(folder.path).last_round == 2
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

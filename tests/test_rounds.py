@@ -1,0 +1,250 @@
+"""The life of a round: who is waited for, what becomes of late updates, and when a run stops."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from irene_model.errors import IreneError
+from irene_model.protocol import Arrays, Flat, TrainReply
+from irene_model.protocol import Message as Typed
+from irene_model.study import Study
+from server import exchange as exchange_module
+from server import pace as pace_module
+from server import rounds as rounds_module
+from server.rounds import RoundLoop
+from server.runs import Json, RunFolder
+from tests.direct_grid import Node, exchange_with
+from tests.made_up_site import made_up_site, study_of
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes of a real federation in tenths of seconds."""
+    monkeypatch.setattr(pace_module, "_FLOOR_S", 0.1)
+    monkeypatch.setattr(exchange_module, "_LOOK_S", 0.0)
+    monkeypatch.setattr(exchange_module, "_GONE_S", 0.05)
+    monkeypatch.setattr(rounds_module, "_FIRST_PAUSE_S", 0.01)
+
+
+class Federation:
+    """A run whose nodes a test changes between rounds."""
+
+    def __init__(self, path: Path, study: Study, nodes: dict[int, Node]) -> None:
+        self.nodes = nodes
+        self.folder = RunFolder.create(path, study, seed=1)
+        self.after: dict[int, Any] = {}
+        self.give_up = True
+
+    def run(self) -> list[Json]:
+        def observe(line: Json) -> None:
+            self.after.get(line["round"], lambda: None)()
+
+        RoundLoop(
+            exchange=exchange_with(self.nodes),
+            folder=self.folder,
+            expected_sites=len(self.nodes),
+            give_up=self.give_up,
+            observe=observe,
+        ).run()
+        return self.folder.rounds()
+
+    def moved(self, round: int) -> float:
+        """By how much a round moved the first weight; all move alike."""
+        before, after = (self.folder.load_checkpoint(r) for r in (round - 1, round))
+        return float((after["head.bias"] - before["head.bias"])[0])
+
+
+def three_sites(study: Study) -> dict[int, Node]:
+    return {n: made_up_site(study, site) for n, site in enumerate(("east", "north", "south"), 1)}
+
+
+def outcomes(line: Json) -> dict[str, str]:
+    return {site: entry["outcome"] for site, entry in line["sites"].items()}
+
+
+ALL = dict.fromkeys(("east", "north", "south"), "updated")
+
+
+def federation(path: Path, **changes: Any) -> Federation:
+    study = study_of({"round_deadline_s": 0.4, **changes})
+    return Federation(path / "run", study, three_sites(study))
+
+
+def test_an_undisturbed_run(tmp_path: Path) -> None:
+    run = federation(tmp_path)
+    lines = run.run()
+    assert [outcomes(line) for line in lines] == [ALL] * 3
+    assert run.moved(1) == pytest.approx(1e-4, rel=1e-2)
+    assert all(line["attempts"] == 1 and line["late"] == [] for line in lines)
+
+
+def test_a_silent_site_holds_one_round_for_its_time_and_costs_nothing_after(tmp_path: Path) -> None:
+    run = federation(tmp_path)
+    run.nodes[3].silent = {"train"}
+    run.after[1] = lambda: run.nodes[3].silent.add("hello")  # dead, though Flower still sees it
+    lines = run.run()
+    assert outcomes(lines[0]) == ALL | {"south": "missing"}
+    assert 0.4 <= lines[0]["seconds"] < 0.9
+    for line in lines[1:]:
+        assert outcomes(line) == ALL | {"south": "absent"} and line["seconds"] < 0.3
+        assert "no reply in the time" in line["sites"]["south"]["reason"]
+    assert run.nodes[3].asked[:3] == ["hello", "train 1", "hello"]
+    assert set(run.nodes[3].asked[3:]) <= {"hello"}
+
+
+def test_a_site_that_comes_back_takes_part_again(tmp_path: Path) -> None:
+    run = federation(tmp_path)
+    run.nodes[2].silent = {"train"}
+    run.after[1] = run.nodes[2].silent.clear
+    lines = run.run()
+    assert outcomes(lines[0])["north"] == "missing"
+    assert outcomes(lines[2])["north"] == "updated"
+
+
+@pytest.mark.parametrize("discount", [None, 0.5])
+def test_a_late_update_is_used_once_at_a_discount_or_discarded(
+    tmp_path: Path, discount: float | None
+) -> None:
+    late = {"late": {"discount": discount}} if discount else {}
+    study = study_of({"round_deadline_s": 0.4, **late})
+    nodes = three_sites(study)
+    nodes[3] = made_up_site(study, "south", 1.8e-4)
+    nodes[3].silent = {"train"}
+    run = Federation(tmp_path / "run", study, nodes)
+    run.after[1] = nodes[3].silent.clear
+    lines = run.run()
+    assert run.moved(1) == pytest.approx(1e-4, rel=1e-2)
+    (entry,) = lines[1]["late"]
+    assert (entry["site"], entry["round"]) == ("south", 1)
+    fresh = [1e-4, 1e-4, 1.8e-4] if outcomes(lines[1])["south"] == "updated" else [1e-4, 1e-4]
+    if discount is None:
+        assert entry["outcome"] == "discarded" and "too late" in entry["reason"]
+        assert run.moved(2) == pytest.approx(np.mean(fresh), rel=1e-2)
+    else:
+        assert (entry["outcome"], entry["discount"]) == ("updated", 0.5)
+        expected = (sum(fresh) + 0.5 * 1.8e-4) / (len(fresh) + 0.5)
+        assert run.moved(2) == pytest.approx(expected, rel=1e-2)
+    assert lines[2]["late"] == [] and outcomes(lines[2]) == ALL
+
+
+def test_a_short_cut_of_the_network_loses_no_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grid asserts that nothing is pulled from a node that is offline."""
+    monkeypatch.setattr(exchange_module, "_GONE_S", 5.0)
+    run = federation(tmp_path, round_deadline_s=3.0)
+    looks = 0
+    real = exchange_module.Exchange._look
+
+    def flicker(self: Any, *, now: bool = False) -> frozenset[int]:
+        nonlocal looks
+        looks += 1
+        run.nodes[2].online = not 8 <= looks <= 20
+        return real(self, now=True)
+
+    monkeypatch.setattr(exchange_module.Exchange, "_look", flicker)
+    assert [outcomes(line) for line in run.run()] == [ALL] * 3 and looks > 20
+
+
+def test_with_too_few_updates_a_round_waits_and_is_tried_again(tmp_path: Path) -> None:
+    run = federation(tmp_path, minimum_sites=3)
+    run.give_up = False
+    broken, tries = run.nodes[1].answer, 0
+
+    def sometimes(flat: Flat) -> Typed | int:
+        nonlocal tries
+        tries += flat.values["kind"] == "train"
+        return 8 if flat.values.get("round") == 2 and tries < 5 else broken(flat)
+
+    run.nodes[1].answer = sometimes
+    lines = run.run()
+    assert [line["attempts"] for line in lines] == [1, 4, 1]
+    assert [outcomes(line) for line in lines] == [ALL] * 3
+    assert run.nodes[2].asked.count("train 2") == 4  # its ledger sends the same bytes
+    assert run.moved(2) == pytest.approx(1e-4, rel=1e-2)
+    assert run.folder.info["waiting"] is None
+
+
+def test_where_nobody_can_help_it_stops_and_loses_nothing(tmp_path: Path) -> None:
+    run = federation(tmp_path, minimum_sites=3)
+    answer = run.nodes[1].answer
+    run.nodes[1].answer = lambda flat: 8 if flat.values.get("round") == 2 else answer(flat)
+    with pytest.raises(IreneError, match=r"round 2: fewer than 3 .*east: the client process"):
+        run.run()
+    assert run.folder.last_round == 1
+    run.nodes[1].answer = answer
+    run.folder = RunFolder.resume(run.folder.path)
+    assert [line["round"] for line in run.run()] == [1, 2, 3]
+
+
+def declining(study: Study, site: str, code: str, from_round: int) -> Node:
+    node = made_up_site(study, site)
+    agreeing = node.answer
+
+    def answer(flat: Flat) -> Typed | int:
+        reply = agreeing(flat)
+        if not isinstance(reply, TrainReply) or reply.round < from_round:
+            return reply
+        said = {"outcome": "declined", "reason": "over", "code": code}
+        return reply.model_copy(update={**said, "arrays": {}, "weight": 0.0})
+
+    node.answer = answer
+    return node
+
+
+def test_only_budgets_end_a_run_early(tmp_path: Path) -> None:
+    study = study_of({"round_deadline_s": 0.4})
+    nodes = three_sites(study)
+    nodes[1] = declining(study, "east", "budget", 2)
+    nodes[2] = declining(study, "north", "budget", 3)
+    run = Federation(tmp_path / "run", study, nodes)
+    lines = run.run()
+    assert outcomes(lines[1]) == ALL | {"east": "declined"}
+    assert run.folder.last_round == 2 and lines[2]["checkpoint"] is None
+    assert run.folder.info["stopped"] == "round 3: too few sites have budget left"
+
+
+def test_sites_that_decline_for_another_reason_are_waited_for(tmp_path: Path) -> None:
+    study = study_of({"round_deadline_s": 0.4})
+    nodes = three_sites(study)
+    nodes[1], nodes[2] = (declining(study, s, "stale", 2) for s in ("east", "north"))
+    run = Federation(tmp_path / "run", study, nodes)
+    with pytest.raises(IreneError, match="round 2: fewer than 2 sites"):
+        run.run()
+
+
+@pytest.mark.parametrize("strategy", ["median", "trimmed_mean", "fedprox", "fedyogi"])
+def test_strategies_by_name(tmp_path: Path, strategy: str) -> None:
+    extra: dict[str, Any] = {"proximal_mu": 0.1} if strategy == "fedprox" else {}
+    if strategy == "trimmed_mean":
+        extra = {"trim_fraction": 0.34}
+    if strategy == "fedyogi":
+        extra = {"server_learning_rate": 1e-4}
+    run = federation(tmp_path, strategy=strategy, rounds=1, **extra)
+    run.nodes[3] = made_up_site(run.folder.study, "south", 9e-4)
+    run.run()
+    expected = {"median": 1e-4, "trimmed_mean": 1e-4, "fedprox": 11e-4 / 3}
+    if strategy in expected:
+        assert run.moved(1) == pytest.approx(expected[strategy], rel=1e-2)
+    else:
+        assert run.moved(1) > 0
+    assert not (run.folder.path / "updates").exists()
+
+
+def test_the_order_of_arrival_changes_nothing(tmp_path: Path) -> None:
+    def weights(order: tuple[int, ...], path: Path) -> Arrays:
+        study = study_of({"round_deadline_s": 1.0})
+        values = {"east": 1e-4, "north": 3.3333e-4, "south": 7.7e-5}
+        nodes = {
+            number: made_up_site(study, site, value)
+            for number, (site, value) in zip(order, values.items(), strict=True)
+        }
+        run = Federation(path, study, nodes)
+        run.run()
+        return run.folder.load_checkpoint(3)
+
+    one, other = weights((1, 2, 3), tmp_path / "a"), weights((9, 4, 2), tmp_path / "b")
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])

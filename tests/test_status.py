@@ -1,0 +1,221 @@
+"""What the coordinator's status says is broken, what it only warns of, and how it is shown."""
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from irene_model.health import keeps_ending
+from irene_model.processes import Running
+from irene_model.spans import ago, span
+from server.certificates import Signed, issue, new_authority
+from server.coordinator import Coordinator, CoordinatorSettings, Loopback
+from server.gateway_probe import reach
+from server.progress import read_progress
+from server.status import SiteStatus, Status
+from server.status_view import show
+from server.survey import survey
+from server.verdict import judged
+from tests.watched_run import SITES, write_place
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NAMES = ("superlink", "superexec", "gateway", "web")
+
+
+def _process(*, alive: bool = True, restarts: int = 0, age_s: float = 3600) -> Running:
+    started = (NOW - timedelta(seconds=age_s)).isoformat(timespec="seconds")
+    return Running(pid=4000, started=started, restarts=restarts, born="1", alive=alive)
+
+
+@pytest.fixture
+def healthy(tmp_path: Path) -> Status:
+    """All runs, and so do four sites, whose newest round went well."""
+    folder = write_place(tmp_path, now=NOW, done=1)
+    for file in folder.iterdir():
+        os.utime(file, (NOW.timestamp(),) * 2)
+    run = read_progress(folder, now=NOW, expected=("north",))
+    parts = {site.name: site for site in run.sites}
+    sites = [
+        SiteStatus(name=name, online=True, last_seen=NOW, part=parts.get(name)) for name in SITES
+    ]
+    return Status(
+        place="federation",
+        at=NOW,
+        supervisor=4000,
+        processes={name: _process() for name in NAMES},
+        health={"superlink": "serving", "superexec": "serving"},
+        gateway="serving",
+        address="gateway.example.org:8443",
+        certificate_days=700.0,
+        sites=tuple(sites),
+        runs=(run,),
+        flower=None,
+    )
+
+
+def test_where_all_is_well_there_is_nothing_to_say(healthy: Status) -> None:
+    status = judged(healthy)
+    assert (status.problems, status.warnings, status.well) == ((), (), True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"supervisor": None}, "not started: irene-server start federation"),
+        ({"processes": {"web": _process(alive=False)}}, "web: has ended"),
+        ({"processes": {"web": _process(restarts=3, age_s=9)}}, "web: keeps ending, 3 restarts"),
+        ({"health": {"superlink": "unreachable"}}, "superlink: unreachable"),
+        ({"gateway": "not trusted by its CA"}, "gateway.example.org:8443 is not trusted"),
+        ({"certificate_days": -1.0}, "irene-server renew federation"),
+        ({"flower": "finished:failed out of memory"}, "out of memory); go on with irene-server"),
+    ],
+)
+def test_what_is_broken_is_a_problem_with_its_remedy(
+    healthy: Status, change: dict[str, object], said: str
+) -> None:
+    status = judged(replace(healthy, **change))  # type: ignore[arg-type]
+    assert len(status.problems) == 1 and said in status.problems[0]
+    assert not status.well
+
+
+def test_a_run_without_news_is_a_problem(healthy: Status) -> None:
+    silent = replace(healthy.runs[0], state="silent")
+    assert "no news" in judged(replace(healthy, runs=(silent,))).problems[0]
+
+
+def test_a_run_that_was_stopped_is_a_problem_and_one_that_ended_early_a_warning(
+    healthy: Status,
+) -> None:
+    stopped = replace(healthy.runs[0], state="stopped", detail="no site evaluated")
+    status = judged(replace(healthy, runs=(stopped,)))
+    assert "stopped: no site evaluated; go on with" in status.problems[0]
+    early = replace(stopped, state="finished", detail="too few sites have budget left")
+    status = judged(replace(healthy, runs=(early,)))
+    assert status.well and "ended early: too few" in status.warnings[0]
+
+
+def test_sites_that_are_away_or_wait_are_warnings(healthy: Status, tmp_path: Path) -> None:
+    folder = write_place(tmp_path / "later", now=NOW, done=4)
+    run = read_progress(folder, now=NOW)
+    away = replace(healthy.sites[0], online=False)
+    status = judged(replace(healthy, runs=(run,), sites=(away, *healthy.sites[1:])))
+    assert status.well
+    assert any(w.startswith("site south: waiting, not approved") for w in status.warnings)
+    assert "site east: missing, no reply before the deadline" in status.warnings
+    assert "not connected: east" in status.warnings
+    soon = judged(replace(healthy, certificate_days=12.4))
+    assert soon.well and "ends in 12 days" in soon.warnings[0]
+
+
+def test_the_json_is_json_and_says_what_monitoring_asks_for(healthy: Status) -> None:
+    document = json.loads(json.dumps(judged(healthy).as_json(), allow_nan=False))
+    assert document["well"] is True and document["problems"] == []
+    assert document["processes"]["superlink"]["health"] == "serving"
+    assert document["sites"]["north"]["online"] is True
+    (run,) = document["runs"]
+    assert (run["round"], run["rounds"], run["state"]) == (1, 12, "running")
+    assert run["sites"]["north"]["epsilon_left"] == pytest.approx(8 - 3.0)
+    # Round 2 should have ended at 11:57: now, at the earliest, and ten rounds of 4 minutes follow.
+    assert run["expected_end"] == "2026-03-01T12:40:00+00:00"
+
+
+def test_the_terminal_names_sites_rounds_and_markup_is_text(
+    healthy: Status, tmp_path: Path
+) -> None:
+    folder = write_place(tmp_path / "later", now=NOW, done=4)
+    run = read_progress(folder, now=NOW)
+    parts = {site.name: site for site in run.sites}
+    sites = tuple(replace(site, part=parts[site.name]) for site in healthy.sites)
+    screen = StringIO()
+    console = Console(file=screen, width=120)
+    status = replace(healthy, runs=(run,), sites=sites, place="a[bold]b")
+    show(judged(status), console)
+    shown = screen.getvalue()
+    assert "✓ everything runs" in shown and "round 4 of 12" in shown
+    assert "✓○✓○ missing" in shown and "✓✓✓… waiting" in shown
+    assert "<img src=x" in shown
+
+
+def test_a_folder_that_was_never_started(tmp_path: Path) -> None:
+    ports = Loopback(superlink=39181, superlink_health=39182, superexec_health=39183, web=39184)
+    made = Coordinator.create(
+        tmp_path / "federation",
+        CoordinatorSettings(hosts=("localhost",), port=39180, loopback=ports),
+    )
+    status = survey(made)
+    assert status.supervisor is None and not status.well
+    assert status.gateway == "unreachable" and status.health["superlink"] == "unreachable"
+    assert status.certificate_days == pytest.approx(730, abs=1)
+    (made.path / "journal.jsonl").write_text("{}\n")
+    assert any("journal.jsonl" in problem for problem in survey(made).problems)
+
+
+def test_the_gateway_is_judged_by_its_certificate_and_its_answer(tmp_path: Path) -> None:
+    import ssl
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Gateway(BaseHTTPRequestHandler):
+        answer = 200
+
+        def do_GET(self) -> None:  # the base class's name
+            self.send_response(self.answer if self.path == "/health" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    now = datetime.now(UTC)
+    ours, other = new_authority("ours", now), new_authority("other", now)
+    ours.save(tmp_path, "ca")
+    other.save(tmp_path, "other")
+    server: Signed = issue(ours, ["gateway.example.org"], now)
+    server.save(tmp_path, "server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with HTTPServer(("127.0.0.1", 0), Gateway) as listening:
+        listening.socket = context.wrap_socket(listening.socket, server_side=True)
+        listening.handle_error = lambda *_: None  # type: ignore[method-assign]
+        thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
+        thread.start()
+        port = listening.server_address[1]
+        try:
+            assert reach("gateway.example.org", port, tmp_path / "ca.crt") == "serving"
+            assert reach("elsewhere.org", port, tmp_path / "ca.crt") == "not trusted by its CA"
+            assert (
+                reach("gateway.example.org", port, tmp_path / "other.crt")
+                == "not trusted by its CA"
+            )
+            Gateway.answer = 502
+            assert (
+                reach("gateway.example.org", port, tmp_path / "ca.crt")
+                == "up without its SuperLink"
+            )
+        finally:
+            listening.shutdown()
+            thread.join()
+    assert reach("gateway.example.org", port, tmp_path / "ca.crt") == "unreachable"
+
+
+def test_a_process_that_keeps_ending() -> None:
+    assert keeps_ending(_process(restarts=3, age_s=5), NOW)
+    assert not keeps_ending(_process(restarts=3, age_s=61), NOW)
+    assert not keeps_ending(_process(restarts=1, age_s=5), NOW)
+
+
+def test_durations_in_words() -> None:
+    assert [span(s) for s in (0, 99, 600, 7200, 18_000, 400_000)] == [
+        "0 s",
+        "99 s",
+        "10 min",
+        "2.0 h",
+        "5.0 h",
+        "5 days",
+    ]
+    assert ago(NOW, NOW) == "now" and ago(NOW - timedelta(minutes=5), NOW) == "5 min ago"
