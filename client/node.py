@@ -91,7 +91,7 @@ def node_service(site: Site, site_file: Path, connection: Connection) -> Service
         now = connection.model_copy(update={"health_port": health_port})
         remember(site, now)
         return (
-            str(_installed("flower-supernode")),
+            *(sys.executable, "-P", "-m", "client.supernode"),
             *("--superlink", now.server),
             *("--root-certificates", str(now.ca)),
             *("--auth-supernode-private-key", str(now.key)),
@@ -197,14 +197,6 @@ def _environment(programs: Path, flower_home: Path) -> Mapping[str, str]:
         [str(programs), str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
     )
     return {**inherited, **_QUIET, "PATH": path, "FLWR_HOME": str(flower_home)}
-
-
-def _installed(program: str) -> Path:
-    """A program of the environment in which this runs."""
-    path = Path(sys.executable).parent / program
-    if not path.exists():
-        raise IreneError(f"{path}: is not there; install the project with its dependencies again")
-    return path
 
 
 def _toml(text: str) -> str:

@@ -130,7 +130,8 @@ def test_the_node_is_given_its_files_and_no_secret(
     service = node_service(site, folder / "site.yaml", connection)
     assert callable(service.command)
     command = service.command()
-    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert command[:4] == (sys.executable, "-P", "-m", "client.supernode")
+    options = dict(zip(command[4::2], command[5::2], strict=True))
     assert options["--superlink"] == connection.server and options["--host"] == "127.0.0.1"
     assert options["--auth-supernode-private-key"] == str(connection.key)
     assert "PRIVATE" not in " ".join(command)
