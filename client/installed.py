@@ -13,6 +13,7 @@ runs at all: a message unanswered is better than foreign code beside patients' d
 import importlib
 import inspect
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -30,6 +31,28 @@ _REPLACED = {
     "install_app_dependencies": None,  # turned off by the node's environment; refused here as well
 }
 
+_TOKEN = "IRENE_TASK_TOKEN"
+# Flower gives the task's token as an argument, which every user of the machine can list; an
+# environment can be read by its owner alone.
+_SCRIPT = """\
+#!/bin/sh
+before=
+for word do
+  shift
+  case "$before" in
+    --token) {token}=$word; export {token} ;;
+    *) [ "$word" = --token ] || set -- "$@" "$word" ;;
+  esac
+  before=$word
+done
+exec {python} -P -m client.installed "$@"
+"""
+_REFUSAL = """\
+#!/bin/sh
+echo 'refused: the server asked for {name}; a hospital runs none' >&2
+exit 1
+"""
+
 
 def write_programs(folder: Path) -> None:
     """Write the programs that Flower's executor is to find in `folder`, and no others."""
@@ -38,13 +61,12 @@ def write_programs(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in folder.iterdir():
         old.unlink()
-    python = shlex.quote(sys.executable)
     for name in {*TASK_TYPE_TO_COMMAND.values(), CLIENT_PROGRAM}:
-        line = f'exec {python} -P -m client.installed "$@"'
-        if name != CLIENT_PROGRAM:
-            line = f"echo 'refused: the server asked for {name}; a hospital runs none' >&2; exit 1"
+        text = _REFUSAL.format(name=name)
+        if name == CLIENT_PROGRAM:
+            text = _SCRIPT.format(token=_TOKEN, python=shlex.quote(sys.executable))
         path = folder / name
-        path.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         path.chmod(0o700)
 
 
@@ -74,6 +96,9 @@ def main() -> None:
 
     configure_logging()
     logging.getLogger("flwr").propagate = False  # it has a handler of its own
+    token = os.environ.pop(_TOKEN, None)
+    if token is not None:
+        sys.argv += ["--token", token]
     runtime = flower_runtime()
 
     def unpack_nothing(*_: object, **__: object) -> None:

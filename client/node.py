@@ -25,7 +25,7 @@ from client.connection import (
     node_folder,
     remember,
 )
-from client.consent import Consent
+from client.consent import Asked, Consent
 from client.installed import write_programs
 from client.keys import key_sha256
 from client.site import Site
@@ -134,6 +134,7 @@ class Watch:
     _progress: Progress = field(default_factory=Progress, init=False)
     _told: str = field(default="", init=False)
     _known: set[str] = field(default_factory=set, init=False)
+    _complaint: str = field(default="", init=False)
     _offset: int = field(default=0, init=False)
     _next: float = field(default=0.0, init=False)
 
@@ -150,13 +151,23 @@ class Watch:
         if self._progress.state not in ("starting", self._told):
             self._told = self._progress.state
             self.observe(self._progress.sentence)
-        for asked in self.consent.requests():
+        for asked in self._requests():
             if asked.fingerprint not in self._known and not asked.approved:
                 self.observe(
                     f"the study '{asked.study.name}' waits for your approval: "
                     f"irene-client approve {asked.fingerprint[:12]} {self.site}"
                 )
             self._known.add(asked.fingerprint)
+
+    def _requests(self) -> list[Asked]:
+        """What cannot be read is told, and ends no node: it answers "failed" by itself."""
+        try:
+            return self.consent.requests()
+        except IreneError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self.observe(self._complaint)
+            return []
 
     def _new_lines(self) -> list[str]:
         """Whole lines since the last look; a log that was put aside is read from its beginning."""

@@ -44,6 +44,25 @@ def test_every_program_that_flower_could_start_is_ours(tmp_path: Path) -> None:
         assert done.returncode == 1 and f"refused: the server asked for {name}" in done.stderr
 
 
+def test_the_tasks_token_is_in_no_list_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the program becomes has it in its environment, and Flower finds it in sys.argv."""
+    python = tmp_path / "a python"
+    python.write_text('#!/bin/sh\nprintf "%s|" "$@"; echo "$IRENE_TASK_TOKEN"\n')
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    write_programs(tmp_path / "bin")
+    given = ["--runtime-api-address", "a b", "--token", "t4711", "--insecure", "--parent-pid", "7"]
+    done = subprocess.run(
+        [str(tmp_path / "bin" / CLIENT_PROGRAM), *given],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == (
+        "-P|-m|client.installed|--runtime-api-address|a b|--insecure|--parent-pid|7|t4711\n"
+    )
+
+
 @pytest.mark.slow
 def test_the_program_speaks_flowers_command_line(tmp_path: Path) -> None:
     """And finds what is installed, wherever it is started and whatever lies there."""
@@ -67,7 +86,11 @@ def test_the_bundle_is_neither_unpacked_nor_imported(monkeypatch: pytest.MonkeyP
     program = importlib.import_module("flwr.supernode.cli.flwr_clientapp")
     monkeypatch.setattr(program, "flwr_clientapp", lambda: None)
     monkeypatch.setattr(logging.getLogger("flwr"), "propagate", True)
+    monkeypatch.setattr(sys, "argv", ["program", "--insecure"])
+    monkeypatch.setenv("IRENE_TASK_TOKEN", "t4711")
     main()
+    assert sys.argv == ["program", "--insecure", "--token", "t4711"]
+    assert "IRENE_TASK_TOKEN" not in os.environ
     assert runtime.install_from_fab(b"no zip at all", skip_prompt=True) is None
     load = runtime.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
     assert load("publisher/name", "1.0", "hash") is app

@@ -174,6 +174,11 @@ def test_people_are_told_once_what_changes(hospital: HospitalFolder) -> None:
     fingerprint = hospital.study.fingerprint[:12]
     assert asked.endswith(f"irene-client approve {fingerprint} {hospital.site_file}")
     assert look() == []
+    approvals = hospital.folder / ".irene" / "approvals.json"
+    approvals.write_text("{")
+    assert look() == [f"{approvals}: can't be read; move it away and approve again"]
+    assert look() == []
+    approvals.unlink()
     log.write_text("")  # put aside at a start
     assert look(*START, *UNTRUSTED)[0].startswith("the server's certificate is not one of the CA")
     watch._next = time.monotonic() + 60
