@@ -68,6 +68,8 @@ def start(folder: Folder) -> None:
 
     Example: `irene-server start federation`
     """
+    import os
+
     from irene_model.processes import Supervisor
     from server.coordinator import Coordinator, account
     from server.services import check_start, services
@@ -81,6 +83,7 @@ def start(folder: Folder) -> None:
     )
     typer.echo(f"hospitals connect to {settings.hosts[0]}:{settings.port}; Ctrl-C ends")
     typer.echo(f"the live page is http://127.0.0.1:{settings.loopback.web}/")
+    os.umask(0o077)  # whatever the processes write is for their owner
     coordinator.journal.append("started", who=account())
     supervisor.run()
     coordinator.journal.append("stopped", who=account())

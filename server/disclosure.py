@@ -40,7 +40,8 @@ def disclosure(rounds: Sequence[Json], test: Mapping[str, Json]) -> Disclosure:
             "and never finer than tens, and the sampling rate and noise multiplier that follow"
         )
     outside += [
-        "which of the study's findings a hospital has, and the epsilons of its ledger",
+        "which of the study's findings and kinds of data a hospital has columns for, and the "
+        "epsilons of its ledger",
         "whether and when a site replied, how long it took, what it declined, and the kind of an "
         "error",
     ]

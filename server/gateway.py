@@ -36,7 +36,8 @@ def command(nginx: Path, coordinator: Coordinator) -> tuple[str, ...]:
 
 def check(nginx: Path, coordinator: Coordinator) -> None:
     """Raise ConfigError, with nginx's own words, where it does not accept its configuration."""
-    (coordinator.gateway / "temporary").mkdir(mode=0o700, exist_ok=True)
+    for folder in (coordinator.gateway / "temporary", coordinator.logs):
+        folder.mkdir(mode=0o700, exist_ok=True)
     done = subprocess.run(
         [*command(nginx, coordinator), "-t"],
         stdin=subprocess.DEVNULL,

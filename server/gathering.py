@@ -74,11 +74,6 @@ class Gathering:
         patience = {node: self.pace.patience_s(names[node]) for node in self.roll.nodes}
         sent = self.exchange.send(request, patience, keep_s=study.federation.round_deadline_s)
         line["bytes_down"] = travelling_bytes(weights, request.wire) * len(sent)
-        for late, reply in self._late_replies():
-            entry = self._late_entry(late, reply, round, tally)
-            line["late"].append(entry)
-            line["bytes_up"] += reply.bytes
-            self.roll.heard(late.sent.node, late.site)
         for message in sent:
             site = names[message.node]
             reply = self.exchange.wait(message, patience[message.node])
@@ -90,6 +85,12 @@ class Gathering:
                 self.pace.took(site, reply.seconds)
             line["sites"][site] = entry
             line["bytes_up"] += reply.bytes
+            del reply  # one update in memory at a time: the next one may be there already
+        if len(tally.sites) >= study.federation.minimum_sites:  # else the round is tried again
+            for late, reply in self._late_replies(round):
+                line["late"].append(self._late_entry(late, reply, round, tally))
+                line["bytes_up"] += reply.bytes
+                self.roll.heard(late.sent.node, late.site)
         for site, before in earlier.items():
             line["sites"][site] = _with_earlier(line["sites"].get(site, {}), before)
         line["seconds"] = time.monotonic() - started
@@ -111,14 +112,16 @@ class Gathering:
             _log.warning("round %d, site %s: %s", round, site, entry["reason"])
         return entry
 
-    def _late_replies(self) -> Iterator[tuple[Pending, Reply]]:
-        """Late replies that are there now, in the order of rounds and sites' names."""
-        for each in sorted(self._pending, key=lambda p: (p.round, p.site)):
+    def _late_replies(self, round: int) -> Iterator[tuple[Pending, Reply]]:
+        """Replies to earlier rounds that are there now, in the order of rounds and sites' names."""
+        earlier = (each for each in self._pending if each.round != round)
+        for each in sorted(earlier, key=lambda p: (p.round, p.site)):
             reply = self.exchange.poll(each.sent)
             if reply is None:
                 continue
             self._pending.remove(each)
-            self.pace.took(each.site, reply.seconds)
+            if reply.flat is not None:
+                self.pace.took(each.site, reply.seconds)
             yield each, reply
 
     def _late_entry(self, late: Pending, reply: Reply, round: int, tally: Tally) -> Json:

@@ -6,7 +6,7 @@ from rich.table import Column, Table
 
 from server.runs import Json
 
-_COLUMNS = (("round", 7), ("sites", 7), ("AUROC", 7), ("epsilon", 8), ("seconds", 8), ("MB in", 8))
+_COLUMNS = {"round": 7, "sites": 7, "AUROC": 7, "epsilon (RDP)": 13, "seconds": 8, "MB in": 8}
 
 
 class RoundsView:
@@ -25,7 +25,7 @@ class RoundsView:
         spent = [s["epsilon"] for s in sites.values() if s.get("epsilon") is not None]
         sent = sum(s.get("bytes_up") or 0 for s in sites.values())
         table = Table(
-            *(Column(name, width=width, justify="right") for name, width in _COLUMNS),
+            *(Column(name, width=width, justify="right") for name, width in _COLUMNS.items()),
             box=None,
             show_header=not self._headed,
         )

@@ -140,6 +140,16 @@ def test_nothing_else_gets_through(upstream: Coordinator, path: str) -> None:
     assert ask(upstream, path)[0] == 403
 
 
+def test_what_was_refused_is_in_the_log_and_what_passed_is_not(upstream: Coordinator) -> None:
+    log = upstream.logs / "gateway.log"
+    before = log.read_text().splitlines() if log.exists() else []
+    ask(upstream, "/v1/fleet/pull-messages")
+    ask(upstream, "/v1/control/list-runs")
+    (line,) = log.read_text().splitlines()[len(before) :]
+    assert line.startswith("127.0.0.1 [")
+    assert '"POST /v1/control/list-runs HTTP/1.1" 403' in line
+
+
 def test_other_methods_are_refused(upstream: Coordinator) -> None:
     assert ask(upstream, "/v1/fleet/pull-messages", method="GET")[0] == 403
     assert ask(upstream, "/health", method="POST")[0] == 403
