@@ -23,6 +23,7 @@ _PAUSE_S = 0.5
 # Seconds until a site that can't serve is asked again; each time starts a process there.
 _AGAIN_S = {"waiting": 10.0, "declined": 600.0, "absent": 0.0}
 _AGAIN_ELSE_S = 60.0
+_GREETING_S = 600.0
 
 
 @dataclass(kw_only=True)
@@ -147,12 +148,17 @@ class Roll:
 
     def _knock(self, nodes: list[int]) -> None:
         request = HelloRequest.about(self.study, run=self.run)
-        patience = dict.fromkeys(nodes, self.study.federation.round_deadline_s)
+        patience = dict.fromkeys(nodes, self._greeting_s)
         for sent in self.exchange.send(request, patience):
             self._knocks[sent.node] = sent
 
+    @property
+    def _greeting_s(self) -> float:
+        """How long a greeting is good for: a site may read all its files before it answers."""
+        return max(_GREETING_S, self.study.federation.round_deadline_s)
+
     def _expired(self, sent: Sent) -> bool:
-        return time.monotonic() - sent.time > self.study.federation.round_deadline_s
+        return time.monotonic() - sent.time > self._greeting_s
 
     def _enter(self, reply: Reply) -> None:
         assert reply.flat is not None
