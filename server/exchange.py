@@ -7,7 +7,7 @@ message away, and a network that was cut for a minute would cost the update.
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
@@ -30,9 +30,9 @@ NO_REPLY = "no reply in the time that the site has"
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A message to `node`, sent at `time`, which is time.monotonic()."""
+    """A message to `node`, sent at `time`, which is time.monotonic(), and maybe once more since."""
 
-    identifier: str
+    identifiers: tuple[str, ...]
     node: int
     time: float
 
@@ -111,9 +111,20 @@ class Exchange:
         started = time.monotonic()
         identifiers = list(self._grid.push_messages(messages)) if messages else []
         return [
-            Sent(identifier=identifier, node=node, time=started)
+            Sent(identifiers=(identifier,), node=node, time=started)
             for node, identifier in zip(patience_s, identifiers, strict=True)
         ]
+
+    def send_again(
+        self, sent: Sent, request: Request, patience_s: float, *, keep_s: float = 60.0
+    ) -> Sent:
+        """Send `request` once more, with the time that is left; a reply to either will do.
+
+        A node that loses its connection while it receives a message never sees it again.
+        """
+        left = patience_s - (time.monotonic() - sent.time)
+        (again,) = self.send(request, {sent.node: left}, keep_s=keep_s)
+        return replace(sent, identifiers=(*sent.identifiers, *again.identifiers))
 
     def ask(self, request: Request, patience_s: Mapping[int, float]) -> Iterator[Reply]:
         """Send `request` and yield one reply a node, in the order of `patience_s`.
@@ -142,7 +153,8 @@ class Exchange:
         """The reply to `sent` if it is there."""
         if sent.node not in self._look():
             return None
-        for message in self._grid.pull_messages([sent.identifier]):
+        messages = (m for i in sent.identifiers for m in self._grid.pull_messages([i]))
+        for message in messages:
             seconds = time.monotonic() - sent.time
             if message.has_error():
                 code = message.error.code

@@ -73,10 +73,11 @@ class Gathering:
         names = dict(self.roll.sites)
         patience = {node: self.pace.patience_s(names[node]) for node in self.roll.nodes}
         sent = self.exchange.send(request, patience, keep_s=study.federation.round_deadline_s)
-        line["bytes_down"] = travelling_bytes(weights, request.wire) * len(sent)
+        a_message = travelling_bytes(weights, request.wire)
+        line["bytes_down"] = a_message * len(sent)
         for message in sent:
             site = names[message.node]
-            reply = self.exchange.wait(message, patience[message.node])
+            message, reply = self._reply(message, request, site, patience[message.node])
             entry = self._entry(reply, site, round, tally)
             if reply.missing:
                 self._pending.append(Pending(sent=message, site=site, round=round))
@@ -85,6 +86,7 @@ class Gathering:
                 self.pace.took(site, reply.seconds)
             line["sites"][site] = entry
             line["bytes_up"] += reply.bytes
+            line["bytes_down"] += a_message * (len(message.identifiers) - 1)
             del reply  # one update in memory at a time: the next one may be there already
         if len(tally.sites) >= study.federation.minimum_sites:  # else the round is tried again
             for late, reply in self._late_replies(round):
@@ -95,6 +97,21 @@ class Gathering:
             line["sites"][site] = _with_earlier(line["sites"].get(site, {}), before)
         line["seconds"] = time.monotonic() - started
         return line
+
+    def _reply(
+        self, message: Sent, request: TrainRequest, site: str, patience_s: float
+    ) -> tuple[Sent, Reply]:
+        """The site's reply; one that is overdue is asked for again, once.
+
+        Asking twice costs nothing but a start of the client: the ledger sends the same bytes.
+        """
+        reply = self.exchange.wait(message, min(patience_s, self.pace.overdue_s(site)))
+        if not reply.missing or reply.seconds >= patience_s:
+            return message, reply
+        _log.info("round %d, site %s: overdue, asked again", request.round, site)
+        keep_s = self.folder.study.federation.round_deadline_s
+        message = self.exchange.send_again(message, request, patience_s, keep_s=keep_s)
+        return message, self.exchange.wait(message, patience_s)
 
     def _entry(self, reply: Reply, site: str, round: int, tally: Tally) -> Json:
         """What the line says of `site`; a good update is added."""

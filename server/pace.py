@@ -10,6 +10,7 @@ from typing import Any
 _REMEMBERED = 5  # rounds
 _MARGIN = 3.0
 _FLOOR_S = 60.0  # a client process that starts on a busy machine
+_LATE, _LATE_S = 1.5, 15.0
 
 
 class Pace:
@@ -29,6 +30,11 @@ class Pace:
     def took(self, site: str, seconds: float) -> None:
         """`site` answered after `seconds`."""
         self._seconds.setdefault(site, deque(maxlen=_REMEMBERED)).append(seconds)
+
+    def overdue_s(self, site: str) -> float:
+        """After so long a reply is overdue and its message may be lost."""
+        known = self._seconds.get(site)
+        return self._deadline_s / 2 if not known else _LATE_S + _LATE * max(known)
 
     def patience_s(self, site: str) -> float:
         """A minute more than three times its slowest reply of the last five; all for a new site."""

@@ -24,12 +24,16 @@ Answer = Callable[[Flat], Typed | int]  # a reply, or one of Flower's error code
 
 @dataclass
 class Node:
-    """online: whether Flower sees it. silent: messages of these kinds wait until it is cleared."""
+    """online: whether Flower sees it. silent: messages of these kinds wait until it is cleared.
+
+    losing: how many of the next training messages break off on their way and never arrive.
+    """
 
     answer: Answer
     online: bool = True
     silent: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    losing: int = 0
 
 
 class DirectGrid:
@@ -39,6 +43,7 @@ class DirectGrid:
         TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1  # who sends
         self.nodes = nodes
         self.waiting: dict[str, tuple[int, Message, Flat]] = {}
+        self.lost: set[str] = set()
         self._count = 0
 
     def get_node_ids(self) -> list[int]:
@@ -56,6 +61,9 @@ class DirectGrid:
             flat = Flat.unpacked(packed, dict(message.content.config_records["values"]))  # type: ignore[arg-type]
             node = message.metadata.dst_node_id
             self.nodes[node].asked.append(_what(flat))
+            if flat.values["kind"] == "train" and self.nodes[node].losing:
+                self.nodes[node].losing -= 1
+                self.lost.add(identifier)
             self.waiting[identifier] = (node, message, flat)
             identifiers.append(identifier)
         return identifiers
@@ -63,6 +71,8 @@ class DirectGrid:
     def pull_messages(self, identifiers: Iterable[str]) -> list[Message]:
         replies = []
         for identifier in identifiers:
+            if identifier in self.lost:
+                continue
             number, message, flat = self.waiting[identifier]
             node = self.nodes[number]
             assert node.online, "asked for the reply of a node that is offline, Flower drops it"

@@ -67,12 +67,12 @@ class Drill:
     def start_node(self, name: str) -> None:
         """`irene-client start`, whose program is then replaced by the drill's own."""
         path = self.sites[name]
-        (public,) = (path.parent / "keys").glob("*.pub")
+        (key,) = (path.parent / "keys").glob("*.key")
         certificate = self.coordinator.certificates / "ca.crt"
         self._background(
             f"node-{name}",
             *(*CLIENT, "start", str(path), "--server", self.lines[name].address),
-            *("--ca", str(certificate), "--key", str(public.with_suffix(""))),
+            *("--ca", str(certificate), "--key", str(key)),
         )
         program = node_folder(Site.read(path)) / "bin" / "flwr-clientapp"
         self.wait(f"{name}'s node", program.exists)

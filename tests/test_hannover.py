@@ -16,7 +16,7 @@ import yaml
 
 from client import cli
 from client.limits import Limits
-from client.site import LabTable, Site
+from client.site import LabTable, Site, SitePanel
 from irene_model.study import Study
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -45,10 +45,12 @@ def test_the_example_fits_its_study() -> None:
 
 def test_the_page_for_hospitals_shows_a_site_that_reads(tmp_path: Path) -> None:
     page = (REPOSITORY / "docs" / "hospital.md").read_text(encoding="utf-8")
-    whole, long_table, limits = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    whole, long_table, panels, limits = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     (tmp_path / "site.yaml").write_text(whole, encoding="utf-8")
     assert Site.read(tmp_path / "site.yaml").labels["death"].rule == "filled"
     LabTable.model_validate(yaml.safe_load(long_table)["lab_table"])
+    for panel in yaml.safe_load(panels)["panels"].values():
+        SitePanel.model_validate(panel)
     shown = yaml.safe_load(limits.replace("2f1c…", 32 * "2f"))["limits"]
     assert Limits.model_validate(shown).model_fields_set == set(Limits.model_fields)
 

@@ -90,8 +90,20 @@ def test_a_silent_site_holds_one_round_for_its_time_and_costs_nothing_after(tmp_
     for line in lines[1:]:
         assert outcomes(line) == ALL | {"south": "absent"} and line["seconds"] < 2.0
         assert "no reply in the time" in line["sites"]["south"]["reason"]
-    assert run.nodes[3].asked[:3] == ["hello", "train 1", "hello"]
-    assert set(run.nodes[3].asked[3:]) <= {"hello"}
+    assert run.nodes[3].asked[:4] == ["hello", "train 1", "train 1", "hello"]
+    assert set(run.nodes[3].asked[4:]) <= {"hello"}
+
+
+def test_a_message_that_was_lost_on_its_way_is_sent_once_more(tmp_path: Path) -> None:
+    run = federation(tmp_path, round_deadline_s=2.0)
+    run.nodes[3].losing = 1
+    lines = run.run()
+    assert [outcomes(line) for line in lines] == [ALL] * 3
+    assert run.nodes[3].asked.count("train 1") == 2
+    assert run.nodes[3].asked.count("train 2") == 1
+    assert 1.0 <= lines[0]["seconds"] < 2.0
+    assert lines[0]["bytes_down"] == 4 / 3 * lines[1]["bytes_down"]
+    assert run.moved(1) == pytest.approx(1e-4, rel=1e-2)  # counted once
 
 
 def test_a_site_that_comes_back_takes_part_again(tmp_path: Path) -> None:
