@@ -1,4 +1,4 @@
-"""The real federation that the drill disturbs: coordinator, gateway and four hospitals' nodes.
+"""The real federation that the drill disturbs: coordinator, gateway and hospitals' nodes.
 
 Everything is started by the commands that people type. Each hospital reaches the gateway over a
 line of its own, which can be cut.
@@ -28,7 +28,6 @@ from tests.coordinator_folder import free_ports
 from tests.drill_line import Line
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-SITES = ("north", "south", "east", "west")
 PATIENCE_S = 180.0
 SERVER = (sys.executable, "-c", "from server.cli import main; main()")
 CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
@@ -46,7 +45,7 @@ class Drill:
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
-        """From nothing to four approved hospitals that are connected."""
+        """From nothing to hospitals that have approved the study and are connected."""
         paths = write_hospitals(self.scenario, self.folder / "hospitals", seed=0)
         self.sites = {path.parent.name: path for path in paths}
         port, first = free_ports(1)[0], _free_row(8)
