@@ -5,7 +5,6 @@ hospital may be enrolled while a run goes on. Without one (simulations and loose
 site that comes is believed.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,18 +25,12 @@ class Register:
     @classmethod
     def read(cls, path: Path) -> "Register":
         """Read enrolled.json; a file of another form is a ConfigError."""
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            if document["schema"] != 1:
-                raise ValueError("schema")
-            sites = {
-                str(name): None if entry["node_id"] is None else int(entry["node_id"])
-                for name, entry in document["sites"].items()
-            }
-        except OSError as error:
-            raise ConfigError(f"{path}: can't be read ({type(error).__name__})") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ConfigError(f"{path}: is no list of enrolled sites of schema 1") from None
+        from server.enrolment import Enrolment  # certificates and all: a simulation needs none
+
+        sites = {
+            name: None if site.node_id is None else int(site.node_id)
+            for name, site in Enrolment.read(path).sites.items()
+        }
         return cls(sites=sites, closed=True)
 
     def site_of(self, node: int) -> str | None:

@@ -122,7 +122,10 @@ def test_an_answer_that_breaks_the_contract_ends_no_run() -> None:
 
 
 def enrolled(path: Path, **sites: str | None) -> Path:
-    entries = {name: {"node_id": node, "key_sha256": "00"} for name, node in sites.items()}
+    entries = {
+        name: {"node_id": node, "key_sha256": 64 * "0", "enrolled": "2026-11-25T07:00:00+00:00"}
+        for name, node in sites.items()
+    }
     path.write_text(json.dumps({"schema": 1, "sites": entries}), encoding="utf-8")
     return path
 
@@ -148,5 +151,5 @@ def test_a_site_may_be_enrolled_while_the_run_goes_on(tmp_path: Path) -> None:
     assert roll.absences()["south"]["outcome"] == "absent"
     register.write_text("{half", encoding="utf-8")
     assert roll.names == ["north", "south"]  # a damaged file changes nothing
-    with pytest.raises(ConfigError, match=r"enrolled\.json: is no list of enrolled sites"):
+    with pytest.raises(ConfigError, match=r"enrolled\.json: can't be read as JSON"):
         RegisterFile(register)
