@@ -13,14 +13,12 @@ runs at all: a message unanswered is better than foreign code beside patients' d
 import importlib
 import inspect
 import logging
-import os
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 from irene_model.errors import IreneError
+from irene_model.task_token import take_back, write_program
 
 CLIENT_PROGRAM = "flwr-clientapp"
 _RUNTIME = "flwr.supernode.runtime.run_clientapp"
@@ -30,23 +28,6 @@ _REPLACED = {
     "get_load_client_app_fn": ["default_app_ref", "app_path", "multi_app"],
     "install_app_dependencies": None,  # turned off by the node's environment; refused here as well
 }
-
-_TOKEN = "IRENE_TASK_TOKEN"
-# Flower gives the task's token as an argument, which every user of the machine can list; an
-# environment can be read by its owner alone.
-_SCRIPT = """\
-#!/bin/sh
-before=
-for word do
-  shift
-  case "$before" in
-    --token) {token}=$word; export {token} ;;
-    *) [ "$word" = --token ] || set -- "$@" "$word" ;;
-  esac
-  before=$word
-done
-exec {python} -P -m client.installed "$@"
-"""
 _REFUSAL = """\
 #!/bin/sh
 echo 'refused: the server asked for {name}; a hospital runs none' >&2
@@ -62,12 +43,12 @@ def write_programs(folder: Path) -> None:
     for old in folder.iterdir():
         old.unlink()
     for name in {*TASK_TYPE_TO_COMMAND.values(), CLIENT_PROGRAM}:
-        text = _REFUSAL.format(name=name)
-        if name == CLIENT_PROGRAM:
-            text = _SCRIPT.format(token=_TOKEN, python=shlex.quote(sys.executable))
         path = folder / name
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o700)
+        if name == CLIENT_PROGRAM:
+            write_program(path, "client.installed")
+        else:
+            path.write_text(_REFUSAL.format(name=name), encoding="utf-8")
+            path.chmod(0o700)
 
 
 def flower_runtime() -> ModuleType:
@@ -96,9 +77,7 @@ def main() -> None:
 
     configure_logging()
     logging.getLogger("flwr").propagate = False  # it has a handler of its own
-    token = os.environ.pop(_TOKEN, None)
-    if token is not None:
-        sys.argv += ["--token", token]
+    take_back()
     runtime = flower_runtime()
 
     def unpack_nothing(*_: object, **__: object) -> None:

@@ -144,6 +144,11 @@ class Coordinator:
         return self.path / "gateway"
 
     @property
+    def programs(self) -> Path:
+        """What Flower's executor finds before its own program of the same name."""
+        return self.path / "state" / "bin"
+
+    @property
     def app(self) -> Path:
         """The bundle that Flower sends to hospitals: one file, and no code."""
         return self.path / "app"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from irene_model.errors import ConfigError
 from irene_model.processes import Service, running, supervisor_of
+from irene_model.task_token import write_program
 from server import gateway
 from server.certificates import days_left, now, read_certificate
 from server.coordinator import Coordinator
@@ -21,6 +22,7 @@ QUIET: Mapping[str, str] = {
 """Flower calls nobody and installs nothing."""
 
 _BIN = Path(sys.executable).parent  # not resolved: a virtual environment's python is a link
+_INHERITED = os.environ.get("PATH", os.defpath)
 _RENEW_DAYS = 30
 
 
@@ -38,7 +40,8 @@ def environment(coordinator: Coordinator) -> dict[str, str]:
         **inherited,
         **QUIET,
         "FLWR_HOME": str(coordinator.flower_home),
-        "PATH": f"{_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # flwr-serverapp
+        # Where SuperExec finds flwr-serverapp.
+        "PATH": os.pathsep.join(map(str, (coordinator.programs, _BIN, _INHERITED))),
         "NO_PROXY": direct,
         "no_proxy": direct,
     }
@@ -50,6 +53,8 @@ def services(coordinator: Coordinator) -> tuple[Service, ...]:
     SuperExec is a process of its own, and the SuperLink keeps its state in a database: so a run
     outlives the SuperLink. Raises ConfigError where nginx is missing or refuses its configuration.
     """
+    coordinator.programs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_program(coordinator.programs / "flwr-serverapp", "server.serverapp")
     nginx = gateway.find_nginx()
     gateway.check(nginx, coordinator)
     loopback, certificates = coordinator.settings.loopback, coordinator.certificates

@@ -124,7 +124,7 @@ class Drill:
 
     def kill_server_app(self) -> None:
         """kill -9 of the process that runs the round loop."""
-        self._kill_when_there("flwr-serverapp", str(self.coordinator.path))
+        self._kill_when_there("server.serverapp", str(self.coordinator.path))
 
     def kill_client(self, name: str) -> None:
         """kill -9 of a hospital's client at its work."""
