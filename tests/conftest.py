@@ -13,6 +13,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:'click.:DeprecationWarning")
 
 
+# Real federations take minutes and mostly wait: they begin first, so that none is left for the end.
+_FEDERATIONS = (
+    "test_node_life.py",
+    "test_coordination.py",
+    "test_federation_drill.py",
+    "test_deployment.py",
+    "test_federation.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that run long come first."""
+    items.sort(key=lambda item: item.path.name not in _FEDERATIONS)
+
+
 # How long one example takes is the machine's affair: a busy one would fail a test that is right.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
