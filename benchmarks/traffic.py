@@ -7,13 +7,15 @@ minutes an encoding on one core:
     python -m benchmarks.traffic --out runs/traffic
 """
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from client.participant import Participant
 from client.site import Site
+from irene_model.console import new_app, run_app
 from irene_model.protocol import EvaluateRequest, TrainRequest
 from irene_model.schedule import server_rate
 from irene_model.study import Study
@@ -27,6 +29,11 @@ from server.strategies import strategy_for
 from simulations.hospitals import write_hospitals
 from simulations.scenario import Scenario
 
+app = new_app(
+    "What each encoding costs in AUROC and saves in bytes.\n"
+    "\n"
+    "Start here: `python -m benchmarks.traffic --out runs/traffic`\n"
+)
 SCENARIO = Path(__file__).parents[1] / "simulations" / "scenarios" / "demo.yaml"
 # Up, down.
 ENCODINGS = (
@@ -80,32 +87,33 @@ def train(study: Study, participants: list[Participant], run: str) -> tuple[floa
     return auroc["macro"], f"{low:.4f}-{high:.4f}", bytes_sent
 
 
-def main() -> None:
+@app.command()
+def main(
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the hospitals.")],
+    patients: Annotated[int, typer.Option(min=8, help="Of all hospitals together.")] = 3000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds under each encoding.")] = 30,
+) -> None:
     """One line for each encoding."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="a new folder for the hospitals")
-    parser.add_argument("--patients", type=int, default=3000)
-    parser.add_argument("--rounds", type=int, default=30)
-    chosen = parser.parse_args()
     whole = 0
     for up, down in ENCODINGS:
-        scenario = scenario_of(up, down, patients=chosen.patients, rounds=chosen.rounds)
-        if not chosen.out.exists():
-            write_hospitals(scenario, chosen.out, seed=1)
+        scenario = scenario_of(up, down, patients=patients, rounds=rounds)
+        if not out.exists():
+            write_hospitals(scenario, out, seed=1)
         free = {"budget": "none", "metrics": "exact", "minimum_group": 1}
         ledger = {"ledger": Path(f".irene/{up}-{down}.sqlite")}
-        sites = [Site.read(path) for path in sorted(chosen.out.glob("*/site.yaml"))]
+        sites = [Site.read(path) for path in sorted(out.glob("*/site.yaml"))]
         participants = [
             Participant(site=site.model_copy(update={**free, **ledger}), simulation_seed=1)
             for site in sites
         ]
         auroc, interval, size = train(scenario.study, participants, run=f"{up}-{down}")
         whole = whole or size
-        print(  # noqa: T201
+        typer.echo(
             f"up {up:8} down {down:8} auroc {auroc:.4f} ({interval})  "
             f"{size / 1e6:.1f} MB, {size / whole:.1%} of float32"
         )
 
 
 if __name__ == "__main__":
-    main()
+    run_app(app)

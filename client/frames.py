@@ -9,7 +9,7 @@ import csv
 import difflib
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
@@ -53,6 +53,22 @@ class Column:
         more = len({self.lines[row] for row in rows}) - 1
         tail = f" (and {more} more like it)" if more else ""
         raise DataError(f"{self.place(rows[0])}, column '{self.name}': {said}{tail}")
+
+    def index(self, repeated: str) -> dict[str, int]:
+        """Cell -> its row; a cell that stands twice is refused in the words of `repeated`."""
+        rows: dict[str, int] = {}
+        again = [row for row, cell in enumerate(self.cells) if rows.setdefault(cell, row) != row]
+        if again:
+            self.refuse(again, repeated)
+        return rows
+
+    def refuse_strangers(self, known_ids: Collection[str]) -> None:
+        """Refuse cells that are not the id of a record."""
+        unknown = [row for row, owner in enumerate(self.cells) if owner not in known_ids]
+        if unknown:
+            self.refuse(
+                unknown, "names no record of the records table; drop the row or mend the id"
+            )
 
     def parse(self, read_cell: Callable[[str], T]) -> list[T]:
         """`read_cell` of every cell; its CellErrors become one DataError.
@@ -144,10 +160,7 @@ def _join(left: Frame, right: Frame, join: Join, key: str) -> Frame:
     empty = [row for row, cell in enumerate(theirs.cells) if not cell]
     if empty:
         theirs.refuse(empty, "is empty, expected the value that joins the tables")
-    partner: dict[str, int] = {}
-    repeated = [i for i, cell in enumerate(theirs.cells) if partner.setdefault(cell, i) != i]
-    if repeated:
-        theirs.refuse(repeated, "repeats an earlier row; a joined table has one row for each value")
+    partner = theirs.index("repeats an earlier row; a joined table has one row for each value")
     rows = [partner.get(cell) for cell in ours.cells]
     added = {name: c.take(rows) for name, c in right.columns.items() if name != join.on}
     return Frame(columns={**added, **left.columns}, tables=left.tables + right.tables)

@@ -104,17 +104,11 @@ def _read_long(
 
 
 def _refuse_wrong_owners(owners: Column, test: LabTest, known_ids: Collection[str]) -> None:
-    unknown = [row for row, owner in enumerate(owners.cells) if owner not in known_ids]
-    if unknown:
-        owners.refuse(unknown, "names no record of the records table; drop the row or mend the id")
-    seen: dict[str, int] = {}
-    repeated = [row for row, owner in enumerate(owners.cells) if seen.setdefault(owner, row) != row]
-    if repeated:
-        owners.refuse(
-            repeated,
-            f"a second value of {test.name} (LOINC {test.loinc}) for one record; keep one, as the "
-            "first after admission",
-        )
+    owners.refuse_strangers(known_ids)
+    owners.index(
+        f"a second value of {test.name} (LOINC {test.loinc}) for one record; keep one, as the "
+        "first after admission"
+    )
 
 
 def _cell_converter(test: LabTest, unit: str) -> Callable[[float], float]:

@@ -76,14 +76,8 @@ def _rows_of(
 ) -> Mapping[str, int]:
     """Record -> its row of the panel's table."""
     owners = frame.column(table.on, key)
-    unknown = [row for row, owner in enumerate(owners.cells) if owner not in known_ids]
-    if unknown:
-        owners.refuse(unknown, "names no record of the records table; drop the row or mend the id")
-    place: dict[str, int] = {}
-    repeated = [row for row, id_ in enumerate(owners.cells) if place.setdefault(id_, row) != row]
-    if repeated:
-        owners.refuse(repeated, "repeats an earlier row; keep one row for each record")
-    return place
+    owners.refuse_strangers(known_ids)
+    return owners.index("repeats an earlier row; keep one row for each record")
 
 
 def _refuse_missing(frame: Frame, columns: Mapping[str, str], key: str) -> None:

@@ -80,15 +80,17 @@ def encode_records(
 
     `reader` reads the study's texts; by default it is opened here.
     """
-    B, L, K = len(records), len(study.labs), len(study.labels)
+    B, K = len(records), len(study.labels)
+    measured = [[record.labs.get(name, math.nan) for name in study.lab_names] for record in records]
+    lab_values, lab_mask = _scaled(measured, study.labs)
     input_ids, text_mask = (reader or TextReader.open(study.text)).tokens(
         [record.text for record in records]
     )
     batch: Batch = {
         "input_ids": input_ids,
         "text_mask": text_mask,
-        "lab_values": torch.zeros(B, L),
-        "lab_mask": torch.zeros(B, L, dtype=torch.bool),
+        "lab_values": lab_values,
+        "lab_mask": lab_mask,
         "age": torch.zeros(B),
         "sex": torch.zeros(B),
         "demographics_mask": torch.zeros(B, 2, dtype=torch.bool),
@@ -97,10 +99,6 @@ def encode_records(
         "label_mask": torch.zeros(B, K, dtype=torch.bool),
     }
     for row, record in enumerate(records):
-        for column, test in enumerate(study.labs):
-            if test.name in record.labs:
-                batch["lab_values"][row, column] = scale_lab(record.labs[test.name], test)
-                batch["lab_mask"][row, column] = True
         for column, label in enumerate(study.labels):
             if label in record.labels:
                 batch["labels"][row, column] = record.labels[label]
@@ -120,12 +118,20 @@ def _encode_panels(records: Sequence[Record], study: Study) -> Batch:
     parts = []
     for panel in study.panels:
         nothing = np.full(len(panel.values), math.nan)
-        values = np.array([record.panels.get(panel.name, nothing) for record in records])
-        low, high = (np.array([getattr(v, end) for v in panel.values]) for end in ("low", "high"))
-        parts.append(scale_values(values.reshape(-1, len(nothing)), low, high))
-    scaled = torch.from_numpy(np.concatenate(parts, axis=1)).float()
-    measured = ~scaled.isnan()
-    return {"panel_values": scaled.nan_to_num(0.0), "panel_mask": measured}
+        rows = [record.panels.get(panel.name, nothing) for record in records]
+        parts.append(_scaled(rows, panel.values))
+    values, measured = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+    return {"panel_values": values, "panel_mask": measured}
+
+
+def _scaled(
+    rows: Sequence[npt.ArrayLike], tests: Sequence[Measurement]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values (B, len(tests)) scaled, 0 where they are NaN, and whether they are measured."""
+    values = np.array(rows, np.float64).reshape(len(rows), len(tests))
+    low, high = (np.array([getattr(test, end) for test in tests]) for end in ("low", "high"))
+    scaled = torch.from_numpy(scale_values(values, low, high)).float()
+    return scaled.nan_to_num(0.0), ~scaled.isnan()
 
 
 def encode_pixels(pixels: npt.NDArray[np.uint8], study: Study) -> torch.Tensor:

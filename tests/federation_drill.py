@@ -3,9 +3,9 @@
     python -m tests.federation_drill
 
 A first run is left in peace. In a second one each kind of process is killed with SIGKILL, one
-hospital's network is cut, one hospital becomes ten times slower, and one sends NaN, a wrong shape,
-a hugely scaled update and the update of another study. Afterwards the weights of every round are
-computed anew from the updates that the hospitals noted as they left, and compared with the
+hospital's network is cut, one hospital's work takes ten times as long, and one sends NaN, a wrong
+shape, a hugely scaled update and the update of another study. Afterwards the weights of every round
+are computed anew from the updates that the hospitals noted as they left, and compared with the
 checkpoints; the account must name every site in every round; and the model must be as good as the
 first run's, within its own interval.
 """
@@ -81,7 +81,7 @@ def long_script() -> Script:
             3: [("SuperNode of south killed", lambda d: d.kill_node("south"))],
             4: [
                 ("gateway killed", lambda d: d.kill_service("gateway")),
-                ("east ten times slower", lambda d: d.plan("east", slowness=10)),
+                ("east works ten times as long", lambda d: d.plan("east", slowness=10)),
             ],
             5: [("SuperLink killed", lambda d: d.kill_service("superlink"))],
             6: [("ServerApp killed", lambda d: d.kill_server_app())],

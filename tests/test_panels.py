@@ -15,17 +15,19 @@ from client.clipping import trained_parameters
 from client.contributions import TokenFactors
 from client.dataset import open_dataset
 from client.fused import FusedSum
+from client.mapped import mapped_modalities
 from client.opacus_engines import GhostSum, HookSum
 from client.quality import inspect
 from client.tables import read_records
 from irene_model.embeddings import PanelTokens
 from irene_model.errors import ConfigError, DataError, UserError
 from irene_model.explanation import explain
+from irene_model.groups import is_trained, modalities_of
 from irene_model.processor import Case, IreneProcessor
 from irene_model.reading import read
 from irene_model.study import Study
 from irene_model.tensors import Batch, drop_modalities, encode_records, scale_values, without
-from irene_model.weights import config_of, new_model
+from irene_model.weights import config_of, new_model, trained_names
 from tests.hospital_folder import STUDY, HospitalFolder
 from tests.test_dp import clipped_sum_by_loop
 
@@ -348,3 +350,15 @@ def test_a_csv_of_thousands_of_columns_is_read(with_panels: HospitalFolder) -> N
     dataset = open_dataset(with_panels.site, study)
     assert dataset.tensors["panel_values"].shape == (20, 3000)
     assert bool(new_model(study, seed=0)(**dataset.batch(np.arange(4))).losses.isfinite().all())
+
+
+def test_a_site_without_a_panel_does_not_train_it(with_panels: HospitalFolder) -> None:
+    study = with_panels.study
+    names = trained_names(new_model(study, seed=0))
+    of_genes = {name for name in names if name.startswith("embeddings.panels.genes.")}
+    assert len(of_genes) == 2
+    with_panels.configure("panels.genes", None)
+    mapped = mapped_modalities(with_panels.site, study)
+    assert "panel:vitals" in mapped and "panel:genes" not in mapped
+    assert {name for name in names if not is_trained(name, mapped, "irene")} == of_genes
+    assert set(modalities_of(study)) >= set(mapped)
