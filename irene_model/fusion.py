@@ -112,6 +112,16 @@ class ModalityEncoders(nn.Module):
         return torch.stack(features, dim=1), torch.stack(available, dim=1)
 
 
+def modality_heads(config: FusionConfig) -> nn.ModuleDict:
+    """For each modality a head of its own, from its feature to logits."""
+    return nn.ModuleDict(
+        {
+            f"{name}_head": nn.Linear(config.hidden_size, config.num_labels)
+            for name in config.modalities
+        }
+    )
+
+
 class PrincipalComponents(nn.Module):
     """The principal subspace of features, learned one record at a time.
 
@@ -127,13 +137,11 @@ class PrincipalComponents(nn.Module):
         self.decode = nn.Linear(components, width)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B,F) to their components (B,C) and each record's error (B,).
+        """Features (B,F), detached, to their components (B,C) and each record's error (B,).
 
-        The error teaches the components and not the features; the components pass on to the
-        features what is learned from them, and are not taught by it.
+        The error alone teaches the components: what is learned from them does not.
         """
-        fixed = features.detach()
-        error = (self.decode(self.encode(fixed)).float() - fixed).square().mean(dim=1)
+        error = (self.decode(self.encode(features)).float() - features).square().mean(dim=1)
         weight, bias = self.encode.weight.detach(), self.encode.bias.detach()
         return F.linear(features, weight, bias), error
 

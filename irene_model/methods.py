@@ -2,7 +2,8 @@
 
 Legend: B records, N tokens, D width, M modalities, K labels. The kinds of fusion are those of Huang
 et al. 2020, "Fusion of medical imaging and electronic health records using deep learning": early
-(of features or of data), and late (of decisions). Each method is a module from `Streams` to
+(of data, or of features that are learned apart), joint (of features that are learned together) and
+late (of decisions). Each method is a module from `Streams` to
 `Fused`; `irene_model.sizes` chooses its depth, in ordinary transformer blocks, and its MLPs' width.
 """
 
@@ -29,29 +30,50 @@ from irene_model.fusion import (
     Stack,
     joined,
     judged_once,
+    modality_heads,
 )
 from irene_model.model import DiagnosticModel, IreneOutput, mean_loss
 
 
+class JointFeature(nn.Module):
+    """Joint fusion: a classifier reads the features of all encoders and teaches them too."""
+
+    def __init__(self, config: FusionConfig) -> None:
+        super().__init__()
+        self.encoders = ModalityEncoders(config)
+        self.classifier = FeatureClassifier(config, len(config.modalities) * config.hidden_size)
+
+    def forward(self, streams: Streams) -> Fused:
+        """Both streams to logits."""
+        return judged_once(*self.classifier(self.encoders(streams)[0].flatten(1)))
+
+
 class EarlyFeature(nn.Module):
-    """Early fusion of features: each modality is encoded alone, and a classifier reads them all."""
+    """Early fusion of features: a classifier reads what encoders of one modality each have found.
+
+    Each encoder learns from a head of its own. The classifier teaches it nothing, which is what
+    parts early fusion from joint fusion: features can't adapt to each other.
+    """
 
     def __init__(self, config: FusionConfig, *, pca: bool = False) -> None:
         super().__init__()
-        self.encoders = ModalityEncoders(config)
         width = len(config.modalities) * config.hidden_size
         components = max(1, config.hidden_size // 2)
+        self.encoders = ModalityEncoders(config)
+        self.heads = modality_heads(config)
         self.pca = PrincipalComponents(width, components) if pca else None
         self.classifier = FeatureClassifier(config, components if pca else width)
 
     def forward(self, streams: Streams) -> Fused:
-        """Both streams to logits."""
-        features = self.encoders(streams)[0].flatten(1)
-        error = None
+        """Both streams to logits; the loss is the sum of the heads' own and the classifier's."""
+        features, available = self.encoders(streams)
+        said = [head(features[:, i]) for i, head in enumerate(self.heads.values())]
+        fixed, error = features.detach().flatten(1), None
         if self.pca is not None:
-            features, error = self.pca(features)
-        logits, hidden = self.classifier(features)
-        return judged_once(logits, hidden, error)
+            fixed, error = self.pca(fixed)
+        logits, hidden = self.classifier(fixed)
+        alone = zip(said, available.unbind(dim=1), strict=True)
+        return Fused(logits, hidden, (*alone, (logits, None)), error)
 
 
 class EarlyData(nn.Module):
@@ -104,11 +126,11 @@ class Late(nn.Module):
         self.decide = decide
         self.prior = math.log(config.prior / (1 - config.prior))
         self.encoders = ModalityEncoders(config)
-        names, width, labels = config.modalities, config.hidden_size, config.num_labels
-        self.heads = nn.ModuleDict({f"{name}_head": nn.Linear(width, labels) for name in names})
-        self.joint = FeatureClassifier(config, len(names) * width) if hybrid else None
+        self.heads = modality_heads(config)
+        modalities, width = len(self.heads), config.hidden_size
+        self.joint = FeatureClassifier(config, modalities * width) if hybrid else None
         if decide is None:
-            self.stacking_head = nn.Linear(len(names) * labels, labels)
+            self.stacking_head = nn.Linear(modalities * config.num_labels, config.num_labels)
 
     def forward(self, streams: Streams) -> Fused:
         """Both streams to logits; the loss is the sum of all classifiers' own."""
@@ -205,6 +227,7 @@ FUSIONS: dict[str, Callable[[FusionConfig], nn.Module]] = {
     "early_feature": EarlyFeature,
     "early_feature_pca": lambda config: EarlyFeature(config, pca=True),
     "early_data": EarlyData,
+    "joint_feature": JointFeature,
     "late_mean": lambda config: Late(config, decisions.mean),
     "late_max": lambda config: Late(config, decisions.maximum),
     "late_product": lambda config: Late(config, decisions.product),

@@ -31,7 +31,7 @@ from irene_model.shapes import (
 Engine = Literal["fused", "opacus", "ghost"]
 Method = Literal[
     "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
-    "early_feature", "early_feature_pca", "early_data",
+    "early_feature", "early_feature_pca", "early_data", "joint_feature",
     "late_mean", "late_max", "late_product", "late_rules", "late_stacker",
     "hybrid", "hierarchical", "perceiver", "git",
 ]  # fmt: skip

@@ -100,7 +100,7 @@ def test_output_and_losses(method: str) -> None:
     unlabelled = {name: t for name, t in batch.items() if not name.startswith("label")}
     assert model(**unlabelled).losses is None
     assert torch.equal(model(**unlabelled).logits, out.logits)
-    if method not in {*LATE, "late_stacker", "hybrid", "early_feature_pca"}:
+    if method not in {*LATE, "late_stacker", "hybrid", "early_feature", "early_feature_pca"}:
         expected = per_sample_loss(out.logits, batch["labels"], batch["label_mask"])
         assert torch.equal(out.losses, expected)
     nobody = model(**rows(batch, slice(0, 0)))
