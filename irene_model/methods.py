@@ -3,15 +3,14 @@
 Legend: B records, N tokens, D width, M modalities, K labels. The kinds of fusion are those of Huang
 et al. 2020, "Fusion of medical imaging and electronic health records using deep learning": early
 (of data, or of features that are learned apart), joint (of features that are learned together) and
-late (of decisions). Each method is a module from `Streams` to
-`Fused`; `irene_model.sizes` chooses its depth, in ordinary transformer blocks, and its MLPs' width.
+late (of decisions). Each method is a module from `Streams` to `Fused`; `irene_model.sizes` chooses
+its depth, in ordinary transformer blocks, and its MLPs' width.
 """
 
 import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers import initialization as init
@@ -21,59 +20,18 @@ from irene_model.adapters import adapt
 from irene_model.attention import mean_present
 from irene_model.embeddings import PositionTable, Streams
 from irene_model.encoder import JointBlock
+from irene_model.feature_fusion import EarlyFeature, Hierarchical, JointFeature
 from irene_model.fusion import (
     FeatureClassifier,
     Fused,
     FusionConfig,
     ModalityEncoders,
-    PrincipalComponents,
     Stack,
     joined,
     judged_once,
     modality_heads,
 )
 from irene_model.model import DiagnosticModel, IreneOutput, mean_loss
-
-
-class JointFeature(nn.Module):
-    """Joint fusion: a classifier reads the features of all encoders and teaches them too."""
-
-    def __init__(self, config: FusionConfig) -> None:
-        super().__init__()
-        self.encoders = ModalityEncoders(config)
-        self.classifier = FeatureClassifier(config, len(config.modalities) * config.hidden_size)
-
-    def forward(self, streams: Streams) -> Fused:
-        """Both streams to logits."""
-        return judged_once(*self.classifier(self.encoders(streams)[0].flatten(1)))
-
-
-class EarlyFeature(nn.Module):
-    """Early fusion of features: a classifier reads what encoders of one modality each have found.
-
-    Each encoder learns from a head of its own. The classifier teaches it nothing, which is what
-    parts early fusion from joint fusion: features can't adapt to each other.
-    """
-
-    def __init__(self, config: FusionConfig, *, pca: bool = False) -> None:
-        super().__init__()
-        width = len(config.modalities) * config.hidden_size
-        components = max(1, config.hidden_size // 2)
-        self.encoders = ModalityEncoders(config)
-        self.heads = modality_heads(config)
-        self.pca = PrincipalComponents(width, components) if pca else None
-        self.classifier = FeatureClassifier(config, components if pca else width)
-
-    def forward(self, streams: Streams) -> Fused:
-        """Both streams to logits; the loss is the sum of the heads' own and the classifier's."""
-        features, available = self.encoders(streams)
-        said = [head(features[:, i]) for i, head in enumerate(self.heads.values())]
-        fixed, error = features.detach().flatten(1), None
-        if self.pca is not None:
-            fixed, error = self.pca(fixed)
-        logits, hidden = self.classifier(fixed)
-        alone = zip(said, available.unbind(dim=1), strict=True)
-        return Fused(logits, hidden, (*alone, (logits, None)), error)
 
 
 class EarlyData(nn.Module):
@@ -146,25 +104,6 @@ class Late(nn.Module):
         evidence = decisions.evidence(logits.detach(), available, self.prior)
         stacked = self.stacking_head(evidence.flatten(1))
         return Fused(stacked, features.flatten(1), (*judged, (stacked, None)))
-
-
-class Hierarchical(nn.Module):
-    """Step by step: the numbers first, then the text, then the image."""
-
-    def __init__(self, config: FusionConfig) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.encoders = ModalityEncoders(config)
-        steps = len(config.modalities) - 1
-        self.steps = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(steps))
-        self.head = nn.Linear(width, config.num_labels)
-
-    def forward(self, streams: Streams) -> Fused:
-        """Both streams to logits."""
-        *others, fused = self.encoders(streams)[0].unbind(dim=1)
-        for step, feature in zip(self.steps, reversed(others), strict=True):
-            fused = F.gelu(step(torch.cat([fused, feature], dim=1)))
-        return judged_once(self.head(fused), fused)
 
 
 class Perceiver(nn.Module):

@@ -300,16 +300,27 @@ def test_models_of_one_modality_carry_nothing_of_the_others() -> None:
         IreneConfig(reads_image=False, reads_demographics=False, text_length=0, num_labs=0)
 
 
-@pytest.mark.parametrize("method", [*LATE, "late_stacker"])
-def test_the_classifiers_of_late_fusion_learn_alone(method: str) -> None:
-    """The text changes no gradient of the image's classifier; the stacker's loss neither."""
+def text_teaches_the_images_encoder(method: str) -> bool:
+    """Whether another text changes a gradient of the image's encoder, or of its head if any."""
     batch, gradients = whole(5), []
     for inputs in (batch, changed(batch, "text")):
         model = model_of(method)
         model(**inputs).losses.sum().backward()
-        parts = (model.fusion.encoders.stacks["image"], model.fusion.heads["image_head"])
+        parts = [model.fusion.encoders.stacks["image"]]
+        if hasattr(model.fusion, "heads"):
+            parts.append(model.fusion.heads["image_head"])
         gradients.append([p.grad for part in parts for p in part.parameters()])
-    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    return not all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("method", [*LATE, "late_stacker", "early_feature", "early_feature_pca"])
+def test_encoders_of_late_and_early_fusion_learn_apart(method: str) -> None:
+    assert not text_teaches_the_images_encoder(method)
+
+
+@pytest.mark.parametrize("method", ["joint_feature", "hierarchical", "hybrid"])
+def test_encoders_of_joint_fusion_learn_from_each_other(method: str) -> None:
+    assert text_teaches_the_images_encoder(method)
 
 
 @pytest.mark.parametrize("method", LATE)
