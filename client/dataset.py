@@ -32,7 +32,7 @@ from irene_model.tensors import Batch, encode_pixels, encode_records, take
 from irene_model.text_encoder import FrozenEncoder
 
 _log = logging.getLogger(__name__)
-_FORMAT = 2  # raise when the meaning of a cached file changes
+_FORMAT = 3  # raise when the meaning of a cached file changes
 _TEXTS_AT_ONCE = 512
 # The study's text has the sha256 of the encoder's files: where they lie is no matter.
 _NOT_DATA = {
