@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from irene_model.console import Version, new_app, run_app
+from irene_model.operations import Version, new_app, run_app
 from server.status_cli import COMMANDS as WATCHING
 
 app = new_app(
@@ -48,7 +48,7 @@ def init(
 
     Example: `irene-server init federation --host gateway.hospital.org`
     """
-    from irene_model.settings import parse
+    from irene_model.study import parse
     from server.coordinator import Coordinator, CoordinatorSettings, Loopback, account
 
     loopback = {name: loopback_port + i for i, name in enumerate(Loopback.model_fields)}
@@ -70,16 +70,15 @@ def start(folder: Folder) -> None:
     """
     import os
 
-    from irene_model.processes import Supervisor
-    from server.coordinator import Coordinator, account
-    from server.services import check_start, services
+    from irene_model.operations import Supervisor
+    from server.coordinator import Coordinator, account, check_start, services_of
 
     coordinator = Coordinator.open(folder)
     for warning in check_start(coordinator):
         typer.echo(f"warning: {warning}", err=True)
     settings = coordinator.settings
     supervisor = Supervisor(
-        services=services(coordinator), state=coordinator.state, observe=typer.echo
+        services=services_of(coordinator), state=coordinator.state, observe=typer.echo
     )
     typer.echo(f"hospitals connect to {settings.hosts[0]}:{settings.port}; Ctrl-C ends")
     typer.echo(f"the live page is http://127.0.0.1:{settings.loopback.web}/")
@@ -95,7 +94,7 @@ def stop(folder: Folder) -> None:
 
     Example: `irene-server stop federation`
     """
-    from irene_model.processes import stop as stop_supervisor
+    from irene_model.operations import stop as stop_supervisor
     from server.coordinator import Coordinator
 
     coordinator = Coordinator.open(folder)
@@ -118,16 +117,20 @@ def enroll(
 
     Example: `irene-server enroll federation north.pub --name north`
     """
-    from server import enrolment
-    from server.control import Control
-    from server.coordinator import Coordinator
-    from server.services import require_started
+    from server.coordinator import (
+        Control,
+        Coordinator,
+        check_name,
+        read_public_key,
+        require_started,
+    )
+    from server.coordinator import enroll as admit
 
     coordinator = Coordinator.open(folder)
-    enrolment.check_name(name)
-    enrolment.read_public_key(key)  # a mistake here needs no SuperLink to be told
+    check_name(name)
+    read_public_key(key)  # a mistake here needs no SuperLink to be told
     require_started(coordinator)
-    site = enrolment.enroll(coordinator, Control(coordinator), key, name)
+    site = admit(coordinator, Control(coordinator), key, name)
     typer.echo(f"{name} is enrolled; sha256 of its key {site.key_sha256}")
 
 
@@ -142,14 +145,12 @@ def expel(
 
     Example: `irene-server expel federation north`
     """
-    from server import enrolment
-    from server.control import Control
-    from server.coordinator import Coordinator
-    from server.services import require_started
+    from server.coordinator import Control, Coordinator, require_started
+    from server.coordinator import expel as shut_out
 
     coordinator = Coordinator.open(folder)
     require_started(coordinator)
-    enrolment.expel(coordinator, Control(coordinator), name)
+    shut_out(coordinator, Control(coordinator), name)
     typer.echo(f"{name} is expelled")
 
 
@@ -209,19 +210,25 @@ def run(
 
     from irene_model.errors import ConfigError
     from irene_model.study import Study
-    from server import submission as runs
-    from server.control import Control
-    from server.coordinator import Coordinator
-    from server.rounds_view import RoundsView
-    from server.services import require_started
+    from server.coordinator import (
+        Control,
+        Coordinator,
+        active,
+        begun_run,
+        carry_out,
+        new_run,
+        require_started,
+        submit,
+    )
+    from server.watch import RoundsView
 
     coordinator = Coordinator.open(folder)
     if resume is not None:
         if name is not None or start_image is not None or start_text is not None:
             raise ConfigError("--resume takes name and first weights from the run; leave them out")
-        wanted = runs.begun_run(coordinator, resume, study_file)
+        wanted = begun_run(coordinator, resume, study_file)
     elif study_file is not None:
-        wanted = runs.new_run(
+        wanted = new_run(
             coordinator,
             study_file,
             name=name,
@@ -234,9 +241,9 @@ def run(
     require_started(coordinator)
     control, console = Control(coordinator), Console(highlight=False)
     say = partial(console.print, soft_wrap=True)
-    run_id = runs.active(coordinator, control, wanted.name)
+    run_id = active(coordinator, control, wanted.name)
     if run_id is None:
-        run_id = runs.submit(coordinator, control, wanted)
+        run_id = submit(coordinator, control, wanted)
         say(f"run {wanted.name} is submitted; its folder is {wanted.folder}")
         say(f"irene-server status {folder} shows who is there and who is waited for")
     else:
@@ -245,7 +252,7 @@ def run(
         return
     view = RoundsView(console, Study.read(wanted.study).federation.rounds)
     try:
-        runs.carry_out(coordinator, control, wanted, run_id, observe=view.show, say=say)
+        carry_out(coordinator, control, wanted, run_id, observe=view.show, say=say)
     except KeyboardInterrupt:
         say(f"the run goes on; irene-server run {folder} --resume {wanted.name} shows it")
         raise

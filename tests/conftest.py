@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.hospital_folder import HospitalFolder, write_hospital
+from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,7 +19,7 @@ _FEDERATIONS = (
     "test_coordination.py",
     "test_federation_drill.py",
     "test_deployment.py",
-    "test_federation.py",
+    "test_run.py",
 )
 
 

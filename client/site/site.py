@@ -37,147 +37,21 @@ hospital lacks is simply not mapped.
     metrics: private              # off, private or exact
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from client.limits import Limits
+from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
+from client.site.limits import Limits
+from client.site.table_files import LabTable, RecordsTable
 from irene_model.errors import ConfigError
-from irene_model.records import SPLITS, Split
-from irene_model.settings import Settings, parse, read_mapping
-from irene_model.study import Study
+from irene_model.study import Settings, Study, parse, read_mapping
 
 if TYPE_CHECKING:
-    from irene_model.text import TextReader
+    from irene_model.inputs import TextReader
 
-Column = Annotated[str, Field(min_length=1)]
 Metrics = Literal["off", "private", "exact"]
-
-
-class Table(Settings):
-    """A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file."""
-
-    path: Path
-    encoding: str = "utf-8"
-    separator: str = Field(default=",", min_length=1, max_length=1)
-
-
-class JoinedTable(Table):
-    """A table whose column `on` says which record a row belongs to."""
-
-    on: Column
-
-    @model_validator(mode="before")
-    @classmethod
-    def _on_is_a_word(cls, document: Any) -> Any:
-        """YAML 1.1, which PyYAML reads, takes the bare key `on` for true."""
-        if not isinstance(document, dict):
-            return document
-        return {"on" if key is True else key: value for key, value in document.items()}
-
-
-class Join(JoinedTable):
-    """A table with at most one row for each value of the column `on`."""
-
-
-class RecordsTable(Table):
-    """The table with one row for each record, and what is joined to it."""
-
-    joins: tuple[Join, ...] = ()
-
-
-class ImageColumn(Settings):
-    """Where a record's radiograph lies: the cell put into `pattern`; PNG, JPEG or DICOM."""
-
-    column: Column
-    pattern: str = "{}"
-
-    @field_validator("pattern")
-    @classmethod
-    def _has_one_place(cls, pattern: str) -> str:
-        if pattern.count("{}") != 1:
-            raise ValueError("must hold {} once: the place of the cell, as in png/{}.png")
-        return pattern
-
-
-class SexColumn(Settings):
-    """Which cells mean female and which male; any other filled cell is refused."""
-
-    column: Column
-    female: tuple[str, ...] = ("f", "female")
-    male: tuple[str, ...] = ("m", "male")
-
-    @model_validator(mode="after")
-    def _cells_differ(self) -> Self:
-        _refuse_shared_cells({"female": self.female, "male": self.male})
-        return self
-
-
-class SplitColumn(Settings):
-    """Which cells mean train, validation and test."""
-
-    column: Column
-    train: tuple[str, ...] = ("train",)
-    validation: tuple[str, ...] = ("validation",)
-    test: tuple[str, ...] = ("test",)
-
-    @model_validator(mode="after")
-    def _cells_differ(self) -> Self:
-        _refuse_shared_cells({split: getattr(self, split) for split in SPLITS})
-        return self
-
-
-class Columns(Settings):
-    """Columns of the records table (with its joins)."""
-
-    patient_id: Column
-    record_id: Column
-    image: ImageColumn | None = None
-    text: Column | None = None
-    age: Column | None = None
-    sex: SexColumn | None = None
-    split: SplitColumn | None = None
-
-
-class LabColumn(Settings):
-    """A laboratory value in the records table and the unit it is written in."""
-
-    column: Column
-    unit: str = Field(min_length=1)
-
-
-class LabTable(JoinedTable):
-    """A table with one row for each laboratory value; `test` holds LOINC codes.
-
-    Tests that the study does not ask for are passed over.
-    """
-
-    test: Column
-    value: Column
-    unit: Column
-
-
-class SitePanel(Settings):
-    """One of the study's further panels: a column for each value.
-
-    The columns are in `table`, which has one row for each record, or without it in the records
-    table. `columns` maps values; one that it leaves out is sought under its own name, in `unit` or
-    else the study's. What this hospital does not measure has to be listed in `lacks`.
-    """
-
-    table: JoinedTable | None = None
-    unit: str | None = Field(default=None, min_length=1)
-    columns: dict[str, LabColumn] = Field(default_factory=dict)
-    lacks: tuple[str, ...] = ()
-
-
-class LabelColumn(Settings):
-    """binary: cells are 0, 1 or empty (not annotated). filled: 1 where filled, else 0."""
-
-    column: Column
-    rule: Literal["binary", "filled"] = "binary"
 
 
 class Splits(Settings):
@@ -274,7 +148,7 @@ class Site(Settings):
 
     def text_reader(self, study: Study) -> "TextReader":
         """How the study's texts are read here; a missing or different encoder is a ConfigError."""
-        from irene_model.text import TextReader
+        from irene_model.inputs import TextReader
 
         folders = {name: self.resolve(path) for name, path in self.encoders.items()}
         return TextReader.open(study.text, folders)
@@ -307,16 +181,3 @@ class Site(Settings):
                 f"{study.privacy.engine} can't compute activations again; turn it off, or lower "
                 "memory.micro_batch"
             )
-
-
-def split_cells(column: SplitColumn) -> dict[str, Split]:
-    """Cell -> split."""
-    return {cell: split for split in SPLITS for cell in getattr(column, split)}
-
-
-def _refuse_shared_cells(meanings: Mapping[str, tuple[str, ...]]) -> None:
-    cells = [(cell.strip(), meaning) for meaning, cells in meanings.items() for cell in set(cells)]
-    known: dict[str, str] = {}
-    for cell, meaning in cells:
-        if known.setdefault(cell, meaning) != meaning:
-            raise ValueError(f"'{cell}' is listed both as {known[cell]} and as {meaning}")

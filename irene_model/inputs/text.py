@@ -21,8 +21,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import Tensor
 
-from irene_model.shapes import TextShape
-from irene_model.text_encoder import FrozenEncoder, find_folder, open_tokenizer
+from irene_model.inputs.text_encoder import FrozenEncoder, find_folder, open_tokenizer
+from irene_model.study import TextShape
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 
@@ -33,7 +33,7 @@ def vocabulary() -> tuple[str, ...]:
 
     The file lists words; single characters and their continuations are added here.
     """
-    text = (files("irene_model") / "vocabulary.txt").read_text(encoding="utf-8")
+    text = (files("irene_model.inputs") / "vocabulary.txt").read_text(encoding="utf-8")
     words = [w for line in text.splitlines() if not line.startswith("#") for w in line.split()]
     characters = [chr(c) for c in range(33, 127) if not chr(c).isupper()]
     continued = [f"##{c}" for c in characters if c.isalnum()]

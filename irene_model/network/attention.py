@@ -16,6 +16,15 @@ from torch import Tensor, nn
 Attended = tuple[Tensor, Tensor | None]
 
 
+class Streams(NamedTuple):
+    """Tokens (B,N,D) of both streams and their presence (B,N), None where all are present."""
+
+    image: Tensor
+    clinical: Tensor
+    image_present: Tensor | None
+    clinical_present: Tensor | None
+
+
 class BidirectionalMaps(NamedTuple):
     """The four attention maps of a bidirectional block, each (B, H, queries, keys)."""
 
@@ -166,15 +175,10 @@ class BidirectionalAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self,
-        image: Tensor,
-        clinical: Tensor,
-        image_present: Tensor | None,
-        clinical_present: Tensor | None,
-        *,
-        with_maps: bool,
+        self, streams: Streams, *, with_maps: bool
     ) -> tuple[Tensor, Tensor, BidirectionalMaps | None]:
         """Streams (B,N,D) and (B,M,D) to the same shapes, and the four maps when asked."""
+        image, clinical, image_present, clinical_present = streams
         image_qkv = (self.image_query(image), self.image_key(image), self.image_value(image))
         clinical_qkv = (
             self.clinical_query(clinical),

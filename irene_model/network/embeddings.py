@@ -8,14 +8,13 @@ belongs to the image: without an image it is absent too.
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irene_model.attention import join_presence
-from irene_model.config import IreneConfig
+from irene_model.network.attention import Streams, join_presence
+from irene_model.network.config import IreneConfig
 
 Group = tuple[Tensor, Tensor | None]  # tokens (B,N,D) and their presence (B,N)
 
@@ -95,15 +94,6 @@ class PanelTokens(nn.Module):
     def _grouped(self, values: Tensor) -> Tensor:
         padded = F.pad(values, (0, self.padding))
         return padded.reshape(len(values), self.tokens, self.per_token)
-
-
-class Streams(NamedTuple):
-    """Tokens (B,N,D) of both streams and their presence (B,N), None where all are present."""
-
-    image: Tensor
-    clinical: Tensor
-    image_present: Tensor | None
-    clinical_present: Tensor | None
 
 
 class IreneEmbeddings(nn.Module):

@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irene_model.attention import (
+from irene_model.network.attention import (
     BidirectionalAttention,
     BidirectionalMaps,
     SelfAttention,
+    Streams,
     join_presence,
 )
-from irene_model.config import IreneConfig
+from irene_model.network.config import IreneConfig
 
 AttentionMaps = tuple[BidirectionalMaps | Tensor, ...]
 
@@ -57,27 +58,19 @@ class BidirectionalBlock(nn.Module):
         self.clinical_mlp = _mlp(config)
 
     def forward(
-        self,
-        image: Tensor,
-        clinical: Tensor,
-        image_present: Tensor | None,
-        clinical_present: Tensor | None,
-        *,
-        with_maps: bool,
-    ) -> tuple[Tensor, Tensor, BidirectionalMaps | None]:
+        self, streams: Streams, *, with_maps: bool
+    ) -> tuple[Streams, BidirectionalMaps | None]:
         """Streams (B,N,D) and (B,M,D) to the same shapes, and the four maps when asked."""
-        image_delta, clinical_delta, maps = self.attention(
-            self.image_attention_norm(image),
-            self.clinical_attention_norm(clinical),
-            image_present,
-            clinical_present,
-            with_maps=with_maps,
+        normed = streams._replace(
+            image=self.image_attention_norm(streams.image),
+            clinical=self.clinical_attention_norm(streams.clinical),
         )
-        image = image + image_delta
-        clinical = clinical + clinical_delta
+        image_delta, clinical_delta, maps = self.attention(normed, with_maps=with_maps)
+        image = streams.image + image_delta
+        clinical = streams.clinical + clinical_delta
         image = image + self.image_mlp(self.image_mlp_norm(image))
         clinical = clinical + self.clinical_mlp(self.clinical_mlp_norm(clinical))
-        return image, clinical, maps
+        return streams._replace(image=image, clinical=clinical), maps
 
 
 class JointBlock(nn.Module):
@@ -124,7 +117,7 @@ class Blocks(nn.Module):
         super().__init__()
         self.gradient_checkpointing = False
 
-    def run(self, block: nn.Module, *inputs: Tensor | None, **asked: bool) -> Any:
+    def run(self, block: nn.Module, *inputs: Tensor | Streams | None, **asked: bool) -> Any:
         """What `block` gives."""
         if self.gradient_checkpointing and self.training:
             return self._gradient_checkpointing_func(block, *inputs, **asked)
@@ -144,21 +137,14 @@ class IreneEncoder(Blocks):
         self.norm = _norm(config)
 
     def forward(
-        self,
-        image: Tensor,
-        clinical: Tensor,
-        image_present: Tensor | None,
-        clinical_present: Tensor | None,
-        *,
-        with_maps: bool,
+        self, streams: Streams, *, with_maps: bool
     ) -> tuple[Tensor, Tensor | None, AttentionMaps]:
         """Streams (B,N,D) and (B,M,D) to tokens (B,N+M,D), their presence, and maps if asked."""
         maps: list[BidirectionalMaps | Tensor | None] = []
         for block in self.bidirectional:
-            image, clinical, four_maps = self.run(
-                block, image, clinical, image_present, clinical_present, with_maps=with_maps
-            )
+            streams, four_maps = self.run(block, streams, with_maps=with_maps)
             maps.append(four_maps)
+        image, clinical, image_present, clinical_present = streams
         present = join_presence([image_present, clinical_present], [image, clinical])
         tokens = torch.cat([image, clinical], dim=1)
         for block in self.joint:

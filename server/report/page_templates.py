@@ -8,7 +8,7 @@ _NOTHING = "\N{EN DASH}"
 
 
 def pages() -> Environment:
-    """The templates beside this file; an undefined name in one is an error."""
+    """The templates of all wings, by `wing/name`; an undefined name in one is an error."""
     environment = Environment(
         loader=PackageLoader("server", ""),
         autoescape=True,

@@ -13,9 +13,9 @@ from typing import Any
 
 from irene_model.errors import CheckpointError
 from irene_model.study import Study
-from server.curves import curves
-from server.pages import pages
-from server.plots import STYLES, ticks
+from server.report.learning_curves import curves
+from server.report.page_templates import pages
+from server.report.plots import STYLES, ticks
 
 Json = Mapping[str, Any]
 
@@ -97,7 +97,7 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
     guarded = [site for site in sites if site.epsilon is not None]
     page = (
         pages()
-        .get_template("report.html.j2")
+        .get_template("report/report.html.j2")
         .render(
             study=study,
             run=run,

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.curves import curves
-from server.pages import pages
-from server.plots import STYLES
-from server.progress import Json, RunProgress, SiteProgress
+from server.report import STYLES, curves, pages
+from server.watch.run_progress import Json, RunProgress, SiteProgress
 
 _CELLS = 60  # rounds of a site that are shown side by side
 _ROWS = 200  # rounds in the table
@@ -38,12 +36,12 @@ class SiteRow:
 
 def render_page(run: RunProgress | None, runs: Sequence[RunProgress], log: str) -> str:
     """The whole page. run: the one that is shown; None where there is none yet."""
-    return _render("live.html.j2", run, runs, log)
+    return _render("watch/live.html.j2", run, runs, log)
 
 
 def render_live(run: RunProgress | None, log: str) -> str:
     """The part of the page that changes."""
-    return _render("live_part.html.j2", run, (), log)
+    return _render("watch/live_part.html.j2", run, (), log)
 
 
 def _render(template: str, run: RunProgress | None, runs: Sequence[RunProgress], log: str) -> str:

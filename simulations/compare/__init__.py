@@ -1,0 +1,8 @@
+"""Honest comparisons.
+
+In: arms, models and seeds over one scenario. Out: trials judged alike, and intervals.
+"""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

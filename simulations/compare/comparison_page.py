@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from server.plots import Tick, ticks
+from server.report import Tick, ticks
 
 Json = Mapping[str, Any]
 
@@ -125,7 +125,7 @@ def _seed_values(arm: Json) -> list[float]:
 
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("simulations", ""),
+        loader=PackageLoader("simulations", "compare"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -15,19 +15,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from client.clipping import trained_parameters
-from client.dataset import SiteDataset, open_dataset
+from client.private import trained_parameters
+from client.records import SiteDataset, open_dataset
 from client.site import Budget, Site
 from client.training import pick_device
-from irene_model import metrics, tensors
+from irene_model import inputs, metrics
 from irene_model.errors import ConfigError
-from irene_model.protocol import LABEL_SENT, Arrays
+from irene_model.exchange import LABEL_SENT, Arrays
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model
-from server.evaluation import pool
-from server.histograms import SiteHistograms
+from server.evaluation import SiteHistograms, pool
 from server.runs import RunFolder, versions
-from simulations.arms import (
+from simulations.compare.arms import (
     Fitted,
     Member,
     best_round,
@@ -35,7 +34,7 @@ from simulations.arms import (
     macro_auroc,
     train_at_one_place,
 )
-from simulations.grid import Trial
+from simulations.compare.trial_grid import Trial
 
 Json = dict[str, Any]
 RESULT = "result.json"
@@ -107,7 +106,7 @@ def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_si
 
 def without(dataset: SiteDataset, modality: str) -> SiteDataset:
     """The same patients, from whom the modality or panel is taken."""
-    return replace(dataset, tensors=tensors.without(dataset.tensors, modality, dataset.study))
+    return replace(dataset, tensors=inputs.without(dataset.tensors, modality, dataset.study))
 
 
 def _fresh(trial: Trial, out: Path) -> Path:
@@ -205,7 +204,7 @@ def _judge(trial: Trial, fitted: Fitted, members: Sequence[Member]) -> Json:
     )
     present = [
         name
-        for name, (key, part) in tensors.masks(trial.study).items()
+        for name, (key, part) in inputs.masks(trial.study).items()
         if any(bool(d.tensors[key][..., part].any()) for d in datasets)
     ]
     lacking = {

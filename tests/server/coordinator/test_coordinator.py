@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from irene_model.errors import ConfigError
-from irene_model.settings import parse
-from irene_model.study import Study
-from server.certificates import Signed, issue, now, read_certificate
-from server.coordinator import LOOPBACK, RUN_CONFIG, Coordinator, CoordinatorSettings
-from server.services import check_start, environment, require_started, services
-from tests.coordinator_folder import new_coordinator, settings
+from irene_model.study.settings import parse
+from irene_model.study.study import Study
+from server.coordinator.certificates import Signed, issue, now, read_certificate
+from server.coordinator.coordinator import LOOPBACK, RUN_CONFIG, Coordinator, CoordinatorSettings
+from server.coordinator.services import check_start, environment, require_started, services_of
+from tests.helpers.coordinator_folder import new_coordinator, settings
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[3]
 needs_nginx = pytest.mark.skipif(
     shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,
     reason="nginx is not installed",
@@ -126,7 +126,7 @@ def test_renewing_keeps_the_authority(coordinator: Coordinator) -> None:
 def test_no_secret_is_on_a_command_line_or_in_the_environment(coordinator: Coordinator) -> None:
     secrets = [coordinator.secret.read_text()]
     secrets += [path.read_text() for path in coordinator.certificates.glob("*.key")]
-    started = services(coordinator)
+    started = services_of(coordinator)
     for service in started:
         assert isinstance(service.command, tuple)
         given = [*service.command, *service.environment.values()]
@@ -142,16 +142,16 @@ def test_nginx_own_words_about_a_changed_configuration(coordinator: Coordinator)
     with (coordinator.gateway / "nginx.conf").open("a") as file:
         file.write("proxy_everything on;\n")
     with pytest.raises(ConfigError, match=r'nginx\.conf.*unknown directive "proxy_everything"'):
-        services(coordinator)
+        services_of(coordinator)
 
 
 def test_a_missing_nginx_is_one_error_with_the_remedy(
     coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.gateway._ELSEWHERE", ())
+    monkeypatch.setattr("server.coordinator.gateway._ELSEWHERE", ())
     monkeypatch.setenv("PATH", str(coordinator.path))
     with pytest.raises(ConfigError, match=r"nginx is not installed.*apt install nginx"):
-        services(coordinator)
+        services_of(coordinator)
 
 
 def test_a_key_that_others_can_read_stops_the_start(coordinator: Coordinator) -> None:

@@ -1,0 +1,27 @@
+from .budget import BudgetReport, Outlook, look_ahead, read_budget
+from .budget_view import number, show
+from .declared import ImageProgress, declared_by
+from .forecast_plot import draw
+from .forecast_view import show_forecast
+from .forecasts import Forecast, forecast
+from .plan import Plan, declared_patients, declared_size, permitted_plan, plan_round
+
+__all__ = [
+    "BudgetReport",
+    "Forecast",
+    "ImageProgress",
+    "Outlook",
+    "Plan",
+    "declared_by",
+    "declared_patients",
+    "declared_size",
+    "draw",
+    "forecast",
+    "look_ahead",
+    "number",
+    "permitted_plan",
+    "plan_round",
+    "read_budget",
+    "show",
+    "show_forecast",
+]

@@ -1,0 +1,6 @@
+from .quality import QualityReport, inspect
+
+__all__ = [
+    "QualityReport",
+    "inspect",
+]

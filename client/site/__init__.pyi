@@ -1,0 +1,26 @@
+from .columns import ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
+from .limits import check_noise, check_study
+from .mapped import mapped_labels, mapped_modalities
+from .site import Budget, Memory, Site, Splits
+from .table_files import Join, JoinedTable, LabTable, RecordsTable, Table
+
+__all__ = [
+    "Budget",
+    "ImageColumn",
+    "Join",
+    "JoinedTable",
+    "LabTable",
+    "LabelColumn",
+    "Memory",
+    "RecordsTable",
+    "SexColumn",
+    "Site",
+    "SplitColumn",
+    "Splits",
+    "Table",
+    "check_noise",
+    "check_study",
+    "mapped_labels",
+    "mapped_modalities",
+    "split_cells",
+]

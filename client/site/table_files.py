@@ -1,0 +1,53 @@
+"""The files that a hospital's tables are in, and how their rows belong together."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from irene_model.study import Settings
+
+Column = Annotated[str, Field(min_length=1)]
+
+
+class Table(Settings):
+    """A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file."""
+
+    path: Path
+    encoding: str = "utf-8"
+    separator: str = Field(default=",", min_length=1, max_length=1)
+
+
+class JoinedTable(Table):
+    """A table whose column `on` says which record a row belongs to."""
+
+    on: Column
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_is_a_word(cls, document: Any) -> Any:
+        """YAML 1.1, which PyYAML reads, takes the bare key `on` for true."""
+        if not isinstance(document, dict):
+            return document
+        return {"on" if key is True else key: value for key, value in document.items()}
+
+
+class Join(JoinedTable):
+    """A table with at most one row for each value of the column `on`."""
+
+
+class RecordsTable(Table):
+    """The table with one row for each record, and what is joined to it."""
+
+    joins: tuple[Join, ...] = ()
+
+
+class LabTable(JoinedTable):
+    """A table with one row for each laboratory value; `test` holds LOINC codes.
+
+    Tests that the study does not ask for are passed over.
+    """
+
+    test: Column
+    value: Column
+    unit: Column

@@ -1,0 +1,7 @@
+from .inputs import Case, IreneProcessor
+from .methods import FusionModel
+from .network import IreneConfig, IreneModel
+from .study import Study
+
+__version__: str
+__all__ = ["Case", "FusionModel", "IreneConfig", "IreneModel", "IreneProcessor", "Study"]

@@ -1,0 +1,27 @@
+from .attention import Streams, join_presence, mean_present
+from .config import PRESETS, IreneConfig
+from .embeddings import ClassToken, GroupedLinear, PositionTable
+from .encoder import AttentionMaps, Blocks, JointBlock
+from .low_rank import adapt, adapters
+from .model import DiagnosticModel, IreneModel, IreneOutput, mean_loss, per_sample_loss
+
+__all__ = [
+    "PRESETS",
+    "AttentionMaps",
+    "Blocks",
+    "ClassToken",
+    "DiagnosticModel",
+    "GroupedLinear",
+    "IreneConfig",
+    "IreneModel",
+    "IreneOutput",
+    "JointBlock",
+    "PositionTable",
+    "Streams",
+    "adapt",
+    "adapters",
+    "join_presence",
+    "mean_loss",
+    "mean_present",
+    "per_sample_loss",
+]

@@ -1,0 +1,34 @@
+from .chain import Entry, append, verify
+from .console import FAILURE, Version, configure_logging, new_app, picture_file, run_app
+from .durations import ago, span
+from .health import Health, keeps_ending, probe
+from .journal import Fact, Journal
+from .processes import Running, Service, Supervisor, running, stop, supervisor_of
+from .task_token import take_back, write_program
+
+__all__ = [
+    "FAILURE",
+    "Entry",
+    "Fact",
+    "Health",
+    "Journal",
+    "Running",
+    "Service",
+    "Supervisor",
+    "Version",
+    "ago",
+    "append",
+    "configure_logging",
+    "keeps_ending",
+    "new_app",
+    "picture_file",
+    "probe",
+    "run_app",
+    "running",
+    "span",
+    "stop",
+    "supervisor_of",
+    "take_back",
+    "verify",
+    "write_program",
+]

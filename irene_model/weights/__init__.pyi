@@ -1,0 +1,34 @@
+from .groups import (
+    Labels,
+    choose_mapped,
+    is_head,
+    is_trained,
+    labels_from_text,
+    labels_to_text,
+    modalities_of,
+    panel_modality,
+    without_rows,
+)
+from .starting import StartingPoint
+from .subsets import choose_trained
+from .weights import config_of, load_arrays, new_model, read_model, to_arrays, trained_names
+
+__all__ = [
+    "Labels",
+    "StartingPoint",
+    "choose_mapped",
+    "choose_trained",
+    "config_of",
+    "is_head",
+    "is_trained",
+    "labels_from_text",
+    "labels_to_text",
+    "load_arrays",
+    "modalities_of",
+    "new_model",
+    "panel_modality",
+    "read_model",
+    "to_arrays",
+    "trained_names",
+    "without_rows",
+]

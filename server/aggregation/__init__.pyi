@@ -1,0 +1,13 @@
+from .judging import Judge, facts
+from .strategies import strategy_for
+from .tally import Tally, WeightedMean, norm, tally_for
+
+__all__ = [
+    "Judge",
+    "Tally",
+    "WeightedMean",
+    "facts",
+    "norm",
+    "strategy_for",
+    "tally_for",
+]

@@ -1,0 +1,10 @@
+from .enrolled_nodes import RegisterFile
+from .exchange import Exchange
+from .round_loop import Observer, RoundLoop
+
+__all__ = [
+    "Exchange",
+    "Observer",
+    "RegisterFile",
+    "RoundLoop",
+]

@@ -1,0 +1,20 @@
+from .complaints import write
+from .diseases import DEFAULT_PREVALENCE, DISEASES, LAB_PANEL, LabTest
+from .panels import draw_panel
+from .patients import Encounter, Patient, draw_patients
+from .radiographs import Findings, Scanner, draw
+
+__all__ = [
+    "DEFAULT_PREVALENCE",
+    "DISEASES",
+    "LAB_PANEL",
+    "Encounter",
+    "Findings",
+    "LabTest",
+    "Patient",
+    "Scanner",
+    "draw",
+    "draw_panel",
+    "draw_patients",
+    "write",
+]

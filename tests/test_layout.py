@@ -1,0 +1,167 @@
+"""How the code is laid out: sizes, doors, and what the documentation says of files and commands."""
+
+import ast
+import functools
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import grimp
+import pytest
+
+from tests.helpers.doors import DoorsContract
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PACKAGES = ("irene_model", "client", "server", "simulations")
+WINGS = sorted(
+    door.parent.relative_to(CHECKOUT).as_posix()
+    for package in PACKAGES
+    for door in (CHECKOUT / package).glob("*/__init__.py")
+)
+PAGES = [
+    CHECKOUT / "README.md",
+    CHECKOUT / "CONTRIBUTING.md",
+    *sorted((CHECKOUT / "docs").glob("*.md")),
+]
+
+
+def modules(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, *WINGS, "benchmarks"])
+def test_a_folder_holds_few_files_and_a_file_few_lines(folder: str) -> None:
+    found = modules(CHECKOUT / folder)
+    assert 0 < len(found) <= 12, f"{folder}: {len(found)} modules; is it one noun?"
+    for path in found:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+
+
+def test_there_are_two_levels_and_no_more() -> None:
+    for package in PACKAGES:
+        for path in (CHECKOUT / package).rglob("*.py"):
+            assert len(path.relative_to(CHECKOUT).parts) <= 3, path
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_a_door_opens_to_what_others_use_and_to_nothing_more(wing: str) -> None:
+    door = importlib.import_module(wing.replace("/", "."))
+    assert len((door.__doc__ or "").splitlines()) >= 3, f"{wing}: what comes in, what goes out?"
+    offered = set(door.__all__)
+    assert offered, wing
+    assert offered == listed(CHECKOUT / wing / "__init__.pyi")
+    for name in offered:
+        assert getattr(door, name) is not None
+    assert offered == set(taken_through(wing.replace("/", ".")))
+
+
+def listed(stub: Path) -> set[str]:
+    """What the stub's own `__all__` says, which type checkers read."""
+    for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            return set(ast.literal_eval(node.value))
+    raise AssertionError(f"{stub} has no __all__")
+
+
+@functools.cache
+def trees() -> dict[Path, ast.Module]:
+    """Every file that may come by a door, parsed; stubs are doors but for the package's own."""
+    files = [p for top in (*PACKAGES, "benchmarks") for p in (CHECKOUT / top).rglob("*.py")]
+    files.append(CHECKOUT / "irene_model" / "__init__.pyi")
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
+
+
+def taken_through(door: str) -> Iterator[str]:
+    """The names that files outside the wing import from its door, or use of it as a namespace."""
+    package, _, wing = door.partition(".")
+    for path, tree in trees().items():
+        if path.parent == CHECKOUT / package / wing:
+            continue
+        near = f"{path.parent.name}." if path.suffix == ".pyi" else ""
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        for node in nodes:
+            if f"{near}{node.module}" == door:
+                yield from (each.name for each in node.names)
+        spaces = {
+            each.asname or each.name
+            for node in nodes
+            if node.module == package
+            for each in node.names
+            if each.name == wing
+        }
+        for node in ast.walk(tree) if spaces else ():
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in spaces:
+                yield node.attr
+
+
+def test_who_passes_a_door_by_is_told_which_door_it_was() -> None:
+    graph = grimp.ImportGraph()
+    for module in ("client", "client.ledger", "client.ledger.head", "client.ledger.ledger"):
+        graph.add_module(module)
+    graph.add_module("client.budget.plan")
+    graph.add_module("client.cli")
+    contract = DoorsContract("doors", session_options={}, contract_options={})
+    graph.add_import(importer="client.budget.plan", imported="client.ledger")
+    graph.add_import(importer="client.ledger.ledger", imported="client.ledger.head")
+    assert contract.check(graph, verbose=False).kept
+
+    graph.add_import(importer="client.budget.plan", imported="client.ledger.head")
+    graph.add_import(importer="client.cli", imported="client.ledger.ledger")
+    checked = contract.check(graph, verbose=False)
+    assert not checked.kept
+    assert checked.metadata["passed_by"] == [
+        ("client.budget.plan", "client.ledger.head"),
+        ("client.cli", "client.ledger.ledger"),
+    ]
+
+
+_CODE = re.compile(r"`([^`\n]+)`")
+_PLACE = re.compile(
+    r"^((?:irene_model|client|server|simulations|tests|benchmarks)/[\w/.-]+\.py)(.*)$"
+)
+_MODULE = re.compile(r"python -m ((?:tests|benchmarks|client|server|simulations)[\w.]*)")
+
+
+def test_every_file_and_name_that_the_documentation_points_to_is_there() -> None:
+    seen = 0
+    for page in PAGES:
+        for quoted in _CODE.findall(page.read_text(encoding="utf-8")):
+            if not (found := _PLACE.match(quoted)):
+                continue
+            path = CHECKOUT / found[1]
+            assert path.is_file(), f"{page.name} names {found[1]}"
+            text = path.read_text(encoding="utf-8")
+            for name in re.findall(r"[A-Za-z_]\w*", found[2]):
+                assert re.search(rf"\b{name}\b", text), f"{page.name}: no {name} in {found[1]}"
+            seen += 1
+    assert seen > 20
+
+
+def test_every_command_that_the_documentation_names_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    seen = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for module in _MODULE.findall(text):
+            assert find_spec(module) is not None, f"{page.name} names python -m {module}"
+            seen.add(module)
+        for target in re.findall(r"\bmake ([a-z-]+)\b`", text):
+            assert target in targets, f"{page.name} names make {target}"
+    assert len(seen) > 5
+
+
+def test_help_needs_neither_torch_nor_flower_nor_opacus() -> None:
+    code = (
+        "import sys\n"
+        "for command in ('client', 'server', 'simulations'):\n"
+        "    __import__(command + '.cli')\n"
+        "assert not {'torch', 'flwr', 'opacus', 'matplotlib'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
