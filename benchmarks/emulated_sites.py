@@ -9,11 +9,10 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from irene_model.protocol import Arrays, EvaluateReply, HelloReply, TrainReply
-from irene_model.protocol import Message as Typed
-from irene_model.study import Study
+from irene_model.exchange import Arrays, EvaluateReply, HelloReply, TrainReply
+from irene_model.exchange import Message as Typed
+from irene_model.study import STYPE, Study
 from irene_model.weights import new_model, to_arrays
-from irene_model.wire import STYPE
 
 PATIENTS, STEP = 1000, 128  # as many as a study expects in a step by default
 

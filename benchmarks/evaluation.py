@@ -13,17 +13,14 @@ import numpy as np
 import torch
 import typer
 
-from client.dataset import open_dataset
-from client.evaluation import Evaluated, add_noise, score
+from client.records import open_dataset
 from client.site import Site
-from irene_model.calibration import noise_multiplier_for
-from irene_model.coarse import coarsen
-from irene_model.metrics import Array
-from irene_model.protocol import LABEL_SENT
-from irene_model.records import HeldOut
-from irene_model.study import Study
-from server.evaluation import pool
-from server.histograms import SiteHistograms
+from client.training import Evaluated, add_noise, score
+from irene_model.exchange import LABEL_SENT
+from irene_model.metrics import Array, coarsen
+from irene_model.privacy import noise_multiplier_for
+from irene_model.study import HeldOut, Study
+from server.evaluation import SiteHistograms, pool
 from server.runs import RunFolder
 
 Sites = dict[str, tuple[Evaluated, Array]]

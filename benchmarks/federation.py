@@ -22,11 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.emulated_sites import EmulatedSites
-from irene_model.console import new_app, run_app
+from irene_model.operations import new_app, run_app
 from irene_model.study import Study
 from irene_model.weights import new_model, to_arrays
-from server.exchange import Exchange
-from server.rounds import RoundLoop
+from server.rounds import Exchange, RoundLoop
 from server.runs import RunFolder
 
 app = new_app(

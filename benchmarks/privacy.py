@@ -34,8 +34,8 @@ from benchmarks.steps import (
     new_model,
     new_step,
 )
-from client.clipping import trained_parameters
-from irene_model.console import new_app, run_app
+from client.private import trained_parameters
+from irene_model.operations import new_app, run_app
 from irene_model.study import Engine
 
 app = new_app(

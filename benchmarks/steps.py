@@ -7,15 +7,11 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from client.clipping import forward_losses, trained_parameters
-from client.dp import PrivateGradient
-from client.noise import KeystreamNoise
-from irene_model.model import PRESETS, IreneConfig, IreneModel
-from irene_model.recipe import LowRank, NamedSubset, Parameters
-from irene_model.settings import Settings
-from irene_model.study import Engine
-from irene_model.subsets import choose_trained
-from irene_model.tensors import Batch
+from client.private import KeystreamNoise, PrivateGradient, forward_losses, trained_parameters
+from irene_model.inputs import Batch
+from irene_model.network import PRESETS, IreneConfig, IreneModel
+from irene_model.study import Engine, LowRank, NamedSubset, Parameters, Settings
+from irene_model.weights import choose_trained
 
 Variant = Literal["plain", "fused", "opacus", "ghost"]
 Preset = Literal["tiny", "small", "base"]

@@ -15,19 +15,13 @@ import typer
 
 from client.participant import Participant
 from client.site import Site
-from irene_model.console import new_app, run_app
-from irene_model.protocol import EvaluateRequest, TrainRequest
-from irene_model.schedule import server_rate
-from irene_model.study import Study
+from irene_model.exchange import EvaluateRequest, TrainRequest
+from irene_model.operations import new_app, run_app
+from irene_model.study import Study, rounded, server_rate, travelling_bytes
 from irene_model.weights import new_model, to_arrays, trained_names
-from irene_model.wire import rounded, travelling_bytes
-from server.aggregation import WeightedMean
-from server.evaluation import pool
-from server.histograms import SiteHistograms
-from server.judging import Judge
-from server.strategies import strategy_for
-from simulations.hospitals import write_hospitals
-from simulations.scenario import Scenario
+from server.aggregation import Judge, WeightedMean, strategy_for
+from server.evaluation import SiteHistograms, pool
+from simulations.hospitals import Scenario, write_hospitals
 
 app = new_app(
     "What each encoding costs in AUROC and saves in bytes.\n"

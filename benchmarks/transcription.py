@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from irene_model.layout import TokenLayout
-from irene_model.model import IreneModel
-from irene_model.tensors import Batch
+from irene_model.explain import TokenLayout
+from irene_model.inputs import Batch
+from irene_model.network import IreneModel
 
 
 def transcribed_logits(model: IreneModel, batch: Batch) -> Tensor:

@@ -9,8 +9,8 @@ from flwr.clientapp import ClientApp
 from client.participant import Participant
 from client.refusals import refusal
 from irene_model.errors import ConfigError, IreneError
-from irene_model.protocol import EvaluateRequest, Flat, HelloRequest, TrainRequest
-from irene_model.wire import STYPE, Packed
+from irene_model.exchange import EvaluateRequest, Flat, HelloRequest, TrainRequest
+from irene_model.study import STYPE, Packed
 
 _log = logging.getLogger(__name__)
 app = ClientApp()

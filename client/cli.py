@@ -7,11 +7,11 @@ import typer
 
 from client import node_cli
 from client.status_cli import status
-from irene_model.console import Version, new_app, picture_file, run_app
+from irene_model.operations import Version, new_app, picture_file, run_app
 
 if TYPE_CHECKING:
-    from client.forecast import Forecast
-    from client.quality import QualityReport
+    from client.budget import Forecast
+    from client.check import QualityReport
 
 app = new_app(
     "Take part in a study as a hospital. Describe your files in site.yaml, check them, then join.\n"
@@ -43,11 +43,9 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
     """
     import json
 
-    from client.declared import ImageProgress
-    from client.limits import check_study
-    from client.plan import declared_size, permitted_plan
-    from client.quality import inspect
-    from client.site import Site
+    from client.budget import ImageProgress, declared_size, permitted_plan
+    from client.check import inspect
+    from client.site import Site, check_study
     from irene_model.errors import ConfigError, LimitExceeded
     from irene_model.study import Study
 
@@ -118,10 +116,7 @@ def budget(
 
     from rich.console import Console
 
-    from client.budget import look_ahead, read_budget
-    from client.budget_view import show
-    from client.declared import declared_by
-    from client.forecast import forecast
+    from client.budget import declared_by, forecast, look_ahead, read_budget, show
     from client.site import Site
     from irene_model.study import Study
 
@@ -153,10 +148,10 @@ def _show_plan(ahead: "Forecast", plot: Path | None, as_json: bool) -> None:
 
     from rich.console import Console
 
-    from client.forecast_view import show_forecast
+    from client.budget import show_forecast
 
     if plot is not None:
-        from client.forecast_plot import draw  # matplotlib takes a while
+        from client.budget import draw  # matplotlib takes a while
 
         draw(ahead, plot)
     if as_json:

@@ -12,16 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from client.images import load_image
+from client.records import PlacedRecord, load_image, read_placed_records
 from client.site import Site
-from client.tables import PlacedRecord, read_placed_records
 from irene_model.errors import ConfigError, DataError
-from irene_model.explanation import explain
-from irene_model.pictures import picture
-from irene_model.pixels import Pixels
-from irene_model.reading import Reading, read
+from irene_model.explain import Reading, explain, picture, read
+from irene_model.inputs import Pixels, encode_pixels, encode_records
 from irene_model.study import Study
-from irene_model.tensors import encode_pixels, encode_records
 from irene_model.weights import read_model
 
 

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from client.connection import Connection
+    from client.consent import Connection
     from client.site import Site
     from irene_model.study import Study
 
@@ -41,8 +41,7 @@ def keygen(
 
     Example: `irene-client keygen keys --site site.yaml`
     """
-    from client.consent import journal_of, user
-    from client.keys import make_key
+    from client.consent import journal_of, make_key, user
     from client.site import Site
 
     site = None if site_file is None else Site.read(site_file)
@@ -64,12 +63,11 @@ def start(site_file: SiteFile, *, server: Server = None, ca: Ca = None, key: Key
     Example: `irene-client start site.yaml --server irene.example.org:443 --ca ca.crt
     --key keys/hospital.key`
     """
-    from client.connection import node_folder
-    from client.consent import Consent, journal_of, user
+    from client.consent import Consent, journal_of, node_folder, user
     from client.node import check_connection, run_node
     from client.site import Site
     from irene_model.errors import ConfigError
-    from irene_model.processes import supervisor_of
+    from irene_model.operations import supervisor_of
 
     site = Site.read(site_file)
     if supervisor_of(node_folder(site)) is not None:
@@ -90,9 +88,9 @@ def stop(site_file: SiteFile) -> None:
 
     What was charged stays charged; the round's update is sent when it is asked for again.
     """
-    from client.connection import node_folder
+    from client.consent import node_folder
     from client.site import Site
-    from irene_model.processes import stop as end
+    from irene_model.operations import stop as end
 
     stopped = end(node_folder(Site.read(site_file)))
     typer.echo("The node has ended." if stopped else "No node was running.")
@@ -157,12 +155,9 @@ def approve(
     """
     from rich.console import Console
 
-    from client.budget import look_ahead
-    from client.consent import Consent
-    from client.declared import declared_by
-    from client.limits import check_study
-    from client.site import Site
-    from client.study_view import show_here, show_study
+    from client.budget import declared_by, look_ahead
+    from client.consent import Consent, show_here, show_study
+    from client.site import Site, check_study
     from irene_model.errors import ConfigError, LimitExceeded
 
     site = Site.read(site_file)
@@ -211,11 +206,10 @@ def leave(
     yes: Annotated[bool, typer.Option("--yes", help="Leave without being asked.")] = False,
 ) -> None:
     """Leave: end the node, withdraw all approvals, forget the connection. Says what remains."""
-    from client.connection import forget, node_folder, remembered
-    from client.consent import Consent, journal_of, user
+    from client.consent import Consent, forget, journal_of, node_folder, remembered, user
+    from client.node import unit_name
     from client.site import Site
-    from client.systemd import unit_name
-    from irene_model.processes import stop as end
+    from irene_model.operations import stop as end
 
     site = Site.read(site_file)
     if not yes:
@@ -250,9 +244,8 @@ def systemd(
 
     Example: `irene-client systemd site.yaml | sudo tee /etc/systemd/system/irene-north.service`
     """
-    from client.node import check_connection
+    from client.node import check_connection, unit, write_unit
     from client.site import Site
-    from client.systemd import unit, write_unit
 
     site = Site.read(site_file)
     connection = _connection(site, server, ca, key)
@@ -271,9 +264,9 @@ def _connection(
     site: "Site", server: str | None, ca: Path | None, key: Path | None
 ) -> "Connection":
     """From the options, and for those that are left out from the last start."""
-    from client.connection import Connection, remembered
+    from client.consent import Connection, remembered
     from irene_model.errors import ConfigError
-    from irene_model.settings import parse
+    from irene_model.study import parse
 
     last = remembered(site)
     given = {"server": server, "ca": ca, "key": key}

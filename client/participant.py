@@ -9,19 +9,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.connection import remembered
-from client.consent import Consent, journal_of
-from client.dataset import SiteDataset, open_dataset
-from client.evaluation import Evaluated, evaluate, evaluate_privately
+from client.budget import declared_patients, permitted_plan
+from client.consent import Consent, Releases, journal_of, remembered
 from client.ledger import Ledger
-from client.limits import check_study
-from client.mapped import mapped_labels, mapped_modalities
-from client.plan import declared_patients, permitted_plan
-from client.randomness import Randomness, noise_of_evaluation
-from client.releases import Releases
-from client.site import Site
-from client.training import pick_device, train_round
-from irene_model.calibration import evaluation_noise
+from client.private import Randomness, noise_of_evaluation
+from client.records import SiteDataset, open_dataset
+from client.site import Site, check_study, mapped_labels, mapped_modalities
+from client.training import Evaluated, evaluate, evaluate_privately, pick_device, train_round
 from irene_model.errors import (
     AwaitsPeople,
     BudgetExceeded,
@@ -34,8 +28,7 @@ from irene_model.errors import (
     StaleMessage,
     StudyMismatch,
 )
-from irene_model.groups import labels_to_text
-from irene_model.protocol import (
+from irene_model.exchange import (
     Code,
     EvaluateReply,
     EvaluateRequest,
@@ -45,7 +38,9 @@ from irene_model.protocol import (
     TrainReply,
     TrainRequest,
 )
+from irene_model.privacy import evaluation_noise
 from irene_model.study import Study
+from irene_model.weights import labels_to_text
 
 _log = logging.getLogger(__name__)
 _JUDGED = (LimitExceeded, StaleMessage, StudyMismatch)

@@ -6,7 +6,7 @@ Flower would send such an exception's text to the coordinator word by word, and 
 from typing import Any
 
 from irene_model.errors import IreneError, ProtocolError
-from irene_model.protocol import Code, EvaluateReply, Flat, HelloReply, TrainReply
+from irene_model.exchange import Code, EvaluateReply, Flat, HelloReply, TrainReply
 
 
 def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> Flat:

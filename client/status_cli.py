@@ -22,10 +22,9 @@ def status(
 
     from rich.console import Console
 
+    from client.node import look, show
     from client.site import Site
-    from client.status import look
-    from client.status_view import show
-    from irene_model.console import FAILURE
+    from irene_model.operations import FAILURE
 
     found = look(Site.read(site_file))
     if as_json:

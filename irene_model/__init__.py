@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from irene_model.inputs import Case, IreneProcessor
     from irene_model.methods import FusionModel
-    from irene_model.model import IreneConfig, IreneModel
-    from irene_model.processor import Case, IreneProcessor
+    from irene_model.network import IreneConfig, IreneModel
     from irene_model.study import Study
 
 __version__ = "0.1.0"

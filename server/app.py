@@ -3,7 +3,7 @@
 Run configuration: `study`, the path of study.yaml; `out`, the run folder, which is resumed where
 it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round;
 `enrolled`, the coordinator's list of enrolled sites, empty where whoever comes is believed;
-`start-image` and `start-text`, files with first weights (see `irene_model.starting`).
+`start-image` and `start-text`, files with first weights (see `irene_model.weights.starting`).
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,11 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.starting import StartingPoint
 from irene_model.study import Study
-from server.disclosure import disclosure
-from server.exchange import Exchange
-from server.register import RegisterFile
+from irene_model.weights import StartingPoint
 from server.report import write_report
-from server.rounds import Observer, RoundLoop
-from server.run_log import run_log
-from server.runs import RunFolder, now
+from server.rounds import Exchange, Observer, RegisterFile, RoundLoop
+from server.runs import RunFolder, disclosure, now, run_log
 
 app = ServerApp()
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from irene_model.console import Version, new_app, run_app
+from irene_model.operations import Version, new_app, run_app
 from server.status_cli import COMMANDS as WATCHING
 
 app = new_app(
@@ -48,7 +48,7 @@ def init(
 
     Example: `irene-server init federation --host gateway.hospital.org`
     """
-    from irene_model.settings import parse
+    from irene_model.study import parse
     from server.coordinator import Coordinator, CoordinatorSettings, Loopback, account
 
     loopback = {name: loopback_port + i for i, name in enumerate(Loopback.model_fields)}
@@ -70,9 +70,8 @@ def start(folder: Folder) -> None:
     """
     import os
 
-    from irene_model.processes import Supervisor
-    from server.coordinator import Coordinator, account
-    from server.services import check_start, services
+    from irene_model.operations import Supervisor
+    from server.coordinator import Coordinator, account, check_start, services
 
     coordinator = Coordinator.open(folder)
     for warning in check_start(coordinator):
@@ -95,7 +94,7 @@ def stop(folder: Folder) -> None:
 
     Example: `irene-server stop federation`
     """
-    from irene_model.processes import stop as stop_supervisor
+    from irene_model.operations import stop as stop_supervisor
     from server.coordinator import Coordinator
 
     coordinator = Coordinator.open(folder)
@@ -118,10 +117,7 @@ def enroll(
 
     Example: `irene-server enroll federation north.pub --name north`
     """
-    from server import enrolment
-    from server.control import Control
-    from server.coordinator import Coordinator
-    from server.services import require_started
+    from server.coordinator import Control, Coordinator, enrolment, require_started
 
     coordinator = Coordinator.open(folder)
     enrolment.check_name(name)
@@ -142,10 +138,7 @@ def expel(
 
     Example: `irene-server expel federation north`
     """
-    from server import enrolment
-    from server.control import Control
-    from server.coordinator import Coordinator
-    from server.services import require_started
+    from server.coordinator import Control, Coordinator, enrolment, require_started
 
     coordinator = Coordinator.open(folder)
     require_started(coordinator)
@@ -209,11 +202,9 @@ def run(
 
     from irene_model.errors import ConfigError
     from irene_model.study import Study
-    from server import submission as runs
-    from server.control import Control
-    from server.coordinator import Coordinator
-    from server.rounds_view import RoundsView
-    from server.services import require_started
+    from server.coordinator import Control, Coordinator, require_started
+    from server.coordinator import submission as runs
+    from server.watch import RoundsView
 
     coordinator = Coordinator.open(folder)
     if resume is not None:

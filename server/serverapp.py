@@ -2,7 +2,7 @@
 
 from flwr.superlink.cli.flwr_serverapp import flwr_serverapp
 
-from irene_model.task_token import take_back
+from irene_model.operations import take_back
 
 if __name__ == "__main__":
     take_back()

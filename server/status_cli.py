@@ -24,10 +24,9 @@ def status(
 
     from rich.console import Console
 
-    from irene_model.console import FAILURE
+    from irene_model.operations import FAILURE
     from server.coordinator import Coordinator
-    from server.status_view import show
-    from server.survey import survey
+    from server.watch import show, survey
 
     found = survey(Coordinator.open(folder))
     if as_json:
@@ -57,7 +56,7 @@ def web(
     Example: `irene-server web runs --port 9183`
     """
     from server.coordinator import Coordinator, Loopback
-    from server.web import HOST, serve
+    from server.watch import HOST, serve
 
     if port is None:
         made = (place / "coordinator.yaml").is_file()

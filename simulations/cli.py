@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from irene_model.console import Version, new_app, run_app
+from irene_model.operations import Version, new_app, run_app
 
 app = new_app(
     "Federated experiments with IRENE on one machine, with emulated hospitals.\n"
@@ -59,11 +59,11 @@ def run(
     Example: `irene-sim run simulations/scenarios/demo.yaml --out runs/a --set privacy.epsilon=4`
     """
     from irene_model.errors import ConfigError
-    from irene_model.starting import StartingPoint
+    from irene_model.weights import StartingPoint
     from server.runs import RunFolder
-    from simulations.progress import RunProgress
+    from simulations.display import RunProgress
+    from simulations.hospitals import Scenario
     from simulations.run import simulate, start_run
-    from simulations.scenario import Scenario
 
     with RunProgress() as progress:
         if resume:
@@ -92,9 +92,8 @@ def hospitals(
 
     Example: `irene-sim hospitals simulations/scenarios/demo.yaml --out hospitals`
     """
-    from simulations.hospitals import write_hospitals
-    from simulations.progress import RunProgress
-    from simulations.scenario import Scenario
+    from simulations.display import RunProgress
+    from simulations.hospitals import Scenario, write_hospitals
 
     with RunProgress() as progress:
         written = write_hospitals(
@@ -142,9 +141,9 @@ def compare(
     Example: `irene-sim compare simulations/scenarios/methods.yaml --out runs/methods --parallel 2`
     """
     from simulations.compare import compare as train_all
-    from simulations.grid import grid
-    from simulations.progress import RunProgress
-    from simulations.scenario import Scenario
+    from simulations.compare import grid
+    from simulations.display import RunProgress
+    from simulations.hospitals import Scenario
 
     chosen = Scenario.read(scenario, set_ or [])
     trials = grid(chosen, arms=_names(arms), models=_names(models), seeds=seeds)
@@ -175,9 +174,9 @@ def audit(
 
     Example: `irene-sim audit simulations/scenarios/audit.yaml --out runs/audit`
     """
-    from simulations.auditing import audit_first_site
-    from simulations.progress import RunProgress
-    from simulations.scenario import Scenario
+    from simulations.audit import audit_first_site
+    from simulations.display import RunProgress
+    from simulations.hospitals import Scenario
 
     with RunProgress() as progress:
         found = audit_first_site(

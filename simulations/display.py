@@ -11,8 +11,7 @@ from rich.table import Table
 
 from server.runs import Json, RunFolder
 from simulations.audit import Audit
-from simulations.comparison_page import best_first
-from simulations.grid import Trial
+from simulations.compare import Trial, best_first
 
 
 class RunProgress:

@@ -15,12 +15,11 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from client.site import Site
-from irene_model.starting import StartingPoint
+from irene_model.weights import StartingPoint
 from server.app import execute
 from server.rounds import Observer
 from server.runs import RunFolder
-from simulations.hospitals import Progress, check_scenario, write_hospitals
-from simulations.scenario import Scenario
+from simulations.hospitals import Progress, Scenario, check_scenario, write_hospitals
 
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",

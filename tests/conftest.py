@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.hospital_folder import HospitalFolder, write_hospital
+from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from client.ledger import Ledger, Reservation
-from client.plan import plan_round
+from client.budget.plan import plan_round
+from client.ledger import Ledger, Reservation, at_most, least_exposures
 from client.site import Site
-from client.spending import at_most, least_exposures
 from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons
 from irene_model.study import Study
 

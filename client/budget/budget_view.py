@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from client.budget import BudgetReport, Outlook
+from client.budget.budget import BudgetReport, Outlook
 
 
 def show(report: BudgetReport, console: Console) -> None:

@@ -9,8 +9,8 @@ from irene_model.study import Study
 
 def declared_by(site: Site, study: Study) -> int:
     """The declared size; the files are read only where site.yaml does not declare one."""
-    from client.dataset import open_dataset
-    from client.plan import declared_patients
+    from client.budget.plan import declared_patients
+    from client.records import open_dataset
 
     if site.declared_patients is not None:
         return site.declared_patients

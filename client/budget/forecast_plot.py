@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from client.forecast import Forecast
+from client.budget.forecasts import Forecast
 from irene_model.errors import ConfigError
 
 _INK, _MUTED = "#22272e", "#6b7480"

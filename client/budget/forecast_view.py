@@ -5,8 +5,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from client.budget_view import number, number_or_unknown
-from client.forecast import Choice, Forecast
+from client.budget.budget_view import number, number_or_unknown
+from client.budget.forecasts import Choice, Forecast
 
 
 def show_forecast(forecast: Forecast, console: Console) -> None:

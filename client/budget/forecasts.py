@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from client.budget import charges, rounds_within
-from client.plan import plan_round
+from client.budget.budget import charges, rounds_within
+from client.budget.plan import plan_round
 from client.site import Site
-from irene_model.calibration import noise_multiplier_for
 from irene_model.errors import ConfigError
-from irene_model.privacy import Epsilons, Mechanism, epsilons
+from irene_model.privacy import Epsilons, Mechanism, epsilons, noise_multiplier_for
 from irene_model.study import Study
 
 _SHARES = (1 / 4, 1 / 2, 1, 2, 4)  # of the planned rounds: what the table shows

@@ -6,14 +6,11 @@ server sends a study, and the site computes its own multiplier from it.
 
 from dataclasses import dataclass, replace
 
-from client.dataset import SiteDataset
-from client.limits import check_noise, check_study
-from client.site import Site
-from irene_model.calibration import noise_multiplier_for
+from client.records import SiteDataset
+from client.site import Site, check_noise, check_study
 from irene_model.errors import ProtocolError
-from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.schedule import site_rate
-from irene_model.study import Study
+from irene_model.privacy import Mechanism, epsilon, epsilons, noise_multiplier_for
+from irene_model.study import Study, site_rate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from client.site import Site
-from irene_model.records import Record
-from irene_model.shapes import Panel
+from irene_model.study import Panel, Record
 
 # A median so many times beyond the reference interval is rather a wrong unit than a disease: units
 # differ by tens and thousands, and a septic cohort's CRP is about ten times its bound.

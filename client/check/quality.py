@@ -16,13 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from client.images import load_image
-from client.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
+from client.check.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
+from client.records import PlacedRecord, load_image, read_placed_records
 from client.site import Site
-from client.tables import PlacedRecord, read_placed_records
-from irene_model.records import SPLITS, Record
-from irene_model.shapes import LabTest
-from irene_model.study import Study
+from irene_model.study import SPLITS, LabTest, Record, Study
 
 Progress = Callable[[int, int], None]  # images decoded, images in all
 

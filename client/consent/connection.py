@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from client.site import Site
 from irene_model.errors import ConfigError
-from irene_model.settings import Settings, parse
+from irene_model.study import Settings, parse
 
 State = Literal["starting", "connected", "refused", "untrusted", "unreachable", "ended"]
 _SIGNS: tuple[tuple[str, State], ...] = (

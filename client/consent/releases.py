@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass
 
 from client.training import pack
-from irene_model.journal import Fact, Journal
-from irene_model.protocol import EvaluateReply, TrainReply
+from irene_model.exchange import EvaluateReply, TrainReply
+from irene_model.operations import Fact, Journal
 from irene_model.study import Study
 
 

@@ -9,8 +9,7 @@ from rich.table import Table
 
 from client.budget import Outlook
 from client.site import Site
-from irene_model.calibration import evaluation_noise
-from irene_model.privacy import epsilons
+from irene_model.privacy import epsilons, evaluation_noise
 from irene_model.study import Study
 
 

@@ -14,9 +14,9 @@ the maximum over the splits; where nothing is known (an empty assignment) all ch
 
 from collections.abc import Iterable, Sequence
 
-from client.history import Reservation
+from client.ledger.history import Reservation
 from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons
-from irene_model.records import SPLITS, Split
+from irene_model.study import SPLITS, Split
 
 Exposures = dict[Split, tuple[Mechanism, ...]]
 """For the patients of each split: all that can have touched one of them."""

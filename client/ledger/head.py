@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from irene_model.chain import Entry
+from irene_model.operations import Entry
 
 _LINE = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n?")
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from client.patients import PatientSet
-from irene_model.chain import Entry
+from client.records import PatientSet
+from irene_model.operations import Entry
 from irene_model.privacy import Mechanism
-from irene_model.records import SPLITS, Split
+from irene_model.study import SPLITS, Split
 
 
 @dataclass(frozen=True, kw_only=True)

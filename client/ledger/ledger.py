@@ -5,10 +5,10 @@ update's bytes are on disk, marked released, before any of them leaves. So a cra
 charge without a release, never a release without a charge; and a round asked for again gets the
 very same bytes, never a second noise for one charge. The budget counts every reservation on these
 patients, over all runs and studies; a reservation reads the patients of one split, and
-`client.spending` tells what that means for one patient.
+`client.ledger.exposures` tells what that means for one patient.
 
-Every row is a link of a hash chain (`irene_model.chain`) and a head file remembers the newest one
-(`client.head`); both are verified at every use. Patients that join or leave change nothing of what
+Every row is a link of a hash chain (`irene_model.operations.chain`) and a head file remembers the newest one
+(`client.ledger.head`); both are verified at every use. Patients that join or leave change nothing of what
 was spent: all charges go on counting for everyone, which over-counts for those who were not there.
 """
 
@@ -19,14 +19,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from client.history import History, Reservation
-from client.ledger_file import LedgerFile, Snapshot
-from client.patients import PatientSet
+from client.ledger.exposures import at_most, concerned, spent
+from client.ledger.history import History, Reservation
+from client.ledger.ledger_file import LedgerFile, Snapshot
+from client.records import PatientSet
 from client.site import Budget, Site
-from client.spending import at_most, concerned, spent
 from irene_model.errors import BudgetExceeded, LedgerError
 from irene_model.privacy import Mechanism
-from irene_model.records import Split
+from irene_model.study import Split
 
 __all__ = ["Ledger", "Reservation"]
 

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from client.head import Head, check_head, head_path, read_head, write_head
-from client.history import History, Reservation, replay
-from irene_model.chain import Entry, append, verify
+from client.ledger.head import Head, check_head, head_path, read_head, write_head
+from client.ledger.history import History, Reservation, replay
 from irene_model.errors import LedgerError
+from irene_model.operations import Entry, append, verify
 
 _VERSION = 2  # raise when tables or entries change; kept in SQLite's user_version
 _SCHEMA = (

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from irene_model.errors import IreneError
-from irene_model.task_token import take_back, write_program
+from irene_model.operations import take_back, write_program
 
 CLIENT_PROGRAM = "flwr-clientapp"
 _RUNTIME = "flwr.supernode.runtime.run_clientapp"
@@ -45,7 +45,7 @@ def write_programs(folder: Path) -> None:
     for name in {*TASK_TYPE_TO_COMMAND.values(), CLIENT_PROGRAM}:
         path = folder / name
         if name == CLIENT_PROGRAM:
-            write_program(path, "client.installed")
+            write_program(path, "client.node.installed")
         else:
             path.write_text(_REFUSAL.format(name=name), encoding="utf-8")
             path.chmod(0o700)
@@ -73,7 +73,7 @@ def flower_runtime() -> ModuleType:
 
 def main() -> None:
     """Answer one message with the installed app; the arguments are Flower's own."""
-    from irene_model.console import configure_logging
+    from irene_model.operations import configure_logging
 
     configure_logging()
     logging.getLogger("flwr").propagate = False  # it has a handler of its own

@@ -1,7 +1,7 @@
 """A hospital's node: Flower's SuperNode, checked before it starts and kept alive for ever.
 
 It dials out to the coordinator and listens on loopback alone. Its code is what is installed here
-(`client.installed`), and its key is read by its own process only.
+(`client.node.installed`), and its key is read by its own process only.
 """
 
 import os
@@ -16,21 +16,22 @@ from pathlib import Path
 
 from cryptography import x509
 
-from client.connection import (
+from client.consent import (
+    Asked,
     Connection,
+    Consent,
     Progress,
     follow,
+    key_sha256,
     last_progress,
     log_file,
     node_folder,
     remember,
 )
-from client.consent import Asked, Consent
-from client.installed import write_programs
-from client.keys import key_sha256
+from client.node.installed import write_programs
 from client.site import Site
 from irene_model.errors import ConfigError, IreneError
-from irene_model.processes import Service, Supervisor
+from irene_model.operations import Service, Supervisor
 
 NAME = "supernode"
 _PORTS = range(9400, 9900)  # below those that the system gives to outgoing connections
@@ -91,7 +92,7 @@ def node_service(site: Site, site_file: Path, connection: Connection) -> Service
         now = connection.model_copy(update={"health_port": health_port})
         remember(site, now)
         return (
-            *(sys.executable, "-P", "-m", "client.supernode"),
+            *(sys.executable, "-P", "-m", "client.node.supernode"),
             *("--superlink", now.server),
             *("--root-certificates", str(now.ca)),
             *("--auth-supernode-private-key", str(now.key)),

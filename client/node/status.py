@@ -10,13 +10,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from client.budget import BudgetReport, read_budget
-from client.connection import Progress, last_progress, log_file, node_folder, remembered
-from client.consent import Asked, Consent
+from client.consent import (
+    Asked,
+    Consent,
+    Progress,
+    last_progress,
+    log_file,
+    node_folder,
+    remembered,
+)
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError
-from irene_model.health import Health, keeps_ending, probe
-from irene_model.journal import Journal
-from irene_model.processes import Running, running, supervisor_of
+from irene_model.operations import (
+    Health,
+    Journal,
+    Running,
+    keeps_ending,
+    probe,
+    running,
+    supervisor_of,
+)
 
 _RELEASES = ("update released", "evaluation released")
 _NEWEST = 5

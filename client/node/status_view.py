@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from client.budget_view import number
-from client.status import NodeStatus
-from irene_model.spans import ago
+from client.budget import number
+from client.node.status import NodeStatus
+from irene_model.operations import ago
 
 
 def show(status: NodeStatus, console: Console) -> None:

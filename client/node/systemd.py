@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from client.connection import Connection
-from client.consent import user
+from client.consent import Connection, user
 from client.site import Site
 from irene_model.errors import ConfigError
 

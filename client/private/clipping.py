@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from irene_model.tensors import Batch
+from irene_model.inputs import Batch
 
 Sums = dict[nn.Parameter, Tensor]  # float32, shaped as the parameter
 

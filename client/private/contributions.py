@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irene_model.embeddings import ClassToken, GroupedLinear, PositionTable
+from irene_model.network import ClassToken, GroupedLinear, PositionTable
 
 # How much larger than its factors G may be and still be kept. A kept G needs no second product of
 # the same cost for the sum, so a little memory buys up to a third of the layer's time.

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from client.clipping import ClippedSum, Sums, trained_parameters
-from client.fused import FusedSum
-from client.noise import NoiseSource, add_lattice_noise
-from client.opacus_engines import GhostSum, HookSum
+from client.private.clipping import ClippedSum, Sums, trained_parameters
+from client.private.fused import FusedSum
+from client.private.noise import NoiseSource, add_lattice_noise
+from client.private.opacus_engines import GhostSum, HookSum
+from irene_model.inputs import Batch
 from irene_model.study import Engine
-from irene_model.tensors import Batch
 
 _ENGINES: dict[Engine, Callable[..., ClippedSum]] = {
     "fused": FusedSum,

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from client.clipping import Sums, clip_factors, forward_losses, trained_parameters
-from client.contributions import KINDS, Contribution, patients_that_count, refusal
-from irene_model.tensors import Batch
+from client.private.clipping import Sums, clip_factors, forward_losses, trained_parameters
+from client.private.contributions import KINDS, Contribution, patients_that_count, refusal
+from irene_model.inputs import Batch
 
 _WITHOUT_INPUT = ({"bias"}, {"table"}, {"token"})  # gradients that need the output's alone
 

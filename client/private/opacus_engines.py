@@ -16,9 +16,9 @@ from opacus.grad_sample import (
 )
 from torch import Tensor, nn
 
-from client.clipping import Sums, clip_factors, forward_losses, trained_parameters
-from irene_model.embeddings import ClassToken, GroupedLinear, PositionTable
-from irene_model.tensors import Batch, take
+from client.private.clipping import Sums, clip_factors, forward_losses, trained_parameters
+from irene_model.inputs import Batch, take
+from irene_model.network import ClassToken, GroupedLinear, PositionTable
 
 
 @register_grad_sampler(PositionTable)  # type: ignore[untyped-decorator]

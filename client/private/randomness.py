@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from client.noise import KeystreamNoise
-from irene_model.records import HeldOut
+from client.private.noise import KeystreamNoise
+from irene_model.study import HeldOut
 
 
 @dataclass(frozen=True, kw_only=True)

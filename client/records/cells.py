@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from client.frames import CellError
+from client.records.frames import CellError
 from client.site import LabelColumn, SexColumn, SplitColumn, split_cells
-from irene_model.records import OLDEST_YEARS, Sex, Split
+from irene_model.study import OLDEST_YEARS, Sex, Split
 
 V = TypeVar("V")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -22,14 +22,12 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 
-from client.images import load_image
-from client.patients import assignment_of, digest
+from client.records.images import load_image
+from client.records.patients import assignment_of, digest
+from client.records.tables import PlacedRecord, read_placed_records
 from client.site import Site
-from client.tables import PlacedRecord, read_placed_records
-from irene_model.records import SPLITS, Split
-from irene_model.study import Study
-from irene_model.tensors import Batch, encode_pixels, encode_records, take
-from irene_model.text_encoder import FrozenEncoder
+from irene_model.inputs import Batch, FrozenEncoder, encode_pixels, encode_records, take
+from irene_model.study import SPLITS, Split, Study
 
 _log = logging.getLogger(__name__)
 _FORMAT = 3  # raise when the meaning of a cached file changes
@@ -49,7 +47,7 @@ class SiteDataset:
 
     pixels: (N, H, W) uint8, memory-mapped; zeros where there is no image.
     text: (N, T, E) float16, memory-mapped; None unless the study has a frozen text encoder.
-    tensors: the other tensors of `irene_model.tensors`, N rows each.
+    tensors: the other tensors of `irene_model.inputs.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
     training_digests: a hash of the id of each training patient, in no order; for the ledger.
     assignment: a hash of the function from patients to splits; for the ledger. Empty: unknown.

@@ -1,7 +1,7 @@
 """A radiograph's file to grey pixels of the study's size.
 
 PNG, JPEG and single-frame DICOM. White is dense, as radiologists read it. How grey levels are
-windowed and fitted is in `irene_model.pixels`, since inference does the same.
+windowed and fitted is in `irene_model.inputs.pixels`, since inference does the same.
 """
 
 import io
@@ -15,7 +15,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from irene_model.errors import DataError
-from irene_model.pixels import Pixels, fitted, to_grey, windowed
+from irene_model.inputs import Pixels, fitted, to_grey, windowed
 
 MOST_PIXELS = 100_000_000  # ten times the finest detector: beyond it a file is an attack
 _KINDS = {b"\x89PNG\r\n\x1a\n": PngImageFile, b"\xff\xd8\xff": JpegImageFile}

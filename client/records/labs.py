@@ -8,13 +8,12 @@ study's units; a value that was not measured is absent, a censored one is -inf o
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
-from client.cells import read_lab
-from client.frames import CellError, Column, Frame, read_frame
+from client.records.cells import read_lab
+from client.records.frames import CellError, Column, Frame, read_frame
+from client.records.units import UnitError, converter
 from client.site import LabTable, Site
-from client.units import UnitError, converter
 from irene_model.errors import DataError
-from irene_model.shapes import LabTest, Measurement
-from irene_model.study import Study
+from irene_model.study import LabTest, Measurement, Study
 
 
 def read_labs(

@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from client.frames import Frame, read_frame
-from client.labs import lab_reader
+from client.records.frames import Frame, read_frame
+from client.records.labs import lab_reader
 from client.site import JoinedTable, Site
 from irene_model.errors import DataError
-from irene_model.shapes import Panel
-from irene_model.study import Study
+from irene_model.study import Panel, Study
 
 Values = npt.NDArray[np.float64]  # (records, values of the panel); NaN was not measured
 

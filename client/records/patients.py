@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from client.site import Site
-from irene_model.records import Split
+from irene_model.study import Split
 
 
 def digest(patient_id: str) -> bytes:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from client.cells import label_reader, read_age, read_identifier, sex_reader, split_reader
-from client.frames import CellError, Column, Frame, read_joined
-from client.labs import read_labs
-from client.panels import read_panels
+from client.records.cells import label_reader, read_age, read_identifier, sex_reader, split_reader
+from client.records.frames import CellError, Column, Frame, read_joined
+from client.records.labs import read_labs
+from client.records.panels import read_panels
 from client.site import ImageColumn, Site, Splits
 from irene_model.errors import DataError
-from irene_model.records import Record, Sex, Split
-from irene_model.study import Study
+from irene_model.study import Record, Sex, Split, Study
 
 T = TypeVar("T")
 

@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from irene_model.errors import LimitExceeded
-from irene_model.settings import Settings
-from irene_model.study import Method, Study
+from irene_model.study import Method, Settings, Study
 
 _SIZES = (
     "hidden_size",

@@ -1,8 +1,8 @@
 """What a site maps at all of a study's modalities and labels: facts of site.yaml, of no patient."""
 
-from client.site import Site
-from irene_model.groups import Labels, labels_from_text, labels_to_text, panel_modality
+from client.site.site import Site
 from irene_model.study import Study
+from irene_model.weights import Labels, labels_from_text, labels_to_text, panel_modality
 
 
 def mapped_modalities(site: Site, study: Study) -> tuple[str, ...]:

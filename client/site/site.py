@@ -43,14 +43,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from client.limits import Limits
+from client.site.limits import Limits
 from irene_model.errors import ConfigError
-from irene_model.records import SPLITS, Split
-from irene_model.settings import Settings, parse, read_mapping
-from irene_model.study import Study
+from irene_model.study import SPLITS, Settings, Split, Study, parse, read_mapping
 
 if TYPE_CHECKING:
-    from irene_model.text import TextReader
+    from irene_model.inputs import TextReader
 
 Column = Annotated[str, Field(min_length=1)]
 Metrics = Literal["off", "private", "exact"]
@@ -274,7 +272,7 @@ class Site(Settings):
 
     def text_reader(self, study: Study) -> "TextReader":
         """How the study's texts are read here; a missing or different encoder is a ConfigError."""
-        from irene_model.text import TextReader
+        from irene_model.inputs import TextReader
 
         folders = {name: self.resolve(path) for name, path in self.encoders.items()}
         return TextReader.open(study.text, folders)

@@ -16,15 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from client.clipping import forward_losses
-from client.dataset import SiteDataset
 from client.ledger import Ledger
-from client.noise import NoiseSource
-from client.training import autocast, pack, to_device, unpack
-from irene_model.coarse import coarsen
-from irene_model.metrics import score_histograms
-from irene_model.privacy import Mechanism
-from irene_model.protocol import (
+from client.private import NoiseSource, forward_losses
+from client.records import SiteDataset
+from client.training.training import autocast, pack, to_device, unpack
+from irene_model.exchange import (
     LABEL_ABSENT,
     LABEL_SENT,
     LABEL_WITHHELD,
@@ -32,7 +28,9 @@ from irene_model.protocol import (
     Arrays,
     check_update,
 )
-from irene_model.records import HeldOut
+from irene_model.metrics import coarsen, score_histograms
+from irene_model.privacy import Mechanism
+from irene_model.study import HeldOut
 from irene_model.weights import load_arrays, new_model, to_arrays
 
 _BATCH = 256

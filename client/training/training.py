@@ -11,20 +11,24 @@ import numpy as np
 import torch
 from safetensors import numpy as safetensors
 
-from client.clipping import forward_losses, trained_parameters
-from client.dataset import SiteDataset, sample_patients
-from client.dp import PrivateGradient
+from client.budget import Plan
 from client.ledger import Ledger
-from client.plan import Plan
-from client.randomness import Randomness
+from client.private import PrivateGradient, Randomness, forward_losses, trained_parameters
+from client.records import SiteDataset, sample_patients
 from client.site import Memory
-from irene_model.groups import Labels, choose_mapped, without_rows
-from irene_model.model import DiagnosticModel
-from irene_model.protocol import Arrays, check_update
-from irene_model.study import Study
-from irene_model.tensors import Batch, drop_modalities
-from irene_model.weights import load_arrays, new_model, to_arrays, trained_names
-from irene_model.wire import rounded
+from irene_model.exchange import Arrays, check_update
+from irene_model.inputs import Batch, drop_modalities
+from irene_model.network import DiagnosticModel
+from irene_model.study import Study, rounded
+from irene_model.weights import (
+    Labels,
+    choose_mapped,
+    load_arrays,
+    new_model,
+    to_arrays,
+    trained_names,
+    without_rows,
+)
 
 _AMPLE = Memory()
 

@@ -15,9 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from irene_model.errors import ProtocolError, StaleMessage, StudyMismatch
-from irene_model.records import HeldOut
-from irene_model.study import Study
-from irene_model.wire import Encoding, Packed, pack, unpack
+from irene_model.study import Encoding, HeldOut, Packed, Study, pack, unpack
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -152,7 +150,7 @@ class TrainReply(Message):
     ledger has charged until now, whatever the outcome; -1 if it can't be read. epsilon_run and
     epsilon_total: spent by this run and by everything in the ledger, by RDP, at the study's delta;
     infinite without noise. modalities and labels: what the site maps at all, which says what it
-    trains (`irene_model.groups`).
+    trains (`irene_model.weights.groups`).
     """
 
     kind = "trained"
@@ -187,8 +185,8 @@ class EvaluateRequest(Request):
 class EvaluateReply(Message):
     """arrays: none, or "histograms" and "labels" (K,) of LABEL_SENT and its like, if "evaluated".
 
-    Histograms are (K, 2, BINS) of `irene_model.metrics` and exact, or (K, 2, COARSE_BINS) of
-    `irene_model.coarse` with normal noise of `deviation` patients in each cell of the labels that
+    Histograms are (K, 2, BINS) of `irene_model.metrics.metrics` and exact, or (K, 2, COARSE_BINS) of
+    `irene_model.metrics.coarse_bins` with normal noise of `deviation` patients in each cell of the labels that
     are sent, which is `noise_multiplier` times the sensitivity. epsilon_run and epsilon_total are
     then as in TrainReply.
     """

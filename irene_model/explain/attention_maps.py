@@ -5,14 +5,14 @@ tokens, (h, w) the grid of patches. A map's row says what one token reads: the s
 Absent tokens read nothing and are not read; the row of a present token sums to 1.
 
 Attention says where information could flow from, not what it said: what moved a finding's logit is
-in `irene_model.integrated_gradients`.
+in `irene_model.explain.integrated_gradients`.
 """
 
 import torch
 from torch import Tensor
 
-from irene_model.encoder import AttentionMaps
-from irene_model.layout import TokenLayout
+from irene_model.explain.layout import TokenLayout
+from irene_model.network import AttentionMaps
 
 
 def block_maps(attentions: AttentionMaps, present: Tensor) -> Tensor:

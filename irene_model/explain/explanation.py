@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irene_model.attention_maps import block_maps, patches_read, read_by_head, rollout
-from irene_model.integrated_gradients import Attributions, integrated_gradients
-from irene_model.layout import TokenLayout
-from irene_model.model import IreneModel
+from irene_model.explain.attention_maps import block_maps, patches_read, read_by_head, rollout
+from irene_model.explain.integrated_gradients import Attributions, integrated_gradients
+from irene_model.explain.layout import TokenLayout
+from irene_model.network import IreneModel
 
 _STEPS, _MOST_STEPS = 64, 1024
 TOLERATED_GAP = 0.01  # log-odds; a probability moves by a quarter of it at most

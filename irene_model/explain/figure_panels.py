@@ -17,8 +17,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from irene_model.reading import Grid, Item
-from irene_model.tensors import LAB_CAP
+from irene_model.explain.reading import Grid, Item
+from irene_model.inputs import LAB_CAP
 
 INK, FAINT, BAND, READ = "#222222", "#6B6B6B", "#E4E4E4", "#009E73"
 EVIDENCE = LinearSegmentedColormap.from_list("evidence", ["#0072B2", "#FFFFFF", "#D55E00"])

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irene_model.model import IreneModel
+from irene_model.network import IreneModel
 
 _MIDDLE_AGE, _NEITHER_SEX = 0.5, 0.5  # age is in years / 100
 

@@ -2,7 +2,7 @@
 and then the study's further panels.
 
 Legend: B records, S all tokens: N of the image (the class token and h·w patches), then M clinical
-ones (T text tokens, L laboratory values, sex, age, panels), in `irene_model.embeddings`' order.
+ones (T text tokens, L laboratory values, sex, age, panels), in `irene_model.network.embeddings`' order.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from irene_model.config import IreneConfig
+from irene_model.network import IreneConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from irene_model.explanation import TOLERATED_GAP
-from irene_model.panels import (
+from irene_model.explain.explanation import TOLERATED_GAP
+from irene_model.explain.figure_panels import (
     ATTENTION_HEAT,
     EVIDENCE_HEAT,
     FAINT,
@@ -31,7 +31,7 @@ from irene_model.panels import (
     draw_words,
     wrap,
 )
-from irene_model.reading import Grid, Item, Reading
+from irene_model.explain.reading import Grid, Item, Reading
 
 Pixels = npt.NDArray[np.uint8]
 MOST_NUMBERS, MOST_LABELS = 18, 12  # of more, those with the most evidence or probability

@@ -12,12 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from irene_model.explanation import Explanation
-from irene_model.records import Record
-from irene_model.shapes import Measurement, Panel
-from irene_model.study import Study
-from irene_model.tensors import scale_lab
-from irene_model.text import TextReader, words
+from irene_model.explain.explanation import Explanation
+from irene_model.inputs import TextReader, scale_lab, words
+from irene_model.study import Measurement, Panel, Record, Study
 
 Grid = npt.NDArray[np.float32]
 

@@ -28,13 +28,11 @@ from PIL import Image
 from torch import Tensor
 
 from irene_model.errors import CheckpointError, DataError
-from irene_model.pixels import Pixels, fitted, to_grey, windowed
-from irene_model.records import OLDEST_YEARS, Record, Sex
-from irene_model.settings import dump
-from irene_model.study import Study
-from irene_model.tensors import Batch, encode_pixels, encode_records
-from irene_model.text import TextReader
-from irene_model.text_encoder import encoder_files
+from irene_model.inputs.pixels import Pixels, fitted, to_grey, windowed
+from irene_model.inputs.tensors import Batch, encode_pixels, encode_records
+from irene_model.inputs.text import TextReader
+from irene_model.inputs.text_encoder import encoder_files
+from irene_model.study import OLDEST_YEARS, Record, Sex, Study, dump
 
 _STUDY, _ENCODER = "study.yaml", "encoder"
 
@@ -44,7 +42,7 @@ class Case:
     """What is known of one patient; what is missing is left out.
 
     image: a Pillow image, or grey levels (H, W), or (H, W, 3) of 8 bits; white is dense. Levels
-        that are not uint8 are windowed. A DICOM file is read by `client.images.load_image`.
+        that are not uint8 are windowed. A DICOM file is read by `client.records.images.load_image`.
     labs: the study's names -> values in the study's units; -inf and +inf are below and above the
         detection limits. panels: the same of each further panel, by its name.
     """
@@ -109,7 +107,7 @@ class IreneProcessor:
         return TextReader.open(self.study.text, self._encoders)
 
     def __call__(self, cases: Sequence[Case]) -> Batch:
-        """The model's inputs for `cases`, in order: see `irene_model.tensors`.
+        """The model's inputs for `cases`, in order: see `irene_model.inputs.tensors`.
 
         A name that the study does not have, or an impossible value, is a DataError that names the
         case by its number.

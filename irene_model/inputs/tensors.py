@@ -30,10 +30,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from irene_model.records import Record
-from irene_model.shapes import Measurement, places
-from irene_model.study import Study
-from irene_model.text import TextReader
+from irene_model.inputs.text import TextReader
+from irene_model.study import Measurement, Record, Study, places
 
 Batch = dict[str, torch.Tensor]
 Mask = tuple[str, slice]  # a tensor of presence, and which part of its last axis

@@ -21,8 +21,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import Tensor
 
-from irene_model.shapes import TextShape
-from irene_model.text_encoder import FrozenEncoder, find_folder, open_tokenizer
+from irene_model.inputs.text_encoder import FrozenEncoder, find_folder, open_tokenizer
+from irene_model.study import TextShape
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 

@@ -18,8 +18,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.foreign import read_json, sha256_of_files
-from irene_model.shapes import TextEncoder, TextShape
+from irene_model.inputs.external_files import read_json, sha256_of_files
+from irene_model.study import TextEncoder, TextShape
 
 FAMILY = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 _FILES = {

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from irene_model.embeddings import Streams
-from irene_model.fusion import (
+from irene_model.methods.fusion import (
     FeatureClassifier,
     Fused,
     FusionConfig,
@@ -18,6 +17,7 @@ from irene_model.fusion import (
     judged_once,
     modality_heads,
 )
+from irene_model.network import Streams
 
 
 class JointFeature(nn.Module):

@@ -11,15 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irene_model.attention import join_presence, mean_present
-from irene_model.config import IreneConfig
-from irene_model.embeddings import Streams
-from irene_model.encoder import Blocks, JointBlock
-from irene_model.model import per_sample_loss
+from irene_model.network import (
+    Blocks,
+    IreneConfig,
+    JointBlock,
+    Streams,
+    join_presence,
+    mean_present,
+    per_sample_loss,
+)
 
 
 class FusionConfig(IreneConfig):
-    """Sizes of a `FusionModel`, and which method of `irene_model.methods.FUSIONS` it is.
+    """Sizes of a `FusionModel`, and which method of `irene_model.methods.methods.FUSIONS` it is.
 
     `num_hidden_layers` is the depth over all modalities together. `prior` is the share of positives
     that one expects of a label; `num_latents` are the Perceiver's.

@@ -3,7 +3,7 @@
 Legend: B records, N tokens, D width, M modalities, K labels. The kinds of fusion are those of Huang
 et al. 2020, "Fusion of medical imaging and electronic health records using deep learning": early
 (of data, or of features that are learned apart), joint (of features that are learned together) and
-late (of decisions). Each method is a module from `Streams` to `Fused`; `irene_model.sizes` chooses
+late (of decisions). Each method is a module from `Streams` to `Fused`; `irene_model.methods.sizes` chooses
 its depth, in ordinary transformer blocks, and its MLPs' width.
 """
 
@@ -15,13 +15,9 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers import initialization as init
 
-from irene_model import decisions
-from irene_model.adapters import adapt
-from irene_model.attention import mean_present
-from irene_model.embeddings import PositionTable, Streams
-from irene_model.encoder import JointBlock
-from irene_model.feature_fusion import EarlyFeature, Hierarchical, JointFeature
-from irene_model.fusion import (
+from irene_model.methods import decisions
+from irene_model.methods.feature_fusion import EarlyFeature, Hierarchical, JointFeature
+from irene_model.methods.fusion import (
     FeatureClassifier,
     Fused,
     FusionConfig,
@@ -31,7 +27,16 @@ from irene_model.fusion import (
     judged_once,
     modality_heads,
 )
-from irene_model.model import DiagnosticModel, IreneOutput, mean_loss
+from irene_model.network import (
+    DiagnosticModel,
+    IreneOutput,
+    JointBlock,
+    PositionTable,
+    Streams,
+    adapt,
+    mean_loss,
+    mean_present,
+)
 
 
 class EarlyData(nn.Module):

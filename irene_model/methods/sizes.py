@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 
-from irene_model.config import IreneConfig
 from irene_model.errors import ConfigError
-from irene_model.fusion import FusionConfig
-from irene_model.methods import FUSIONS, FusionModel
-from irene_model.model import DiagnosticModel, IreneModel
+from irene_model.methods.fusion import FusionConfig
+from irene_model.methods.methods import FUSIONS, FusionModel
+from irene_model.network import DiagnosticModel, IreneConfig, IreneModel
 
 TOLERANCE = 0.2
 _WIDE = 64

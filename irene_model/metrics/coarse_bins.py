@@ -2,13 +2,13 @@
 
 Noise goes into every cell, so there are few: narrow around the study's prior, where an untrained
 head starts, and wide elsewhere. The bounds must not follow from patients. Shapes are those of
-`irene_model.metrics`.
+`irene_model.metrics.metrics`.
 """
 
 import numpy as np
 from scipy.special import expit, logit
 
-from irene_model.metrics import EDGES, Array
+from irene_model.metrics.metrics import EDGES, Array
 
 # Bounds of the coarse bins, as logits from the prior's. Of those tried on the scores of a private
 # model, of a calibrated one and of a strong one, no finer grid took more from ties than it cost.

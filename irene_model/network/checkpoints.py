@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from irene_model.config import IreneConfig
 from irene_model.errors import CheckpointError
+from irene_model.network.config import IreneConfig
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irene_model.attention import join_presence
-from irene_model.config import IreneConfig
+from irene_model.network.attention import join_presence
+from irene_model.network.config import IreneConfig
 
 Group = tuple[Tensor, Tensor | None]  # tokens (B,N,D) and their presence (B,N)
 

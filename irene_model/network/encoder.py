@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irene_model.attention import (
+from irene_model.network.attention import (
     BidirectionalAttention,
     BidirectionalMaps,
     SelfAttention,
     join_presence,
 )
-from irene_model.config import IreneConfig
+from irene_model.network.config import IreneConfig
 
 AttentionMaps = tuple[BidirectionalMaps | Tensor, ...]
 

@@ -18,12 +18,12 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from irene_model.adapters import adapt, init_adapter, merged_state
-from irene_model.attention import mean_present
-from irene_model.checkpoints import authors_config, from_authors_state, to_authors_state
-from irene_model.config import PRESETS, IreneConfig
-from irene_model.embeddings import ClassToken, GroupedLinear, IreneEmbeddings, PositionTable
-from irene_model.encoder import AttentionMaps, IreneEncoder
+from irene_model.network.attention import mean_present
+from irene_model.network.checkpoints import authors_config, from_authors_state, to_authors_state
+from irene_model.network.config import PRESETS, IreneConfig
+from irene_model.network.embeddings import ClassToken, GroupedLinear, IreneEmbeddings, PositionTable
+from irene_model.network.encoder import AttentionMaps, IreneEncoder
+from irene_model.network.low_rank import adapt, init_adapter, merged_state
 
 __all__ = ["PRESETS", "IreneConfig", "IreneModel", "IreneOutput", "per_sample_loss"]
 

@@ -2,7 +2,7 @@
 
 So no entry can be altered, removed from the middle or moved without breaking every later hash.
 Pure: entries in, entries or a sentence about the first bad row out. A chain that was cut at its end
-is still a chain; of the ledger, `client.head` tells that.
+is still a chain; of the ledger, `client.ledger.head` tells that.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The append-only log of who did what and when: one at each hospital, one at the coordinator.
 
-A line of JSON each, in a hash chain (`irene_model.chain`), synced before `append` returns. It holds
+A line of JSON each, in a hash chain (`irene_model.operations.chain`), synced before `append` returns. It holds
 names, counts and hashes, never a patient's values, a key or a path of patients' files.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from irene_model.chain import Entry, append, verify
 from irene_model.errors import DataError
+from irene_model.operations.chain import Entry, append, verify
 
 Fact = str | int | float | bool | None
 

@@ -21,7 +21,14 @@ from pathlib import Path
 from typing import IO
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.leftovers import MARK, born, dies_with, end_group, end_leftovers, this_boot
+from irene_model.operations.orphans import (
+    MARK,
+    born,
+    dies_with,
+    end_group,
+    end_leftovers,
+    this_boot,
+)
 
 _LOCK = "supervisor.lock"
 _TURN_S, _GRACE_S, _SLOW_S = 0.2, 15.0, 30.0

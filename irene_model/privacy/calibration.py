@@ -11,9 +11,8 @@ from functools import lru_cache
 from scipy.optimize import brentq
 
 from irene_model.errors import ProtocolError
-from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.records import HeldOut
-from irene_model.study import Study
+from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.study import HeldOut, Study
 
 _SMALLEST_NOISE, _LARGEST_NOISE = 0.1, 1e4
 _SHARE = 0.999  # of the target is spent: see noise_multiplier_for

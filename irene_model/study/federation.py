@@ -7,8 +7,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from irene_model.settings import Settings
-from irene_model.wire import Encoding
+from irene_model.study.settings import Settings
+from irene_model.study.wire import Encoding
 
 StrategyName = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "trimmed_mean", "median"]
 ADAPTIVE: tuple[StrategyName, ...] = ("fedadam", "fedyogi")
@@ -22,7 +22,7 @@ class Late(Settings):
 
 
 class Federation(Settings):
-    """Rounds, who must be there, and how updates become weights (`server.strategies`).
+    """Rounds, who must be there, and how updates become weights (`server.aggregation.strategies`).
 
     `round_deadline_s` is in seconds. Under `fedadam` with `sgd` at the sites and one local step
     the federation is Adam on the mean of all sites' noised gradients: the best use of a small

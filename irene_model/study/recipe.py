@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from irene_model.settings import Settings
+from irene_model.study.settings import Settings
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -67,7 +67,7 @@ class Training(Settings):
     run starts, is not noised and is not in an update.
 
     The rate warms up over `warmup_rounds` and falls to `final_rate_fraction` of itself, at the
-    sites or at the server: see `irene_model.schedule`. `sgd` is plain, without momentum: under
+    sites or at the server: see `irene_model.study.schedule`. `sgd` is plain, without momentum: under
     `fedadam` the server has the momentum.
     """
 

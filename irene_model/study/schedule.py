@@ -6,8 +6,8 @@ gradients into steps, and at the server under FedAdam and FedYogi, which rescale
 
 import math
 
-from irene_model.federation import ADAPTIVE
-from irene_model.study import Study
+from irene_model.study.federation import ADAPTIVE
+from irene_model.study.study import Study
 
 
 def site_rate(study: Study, round: int) -> float:

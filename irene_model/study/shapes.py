@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_serializer, model_validator
 
 from irene_model.errors import ConfigError
-from irene_model.settings import Settings
+from irene_model.study.settings import Settings
 
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
 Demographic = Literal["age", "sex"]
@@ -35,7 +35,7 @@ class TextEncoder(Settings):
     tokenizer: a BERT-family encoder's `tokenizer.json`, and a table of `vocab_size` vectors.
     frozen: the encoder itself gives each token's vector, once a record; nothing of it is trained.
 
-    `name` says where each site finds the files (see `irene_model.text_encoder`), and `sha256` that
+    `name` says where each site finds the files (see `irene_model.inputs.text_encoder`), and `sha256` that
     they are the same at all sites.
     """
 

@@ -14,11 +14,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from irene_model.federation import Federation
-from irene_model.recipe import Training
-from irene_model.records import HeldOut
-from irene_model.settings import Settings, override, parse, read_mapping
-from irene_model.shapes import (
+from irene_model.study.federation import Federation
+from irene_model.study.recipe import Training
+from irene_model.study.records import HeldOut
+from irene_model.study.settings import Settings, override, parse, read_mapping
+from irene_model.study.shapes import (
     Demographic,
     ImageShape,
     LabTest,
@@ -41,7 +41,7 @@ class ModelShape(Settings):
     """A preset of `IreneModel`, or single sizes that replace the preset's.
 
     `method`: IRENE, or one that it is compared with; sizes are IRENE's all the same, and another
-    method gets as many parameters as IRENE has with them (`irene_model.sizes`).
+    method gets as many parameters as IRENE has with them (`irene_model.methods.sizes`).
 
     `prior`: the share of positives that one expects of a label, from the literature and never
     from the patients. The head starts there instead of at one half, so that no budget is spent

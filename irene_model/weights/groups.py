@@ -13,8 +13,8 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from irene_model.model import DiagnosticModel
-from irene_model.protocol import Array
+from irene_model.exchange import Array
+from irene_model.network import DiagnosticModel
 from irene_model.study import Method, Study
 
 MODALITIES = ("image", "text", "labs", "age", "sex")

@@ -20,14 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from irene_model.config import IreneConfig
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.foreign import read_tensors, sha256_of_files
-from irene_model.model import DiagnosticModel
+from irene_model.inputs import read_tensors, sha256_of, sha256_of_files
+from irene_model.network import DiagnosticModel, IreneConfig
 from irene_model.study import Study
-from irene_model.text_encoder import sha256_of
-from irene_model.vit import PATCHES, Vit, read_vit
-from irene_model.weights import new_model
+from irene_model.weights.vit import PATCHES, Vit, read_vit
+from irene_model.weights.weights import new_model
 
 # Ours to the ViT's, both without the layer. An entry covers a weight and a bias.
 _JOINT = {

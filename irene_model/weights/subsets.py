@@ -4,10 +4,9 @@ Noise grows with the number of trained parameters and a clipped gradient's norm 
 of the model may learn more under privacy than the whole.
 """
 
-from irene_model.adapters import adapters
 from irene_model.errors import ConfigError
-from irene_model.model import DiagnosticModel, IreneModel
-from irene_model.recipe import LastBlocks, LowRank, Parameters
+from irene_model.network import DiagnosticModel, IreneModel, adapters
+from irene_model.study import LastBlocks, LowRank, Parameters
 
 
 def choose_trained(model: DiagnosticModel, parameters: Parameters) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from irene_model.errors import CheckpointError
-from irene_model.foreign import read_json, read_tensors
+from irene_model.inputs import read_json, read_tensors
 
 PATCHES = "embeddings.patch_embeddings.projection"
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")

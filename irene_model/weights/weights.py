@@ -10,16 +10,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from irene_model.config import PRESETS, IreneConfig
 from irene_model.errors import CheckpointError
-from irene_model.model import DiagnosticModel, IreneModel
-from irene_model.protocol import WIRE_DTYPE, Array, Arrays
-from irene_model.recipe import LowRank
-from irene_model.shapes import TextEncoder
-from irene_model.sizes import model_of, sized
-from irene_model.study import Study
-from irene_model.subsets import choose_trained
-from irene_model.text import vocabulary
+from irene_model.exchange import WIRE_DTYPE, Array, Arrays
+from irene_model.inputs import vocabulary
+from irene_model.methods import model_of, sized
+from irene_model.network import PRESETS, DiagnosticModel, IreneConfig, IreneModel
+from irene_model.study import LowRank, Study, TextEncoder
+from irene_model.weights.subsets import choose_trained
 
 _FROM_THE_DATA = (
     *("image_size", "patch_size", "num_channels"),

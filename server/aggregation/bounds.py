@@ -29,8 +29,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from irene_model.schedule import site_rate
-from irene_model.study import Study
+from irene_model.study import Study, site_rate
 
 _MARGIN = 1.02  # rounding: of the lattice, of float32 and of what travels
 _UNDERSTATED = 1.5

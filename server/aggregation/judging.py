@@ -2,7 +2,7 @@
 
 Names, shapes, dtype and finite values; the sampling rate and the noise that follow from the
 declared cohort; a cohort that stays about as large as it was first declared; and a norm no larger
-than the study's own arithmetic allows (`server.bounds`).
+than the study's own arithmetic allows (`server.aggregation.bounds`).
 """
 
 import math
@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from irene_model.calibration import noise_multiplier_for
 from irene_model.errors import ProtocolError
-from irene_model.groups import is_trained, labels_from_text, modalities_of
-from irene_model.protocol import Array, Arrays, TrainReply, check_update
+from irene_model.exchange import Array, Arrays, TrainReply, check_update
+from irene_model.privacy import noise_multiplier_for
 from irene_model.study import Study
-from server.aggregation import Contribution, norm
-from server.bounds import from_experience, largest_norm
+from irene_model.weights import is_trained, labels_from_text, modalities_of
+from server.aggregation.bounds import from_experience, largest_norm
+from server.aggregation.tally import Contribution, norm
 from server.runs import Json, finite
 
 _COHORT_FACTOR = 2.0  # patients join and leave, and a rounded count jumps

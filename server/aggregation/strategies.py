@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from irene_model.errors import CheckpointError
-from irene_model.protocol import Array, Arrays
+from irene_model.exchange import Array, Arrays
 from irene_model.study import Study
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
@@ -93,7 +93,7 @@ def strategy_for(study: Study, state: Mapping[str, Array]) -> Strategy:
     """The study's strategy, with the `state` that a checkpoint kept; {} before the first round.
 
     FedProx differs from FedAvg at the sites alone, the trimmed mean and the median in how updates
-    become one (`server.aggregation.tally_for`).
+    become one (`server.aggregation.tally.tally_for`).
     """
     match study.federation.strategy:
         case "fedadam":

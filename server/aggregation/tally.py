@@ -19,9 +19,9 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from irene_model.groups import Labels, is_head
-from irene_model.protocol import Array, Arrays
+from irene_model.exchange import Array, Arrays
 from irene_model.study import Study
+from irene_model.weights import Labels, is_head
 
 _VALUES_AT_ONCE = 2**22  # of all sites together, 16 MiB in float32
 

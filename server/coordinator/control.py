@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from irene_model.errors import IreneError
-from server.certificates import write_private
-from server.coordinator import Coordinator
-from server.services import environment, program
+from server.coordinator.certificates import write_private
+from server.coordinator.coordinator import Coordinator
+from server.coordinator.services import environment, program
 
 _CONNECTION = "here"
 _ANSWER_S = 60

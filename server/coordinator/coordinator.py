@@ -17,9 +17,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from irene_model import __version__
 from irene_model.errors import ConfigError
-from irene_model.journal import Journal
-from irene_model.settings import Settings, read
-from server.certificates import Signed, issue, new_authority, now, write_private
+from irene_model.operations import Journal
+from irene_model.study import Settings, read
+from server.coordinator.certificates import Signed, issue, new_authority, now, write_private
 
 LOOPBACK = ("localhost", "127.0.0.1")
 RUN_CONFIG: dict[str, str | int] = {
@@ -180,7 +180,7 @@ class Coordinator:
 
     @property
     def enrolled(self) -> Path:
-        """Which site has which key; see `server.enrolment`."""
+        """Which site has which key; see `server.coordinator.enrolment`."""
         return self.path / "enrolled.json"
 
     @property

@@ -16,11 +16,10 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from pydantic import Field, TypeAdapter, ValidationError
 
 from irene_model.errors import ConfigError
-from irene_model.settings import Settings, parse
-from irene_model.shapes import Name
-from server.certificates import write_private
-from server.control import Control, ControlError
-from server.coordinator import Coordinator, account
+from irene_model.study import Name, Settings, parse
+from server.coordinator.certificates import write_private
+from server.coordinator.control import Control, ControlError
+from server.coordinator.coordinator import Coordinator, account
 
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _LARGEST_KEY = 4096  # bytes; a public key has a few hundred

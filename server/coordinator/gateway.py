@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from irene_model.errors import ConfigError
-from server.coordinator import Coordinator
+from server.coordinator.coordinator import Coordinator
 
 _ELSEWHERE = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 _CHECK_S = 30

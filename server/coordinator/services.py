@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from irene_model.errors import ConfigError
-from irene_model.processes import Service, running, supervisor_of
-from irene_model.task_token import write_program
-from server import gateway
-from server.certificates import days_left, now, read_certificate
-from server.coordinator import Coordinator
+from irene_model.operations import Service, running, supervisor_of, write_program
+from server.coordinator import gateway
+from server.coordinator.certificates import days_left, now, read_certificate
+from server.coordinator.coordinator import Coordinator
 
 QUIET: Mapping[str, str] = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -104,7 +103,7 @@ def services(coordinator: Coordinator) -> tuple[Service, ...]:
         Service(
             name="web",
             command=(
-                *(sys.executable, "-P", "-m", "server.web"),
+                *(sys.executable, "-P", "-m", "server.watch.web"),
                 *(str(coordinator.path), str(loopback.web)),
             ),
             environment=quiet,

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.processes import running, supervisor_of
+from irene_model.operations import running, supervisor_of
 from irene_model.study import Study
-from server.control import Control, ControlError, RunStatus
-from server.coordinator import Coordinator, account
-from server.enrolment import Enrolment
+from server.coordinator.control import Control, ControlError, RunStatus
+from server.coordinator.coordinator import Coordinator, account
+from server.coordinator.enrolment import Enrolment
 from server.runs import Json
 
 Observe = Callable[[Json], None]

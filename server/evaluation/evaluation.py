@@ -3,7 +3,7 @@
 The pooled number is the one of all patients together: histograms are added over sites before a
 metric is taken, it is no mean of the sites' metrics. Exact and noised ones add up as well; where
 one is noised, all are read on the coarse grid. Intervals come from a bootstrap over patients,
-stratified by site, and where there is noise they include it (`server.resampling`).
+stratified by site, and where there is noise they include it (`server.evaluation.resampling`).
 
 Labels are resampled independently: separate histograms cannot tell that one patient is in
 several. Where the labels' errors go together, the interval of the macro mean is a little too
@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from irene_model import metrics
-from irene_model.metrics import Array
-from irene_model.protocol import LABEL_SENT
-from server.histograms import SiteHistograms
-from server.resampling import Grid, Measure, Pooled, pool_label
+from irene_model.exchange import LABEL_SENT
+from irene_model.metrics import Array, metrics
+from server.evaluation.histograms import SiteHistograms
+from server.evaluation.resampling import Grid, Measure, Pooled, pool_label
 
 Interval = tuple[float, float]
 

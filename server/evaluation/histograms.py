@@ -6,10 +6,9 @@ from typing import Self
 
 import numpy as np
 
-from irene_model.coarse import COARSE_BINS, coarsen
 from irene_model.errors import ProtocolError
-from irene_model.metrics import BINS, Array
-from irene_model.protocol import LABEL_SENT, LABEL_WITHHELD, EvaluateReply
+from irene_model.exchange import LABEL_SENT, LABEL_WITHHELD, EvaluateReply
+from irene_model.metrics import BINS, COARSE_BINS, Array, coarsen
 
 
 @dataclass(frozen=True, kw_only=True)

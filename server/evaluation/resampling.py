@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from irene_model import metrics
-from irene_model.coarse import COARSE_BINS, refine, refined_centres
-from irene_model.metrics import Array
+from irene_model.metrics import COARSE_BINS, Array, metrics, refine, refined_centres
 
 Measure = Callable[[Array, Array], Array]
 """A metric of a stack of histograms (..., 2, G) whose bins have the `centres` (G,)."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from server.plots import Chart, Point, Series, line_chart
+from server.report.plots import Chart, Point, Series, line_chart
 
 Json = Mapping[str, Any]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from irene_model.errors import CheckpointError
 from irene_model.study import Study
-from server.curves import curves
-from server.pages import pages
-from server.plots import STYLES, ticks
+from server.report.learning_curves import curves
+from server.report.page_templates import pages
+from server.report.plots import STYLES, ticks
 
 Json = Mapping[str, Any]
 

@@ -12,10 +12,10 @@ import time
 from dataclasses import dataclass, field
 
 from irene_model.errors import IreneError, ProtocolError
-from irene_model.protocol import HelloReply, HelloRequest
+from irene_model.exchange import HelloReply, HelloRequest
 from irene_model.study import Study
-from server.exchange import Exchange, Reply, Sent
-from server.register import RegisterFile
+from server.rounds.enrolled_nodes import RegisterFile
+from server.rounds.exchange import Exchange, Reply, Sent
 from server.runs import Json
 
 _log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ class Register:
     @classmethod
     def read(cls, path: Path) -> "Register":
         """Read enrolled.json; a file of another form is a ConfigError."""
-        from server.enrolment import Enrolment  # certificates and all: a simulation needs none
+        from server.coordinator import Enrolment  # certificates and all: a simulation needs none
 
         sites = {
             name: None if site.node_id is None else int(site.node_id)

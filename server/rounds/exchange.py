@@ -13,8 +13,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from irene_model.errors import ProtocolError
-from irene_model.protocol import Flat, Request
-from irene_model.wire import STYPE, Packed
+from irene_model.exchange import Flat, Request
+from irene_model.study import STYPE, Packed
 
 _TYPES = {"hello": "query", "train": "train", "evaluate": "evaluate"}
 # Flower's own codes; its reasons may hold a site's exception text and stay out of our records.

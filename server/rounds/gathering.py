@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from irene_model.errors import ProtocolError
-from irene_model.protocol import Arrays, TrainReply, TrainRequest
-from irene_model.wire import travelling_bytes
-from server.aggregation import Tally, norm
-from server.exchange import Exchange, Reply, Sent
-from server.judging import Judge, facts
-from server.pace import Pace
-from server.roll import Roll
-from server.runs import Json, RunFolder, now
-from server.spending import may_be_charged
+from irene_model.exchange import Arrays, TrainReply, TrainRequest
+from irene_model.study import travelling_bytes
+from server.aggregation import Judge, Tally, facts, norm
+from server.rounds.attendance import Roll
+from server.rounds.exchange import Exchange, Reply, Sent
+from server.rounds.pace import Pace
+from server.runs import Json, RunFolder, may_be_charged, now
 
 _log = logging.getLogger(__name__)
 _CHARGES = ("noise_multiplier", "sample_rate", "rounds_charged")

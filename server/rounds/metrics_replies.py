@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from irene_model.errors import IreneError, ProtocolError
-from irene_model.protocol import Arrays, EvaluateReply, EvaluateRequest
-from irene_model.records import HeldOut
-from server.evaluation import Evaluation, pool
-from server.exchange import Exchange, Reply
-from server.histograms import SiteHistograms
-from server.roll import Roll
+from irene_model.exchange import Arrays, EvaluateReply, EvaluateRequest
+from irene_model.study import HeldOut
+from server.evaluation import Evaluation, SiteHistograms, pool
+from server.rounds.attendance import Roll
+from server.rounds.exchange import Exchange, Reply
 from server.runs import Json, RunFolder, finite
 
 _log = logging.getLogger(__name__)

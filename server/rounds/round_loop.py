@@ -13,21 +13,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from irene_model.errors import IreneError
-from irene_model.protocol import Arrays
-from irene_model.records import HeldOut
-from irene_model.schedule import server_rate
+from irene_model.exchange import Arrays
+from irene_model.study import HeldOut, server_rate
 from irene_model.weights import new_model, trained_names
-from server.aggregation import norm, tally_for
-from server.answers import Answers, ask_for_metrics
-from server.exchange import Exchange
-from server.gathering import Gathering
-from server.judging import Judge
-from server.pace import Pace
-from server.register import RegisterFile
-from server.roll import Roll
-from server.runs import Json, RunFolder, now
-from server.spending import spending
-from server.strategies import strategy_for
+from server.aggregation import Judge, norm, strategy_for, tally_for
+from server.rounds.attendance import Roll
+from server.rounds.enrolled_nodes import RegisterFile
+from server.rounds.exchange import Exchange
+from server.rounds.gathering import Gathering
+from server.rounds.metrics_replies import Answers, ask_for_metrics
+from server.rounds.pace import Pace
+from server.runs import Json, RunFolder, now, spending
 
 _log = logging.getLogger(__name__)
 Observer = Callable[[Json], None]

@@ -15,11 +15,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from irene_model.calibration import evaluation_noise
 from irene_model.errors import ProtocolError
-from irene_model.privacy import Epsilons, Mechanism, epsilons
-from irene_model.records import HeldOut
-from irene_model.study import Study
+from irene_model.privacy import Epsilons, Mechanism, epsilons, evaluation_noise
+from irene_model.study import HeldOut, Study
 
 Json = Mapping[str, Any]
 _ROUNDING = 1e-9

@@ -3,7 +3,7 @@
 `study.yaml`, `run.json`, `rounds.jsonl` (a line a round), `checkpoints/round-0003/`, and at the
 end `results.json` and `report.html`. A checkpoint is written beside its place, with the sha256 of
 each of its files, synced and renamed, so that one that exists is whole; one that a disk damaged is
-known by its hashes (`server.manifest`). A round's line follows its checkpoint.
+known by its hashes (`server.runs.manifest`). A round's line follows its checkpoint.
 """
 
 import contextlib
@@ -27,13 +27,11 @@ from transformers import AutoModel
 
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError, DiskError
-from irene_model.processor import IreneProcessor
-from irene_model.protocol import Array, Arrays
-from irene_model.settings import dump
-from irene_model.starting import StartingPoint
-from irene_model.study import Study
-from irene_model.weights import load_arrays, new_model, to_arrays
-from server import manifest
+from irene_model.exchange import Array, Arrays
+from irene_model.inputs import IreneProcessor
+from irene_model.study import Study, dump
+from irene_model.weights import StartingPoint, load_arrays, new_model, to_arrays
+from server.runs import manifest
 
 _log = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -116,7 +114,7 @@ class RunFolder:
         _write_whole(path / "rounds.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
         if len(kept) == newest - 1:
             shutil.rmtree(folder.checkpoint(newest))
-        # The next round may have begun; what sites then sent is in no line (server.spending).
+        # The next round may have begun; what sites then sent is in no line (server.runs.accounting).
         begun = {*info.get("restarted", []), folder.last_round + 1, *damaged}
         folder.update_info(restarted=sorted(begun), stopped=None)
         return folder

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.curves import curves
-from server.pages import pages
-from server.plots import STYLES
-from server.progress import Json, RunProgress, SiteProgress
+from server.report import STYLES, curves, pages
+from server.watch.run_progress import Json, RunProgress, SiteProgress
 
 _CELLS = 60  # rounds of a site that are shown side by side
 _ROWS = 200  # rounds in the table

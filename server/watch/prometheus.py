@@ -7,8 +7,8 @@ out, as Prometheus wants it; it is never a zero.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from irene_model.processes import Running
-from server.progress import Json, RunProgress
+from irene_model.operations import Running
+from server.watch.run_progress import Json, RunProgress
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[Mapping[str, str], float | None]

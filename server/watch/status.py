@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from irene_model.health import Health
-from irene_model.processes import Running
-from server.gateway_probe import Reach
-from server.progress import RunProgress, SiteProgress
+from irene_model.operations import Health, Running
+from server.coordinator import Reach
+from server.watch.run_progress import RunProgress, SiteProgress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,16 +11,20 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from irene_model.errors import ConfigError, DataError
-from irene_model.health import probe
-from irene_model.processes import running, supervisor_of
-from server.certificates import days_left, read_certificate
-from server.control import Control, ControlError, NodeStatus
-from server.coordinator import Coordinator
-from server.enrolment import Enrolment
-from server.gateway_probe import reach
-from server.progress import RunProgress, read_progress, run_folders
-from server.status import SiteStatus, Status
-from server.verdict import judged
+from irene_model.operations import probe, running, supervisor_of
+from server.coordinator import (
+    Control,
+    ControlError,
+    Coordinator,
+    Enrolment,
+    NodeStatus,
+    days_left,
+    reach,
+    read_certificate,
+)
+from server.watch.run_progress import RunProgress, read_progress, run_folders
+from server.watch.status import SiteStatus, Status
+from server.watch.verdict import judged
 
 _T = TypeVar("_T")
 

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from irene_model.spans import ago, span
-from server.progress import RunProgress
-from server.status import Status
+from irene_model.operations import ago, span
+from server.watch.run_progress import RunProgress
+from server.watch.status import Status
 
 _SYMBOLS = {
     "updated": "[green]✓[/green]",

@@ -7,9 +7,9 @@ or whose people have to act first, is no fault of the coordinator's machine: a w
 from collections.abc import Iterator
 from dataclasses import replace
 
-from irene_model.health import keeps_ending
-from server.progress import RunProgress
-from server.status import Status
+from irene_model.operations import keeps_ending
+from server.watch.run_progress import RunProgress
+from server.watch.status import Status
 
 _SOON_DAYS = 30
 _UNSETTLED = ("waiting", "declined", "refused", "failed", "missing", "absent", "discarded")

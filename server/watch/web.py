@@ -16,10 +16,10 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from irene_model.errors import ConfigError
-from irene_model.processes import running
-from server.live_page import render_live, render_page
-from server.progress import RunProgress, enrolled_names, read_progress, run_folders
-from server.prometheus import MEDIA_TYPE, exposition
+from irene_model.operations import running
+from server.watch.live_page import render_live, render_page
+from server.watch.prometheus import MEDIA_TYPE, exposition
+from server.watch.run_progress import RunProgress, enrolled_names, read_progress, run_folders
 
 HOST = "127.0.0.1"
 _NAMES = ["127.0.0.1", "localhost"]

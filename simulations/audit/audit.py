@@ -26,21 +26,21 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from client.dataset import SiteDataset
+from client.budget import Plan, plan_round
 from client.ledger import Ledger
-from client.plan import Plan, plan_round
-from client.randomness import Randomness
+from client.private import Randomness
+from client.records import SiteDataset
 from client.training import train_round
 from irene_model.errors import ConfigError
-from irene_model.model import DiagnosticModel
+from irene_model.exchange import Arrays
+from irene_model.inputs import Batch
+from irene_model.network import DiagnosticModel
 from irene_model.privacy import epsilons
-from irene_model.protocol import Arrays
 from irene_model.study import Study
-from irene_model.tensors import Batch
 from irene_model.weights import load_arrays, new_model, to_arrays
-from simulations.attacks import Evidence, Matrix, batch_scale, participation
-from simulations.canaries import make_canaries, with_canaries
-from simulations.guessing import correct_guesses, epsilon_lower_bound
+from simulations.audit.attacks import Evidence, Matrix, batch_scale, participation
+from simulations.audit.canaries import make_canaries, with_canaries
+from simulations.audit.lower_bound import correct_guesses, epsilon_lower_bound
 
 RUN = "audit"
 ATTACKS = (

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from client.dataset import SiteDataset
-from client.patients import digest
+from client.records import SiteDataset, digest
+from irene_model.inputs import LAB_CAP, Batch
 from irene_model.study import Study
-from irene_model.tensors import LAB_CAP, Batch
 from irene_model.weights import config_of
 
 

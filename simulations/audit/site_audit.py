@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-from client.dataset import open_dataset
 from client.ledger import Ledger
+from client.records import open_dataset
 from client.site import Site
-from simulations.audit import Audit, Progress, audit
-from simulations.hospitals import write_hospitals
-from simulations.scenario import Scenario
+from simulations.audit.audit import Audit, Progress, audit
+from simulations.hospitals import Scenario, write_hospitals
 
 
 def audit_first_site(

@@ -14,20 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from client.dataset import SiteDataset
-from client.evaluation import Evaluated, score
-from client.plan import Plan, declared_patients, plan_round
-from client.randomness import Randomness
+from client.budget import Plan, declared_patients, plan_round
+from client.private import Randomness
+from client.records import SiteDataset
 from client.site import Site
-from client.training import local_update, pick_device
-from irene_model import metrics
+from client.training import Evaluated, local_update, pick_device, score
 from irene_model.errors import ConfigError
-from irene_model.protocol import Array, Arrays
-from irene_model.records import SPLITS, HeldOut
-from irene_model.schedule import server_rate
-from irene_model.study import Study
+from irene_model.exchange import Array, Arrays
+from irene_model.metrics import metrics
+from irene_model.study import SPLITS, HeldOut, Study, server_rate
 from irene_model.weights import load_arrays, new_model, to_arrays
-from server.strategies import strategy_for
+from server.aggregation import strategy_for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ over its test patients, is in the row's `seeds`. The first row is the reference 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simulations.intervals import Spread, over_seeds, paired
+from simulations.compare.intervals import Spread, over_seeds, paired
 
 Json = dict[str, Any]
 Value = Callable[[Json], float | None]

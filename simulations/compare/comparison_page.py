@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from server.plots import Tick, ticks
+from server.report import Tick, ticks
 
 Json = Mapping[str, Any]
 

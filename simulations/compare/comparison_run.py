@@ -25,16 +25,15 @@ from typing import Any, Protocol
 
 import torch
 
-from client.dataset import open_dataset
+from client.records import open_dataset
 from client.site import Site
 from irene_model.errors import ConfigError, IreneError
 from server.runs import now, versions
-from simulations.comparison import summarise
-from simulations.comparison_page import write_page
-from simulations.grid import Trial
-from simulations.hospitals import check_scenario, write_hospitals
-from simulations.scenario import Scenario
-from simulations.trials import finished, run_federated, run_in_process
+from simulations.compare.comparison import summarise
+from simulations.compare.comparison_page import write_page
+from simulations.compare.trial_grid import Trial
+from simulations.compare.trials import finished, run_federated, run_in_process
+from simulations.hospitals import Scenario, check_scenario, write_hospitals
 
 Json = dict[str, Any]
 _FEDERATED = ("federated", "federated-dp")

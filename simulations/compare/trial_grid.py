@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from irene_model.errors import ConfigError
-from irene_model.settings import override, parse
-from irene_model.study import ModelShape, Study
-from simulations.arms import without_privacy
-from simulations.scenario import Arm, Scenario
+from irene_model.study import ModelShape, Study, override, parse
+from simulations.compare.arms import without_privacy
+from simulations.hospitals import Arm, Scenario
 
 ARMS: tuple[Arm, ...] = get_args(Arm)
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")

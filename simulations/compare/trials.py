@@ -15,19 +15,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from client.clipping import trained_parameters
-from client.dataset import SiteDataset, open_dataset
+from client.private import trained_parameters
+from client.records import SiteDataset, open_dataset
 from client.site import Budget, Site
 from client.training import pick_device
-from irene_model import metrics, tensors
 from irene_model.errors import ConfigError
-from irene_model.protocol import LABEL_SENT, Arrays
+from irene_model.exchange import LABEL_SENT, Arrays
+from irene_model.inputs import tensors
+from irene_model.metrics import metrics
 from irene_model.study import Study
 from irene_model.weights import load_arrays, new_model
-from server.evaluation import pool
-from server.histograms import SiteHistograms
+from server.evaluation import SiteHistograms, pool
 from server.runs import RunFolder, versions
-from simulations.arms import (
+from simulations.compare.arms import (
     Fitted,
     Member,
     best_round,
@@ -35,7 +35,7 @@ from simulations.arms import (
     macro_auroc,
     train_at_one_place,
 )
-from simulations.grid import Trial
+from simulations.compare.trial_grid import Trial
 
 Json = dict[str, Any]
 RESULT = "result.json"

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from simulations.diseases import LabTest
-from simulations.files import ImageFormat, TableFormat
-from simulations.radiographs import Scanner
+from simulations.hospitals.files import ImageFormat, TableFormat
+from simulations.patients import LabTest, Scanner
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from irene_model.errors import ConfigError
-from simulations import splits
-from simulations.characters import CHARACTERS, Character
-from simulations.diseases import DEFAULT_PREVALENCE
-from simulations.patients import Patient, draw_patients
-from simulations.scenario import Cohort, SimulatedSite
+from simulations.hospitals import splits
+from simulations.hospitals.characters import CHARACTERS, Character
+from simulations.hospitals.scenario import Cohort, SimulatedSite
+from simulations.patients import DEFAULT_PREVALENCE, Patient, draw_patients
 
 
 @dataclass(frozen=True, kw_only=True)

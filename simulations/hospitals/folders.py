@@ -7,15 +7,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from irene_model.shapes import Panel
-from irene_model.study import Study
-from simulations.characters import Character
-from simulations.cohort import Hospital
-from simulations.complaints import write
-from simulations.diseases import DISEASES, LAB_PANEL, LabTest
-from simulations.files import SUFFIX, write_table
-from simulations.panels import draw_panel
-from simulations.patients import Encounter
+from irene_model.study import Panel, Study
+from simulations.hospitals.characters import Character
+from simulations.hospitals.cohort import Hospital
+from simulations.hospitals.files import SUFFIX, write_table
+from simulations.patients import DISEASES, LAB_PANEL, Encounter, LabTest, draw_panel, write
 
 Row = dict[str, Any]
 _PANEL = {test.loinc: test for test in LAB_PANEL}

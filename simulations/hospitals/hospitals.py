@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from irene_model.errors import ConfigError
-from irene_model.settings import dump
-from irene_model.text import TextReader
-from simulations.cohort import Hospital, draw_cohort
-from simulations.diseases import DISEASES
-from simulations.files import SUFFIX, ImageFormat, write_image
-from simulations.folders import write_folder
-from simulations.radiographs import Findings, Scanner, draw
-from simulations.scenario import Scenario
+from irene_model.inputs import TextReader
+from irene_model.study import dump
+from simulations.hospitals.cohort import Hospital, draw_cohort
+from simulations.hospitals.files import SUFFIX, ImageFormat, write_image
+from simulations.hospitals.folders import write_folder
+from simulations.hospitals.scenario import Scenario
+from simulations.patients import DISEASES, Findings, Scanner, draw
 
 Progress = Callable[[int, int], None]
 _CHUNK = 64

@@ -26,9 +26,15 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from irene_model.errors import ConfigError
-from irene_model.settings import Settings, override, parse, read_mapping
-from irene_model.shapes import RESERVED, with_values_files
-from irene_model.study import Study
+from irene_model.study import (
+    RESERVED,
+    Settings,
+    Study,
+    override,
+    parse,
+    read_mapping,
+    with_values_files,
+)
 
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
 Arm = Literal["central", "federated", "federated-dp", "local"]

@@ -8,7 +8,7 @@ invented: they are made to pose the question that the model must answer, not to 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simulations.radiographs import FindingKind
+from simulations.patients.radiographs import FindingKind
 
 DISEASES: tuple[str, ...] = (
     "copd",

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from irene_model.shapes import Panel
-from simulations.diseases import ABNORMALITIES
-from simulations.patients import Encounter
+from irene_model.study import Panel
+from simulations.patients.diseases import ABNORMALITIES
+from simulations.patients.patients import Encounter
 
 _ANSWERS = 0.2  # share of values that answer to an abnormality
 _SHIFT = (2.0, 3.0)  # half-widths of the reference interval

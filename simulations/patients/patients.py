@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from simulations.diseases import (
+from simulations.patients.diseases import (
     ABNORMALITIES,
     DEFAULT_PREVALENCE,
     DISEASES,
@@ -27,7 +27,7 @@ from simulations.diseases import (
     Presentation,
     Risk,
 )
-from simulations.radiographs import FINDING_KINDS, Finding, FindingKind, Findings
+from simulations.patients.radiographs import FINDING_KINDS, Finding, FindingKind, Findings
 
 __all__ = ["DISEASES", "LAB_PANEL", "SYMPTOMS", "Encounter", "LabTest", "Patient", "draw_patients"]
 

@@ -15,7 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from simulations.anatomy import Chest, Plane, bell, draw_body, draw_markings, pose, soft_step
+from simulations.patients.anatomy import (
+    Chest,
+    Plane,
+    bell,
+    draw_body,
+    draw_markings,
+    pose,
+    soft_step,
+)
 
 FindingKind = Literal[
     "opacity",

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from benchmarks.model import app
 from benchmarks.transcription import transcribed_logits
-from tests.test_model import inputs, masks, small_model
+from tests.irene_model.network.test_model import inputs, masks, small_model
 
 
 def some_gaps() -> dict[str, Tensor]:

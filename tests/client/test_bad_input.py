@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from client import cli
-from tests.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import HospitalFolder
 
 SECRET = "Erika-Mustermann-4711"
 

@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from client import cli
-from client.dataset import open_dataset
-from irene_model.weights import new_model, read_model
-from tests.hospital_folder import HospitalFolder
+from client.records.dataset import open_dataset
+from irene_model.weights.weights import new_model, read_model
+from tests.helpers.hospital_folder import HospitalFolder
 
 
 @pytest.fixture

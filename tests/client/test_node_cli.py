@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from client import cli, node_cli
-from client.connection import Connection, node_folder, remember, remembered
-from client.consent import Consent, journal_of
-from client.ledger import Ledger
-from client.study_view import site_facts, study_facts
+from client.consent.connection import Connection, node_folder, remember, remembered
+from client.consent.consent import Consent, journal_of
+from client.consent.study_view import site_facts, study_facts
+from client.ledger.ledger import Ledger
 from irene_model.errors import ConfigError, UserError
-from tests.hospital_folder import HospitalFolder
-from tests.test_participant import SMALL
-from tests.tls_superlink import certificates
+from tests.client.test_participant import SMALL
+from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.tls_superlink import certificates
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_what_was_asked_for_is_approved_by_name(hospital: HospitalFolder) -> Non
 
 
 def test_what_is_exact_or_without_noise_is_shown_in_capitals(hospital: HospitalFolder) -> None:
-    from client.budget import look_ahead
+    from client.budget.budget import look_ahead
 
     hospital.configure("privacy", {"noise_multiplier": 0.0}, "study.yaml")
     hospital.configure("budget", "none")
@@ -142,7 +142,7 @@ def test_start_wants_a_whole_connection_once(
         remember(hospital.site, connection)
         started.append(connection)
 
-    monkeypatch.setattr("client.node.run_node", run)
+    monkeypatch.setattr("client.node.node.run_node", run)
     monkeypatch.chdir(hospital.folder)
     given = ["--server", "h:1", "--ca", "coordinator/ca.crt", "--key", "keys/hospital.key"]
     typed("start", site, *given)

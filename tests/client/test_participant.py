@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client.dataset import SiteDataset, open_dataset
-from client.ledger import Ledger
+from client.budget.plan import plan_round
+from client.ledger.ledger import Ledger
 from client.participant import Participant
-from client.plan import plan_round
-from client.site import Site
-from irene_model.metrics import BINS
-from irene_model.privacy import epsilons
-from irene_model.protocol import (
+from client.records.dataset import SiteDataset, open_dataset
+from client.site.site import Site
+from irene_model.exchange.protocol import (
     Arrays,
     EvaluateReply,
     EvaluateRequest,
@@ -26,9 +24,11 @@ from irene_model.protocol import (
     TrainReply,
     TrainRequest,
 )
-from irene_model.study import Study
-from irene_model.weights import new_model, to_arrays
-from tests.hospital_folder import HospitalFolder
+from irene_model.metrics.metrics import BINS
+from irene_model.privacy.accountants import epsilons
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, to_arrays
+from tests.helpers.hospital_folder import HospitalFolder
 
 SECRET = "Erika-Mustermann-4711"
 SMALL = {
@@ -83,7 +83,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a patient was drawn")
 
-    monkeypatch.setattr("client.training.sample_patients", refuse)
+    monkeypatch.setattr("client.training.training.sample_patients", refuse)
 
 
 def test_hello_says_who_is_ready_and_prepares_the_files(hospital: HospitalFolder) -> None:
@@ -239,7 +239,7 @@ def test_a_deadline_that_passes_while_files_are_read_costs_nothing(
         clock[0] += 7200.0
         return open_dataset(site, study)
 
-    monkeypatch.setattr("irene_model.protocol.time.time", lambda: clock[0])
+    monkeypatch.setattr("irene_model.exchange.protocol.time.time", lambda: clock[0])
     monkeypatch.setattr("client.participant.open_dataset", slowly)
     reply = train(hospital)
     assert (reply.outcome, reply.code) == ("declined", "stale") and charges(hospital) == 0

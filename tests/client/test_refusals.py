@@ -8,8 +8,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import evaluate, hello, safe_answer, train
-from client.consent import Consent
-from irene_model.protocol import (
+from client.consent.consent import Consent
+from irene_model.exchange.protocol import (
     EvaluateReply,
     EvaluateRequest,
     Flat,
@@ -18,7 +18,7 @@ from irene_model.protocol import (
     TrainReply,
     TrainRequest,
 )
-from tests.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import HospitalFolder
 
 
 @pytest.fixture(autouse=True)

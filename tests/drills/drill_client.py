@@ -1,6 +1,6 @@
 """A hospital's client in the federation drill: the installed one, noted, and sometimes spoiled.
 
-    python -m tests.drill_client PLAN [Flower's own arguments]
+    python -m tests.drills.drill_client PLAN [Flower's own arguments]
 
 PLAN is a JSON file: `notes`, a folder for every update that leaves; `spoil`, round -> what becomes
 of it (`nan`, `shape`, `scale`, `study`); `slowness`, how many times longer everything takes. It is
@@ -19,8 +19,8 @@ from flwr.app import Context, Message
 from safetensors.numpy import save_file
 
 import client.app
-from client import installed
-from irene_model.protocol import Arrays, TrainReply
+from client.node import installed
+from irene_model.exchange.protocol import Arrays, TrainReply
 
 HUGE = np.float32(1e4)
 

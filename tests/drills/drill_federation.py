@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from client.connection import node_folder
-from client.site import Site
-from irene_model.processes import running
-from server.coordinator import Coordinator
-from server.services import QUIET, listens
-from simulations.hospitals import write_hospitals
-from simulations.scenario import Scenario
-from tests.coordinator_folder import free_ports
-from tests.drill_line import Line
+from client.consent.connection import node_folder
+from client.site.site import Site
+from irene_model.operations.processes import running
+from server.coordinator.coordinator import Coordinator
+from server.coordinator.services import QUIET, listens
+from simulations.hospitals.hospitals import write_hospitals
+from simulations.hospitals.scenario import Scenario
+from tests.drills.drill_line import Line
+from tests.helpers.coordinator_folder import free_ports
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 180.0
 SERVER = (sys.executable, "-c", "from server.cli import main; main()")
 CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
@@ -75,7 +75,7 @@ class Drill:
         )
         program = node_folder(Site.read(path)) / "bin" / "flwr-clientapp"
         self.wait(f"{name}'s node", program.exists)
-        command = (sys.executable, "-m", "tests.drill_client", str(self._plan_file(name)))
+        command = (sys.executable, "-m", "tests.drills.drill_client", str(self._plan_file(name)))
         program.write_text(
             f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(CHECKOUT))} exec {shlex.join(command)} "$@"\n'
         )
@@ -96,7 +96,7 @@ class Drill:
     def plan(
         self, name: str, *, spoil: Mapping[int, str] | None = None, slowness: float = 1
     ) -> None:
-        """What `name`'s client does from now on; see `tests.drill_client`."""
+        """What `name`'s client does from now on; see `tests.drills.drill_client`."""
         notes = self.notes(name)
         notes.mkdir(exist_ok=True)
         plan = {"notes": str(notes), "spoil": dict(spoil or {}), "slowness": slowness}
@@ -128,7 +128,7 @@ class Drill:
 
     def kill_client(self, name: str) -> None:
         """kill -9 of a hospital's client at its work."""
-        self._kill_when_there("tests.drill_client", str(self._plan_file(name)))
+        self._kill_when_there("tests.drills.drill_client", str(self._plan_file(name)))
 
     def run(self, *command: str) -> str:
         """A command to its end; its stdout."""

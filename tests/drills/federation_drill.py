@@ -1,6 +1,6 @@
 """Run a real federation of hospitals while everything happens to it that can happen.
 
-    python -m tests.federation_drill
+    python -m tests.drills.federation_drill
 
 A first run is left in peace. In a second one each kind of process is killed with SIGKILL, one
 hospital's network is cut, one hospital's work takes ten times as long, and one sends NaN, a wrong
@@ -25,15 +25,15 @@ from safetensors.numpy import load_file
 from transformers import AutoModel
 from transformers.utils.logging import disable_progress_bar
 
-import irene_model.methods
-from irene_model.console import new_app, run_app
-from irene_model.schedule import server_rate
-from irene_model.study import Study
-from irene_model.weights import to_arrays
-from simulations.scenario import Scenario
-from tests.drill_federation import CHECKOUT, Drill
+import irene_model.methods.methods
+from irene_model.operations.console import new_app, run_app
+from irene_model.study.schedule import server_rate
+from irene_model.study.study import Study
+from irene_model.weights.weights import to_arrays
+from simulations.hospitals.scenario import Scenario
+from tests.drills.drill_federation import CHECKOUT, Drill
 
-assert irene_model.methods  # AutoModel must know the project's models
+assert irene_model.methods.methods  # AutoModel must know the project's models
 disable_progress_bar()
 LIMIT_S = 1500.0
 SAID = {
@@ -274,7 +274,7 @@ def _compare(federation: Drill, verdict: Verdict) -> None:
 app = new_app(
     "Disturb a real federation in every way, and see whether anything is lost.\n"
     "\n"
-    "Start here: `python -m tests.federation_drill`\n"
+    "Start here: `python -m tests.drills.federation_drill`\n"
 )
 
 

@@ -1,6 +1,6 @@
 """Kill a real client at random moments, again and again, and see what its ledger is worth.
 
-    python -m tests.kill_drill --kills 200
+    python -m tests.drills.kill_drill --kills 200
 
 A client process works on consecutive rounds of a small hospital (reserve, train, release; then the
 same with the scores of validation patients), sends each update and each noised evaluation to a
@@ -28,15 +28,15 @@ from typing import Annotated
 import torch
 import typer
 
-from client.dataset import open_dataset
-from client.ledger import Ledger, Reservation
+from client.ledger.ledger import Ledger, Reservation
 from client.participant import Participant
-from client.training import pack
-from irene_model.privacy import epsilon
-from irene_model.protocol import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest
-from irene_model.records import SPLITS, Split
-from irene_model.weights import new_model, to_arrays
-from tests.hospital_folder import HospitalFolder, write_hospital
+from client.records.dataset import open_dataset
+from client.training.training import pack
+from irene_model.exchange.protocol import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest
+from irene_model.privacy.accountants import epsilon
+from irene_model.study.records import SPLITS, Split
+from irene_model.weights.weights import new_model, to_arrays
+from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 
 RUN = "drill"
 DELTA = 1e-3

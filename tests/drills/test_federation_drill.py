@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.federation_drill import drill, short_script
+from tests.drills.federation_drill import drill, short_script
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The kill drill, short; `python -m tests.kill_drill` runs the long one."""
+"""The kill drill, short; `python -m tests.drills.kill_drill` runs the long one."""
 
 import subprocess
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
 def test_a_client_that_is_killed_keeps_its_ledger() -> None:
     """In a process of its own: it forks, and pytest's process may hold threads."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.kill_drill", "--kills", "25", "--seed", "7"],
+        [sys.executable, "-m", "tests.drills.kill_drill", "--kills", "25", "--seed", "7"],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from server.coordinator import Coordinator, CoordinatorSettings, Loopback
+from server.coordinator.coordinator import Coordinator, CoordinatorSettings, Loopback
 
 AnyKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 

@@ -14,10 +14,10 @@ from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.participant import Participant
-from irene_model.protocol import EvaluateRequest, Flat, HelloRequest, TrainRequest
-from irene_model.protocol import Message as Typed
-from irene_model.wire import STYPE, Packed
-from server.exchange import Exchange
+from irene_model.exchange.protocol import EvaluateRequest, Flat, HelloRequest, TrainRequest
+from irene_model.exchange.protocol import Message as Typed
+from irene_model.study.wire import STYPE, Packed
+from server.rounds.exchange import Exchange
 
 Answer = Callable[[Flat], Typed | int]  # a reply, or one of Flower's error codes
 

@@ -10,8 +10,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from client.site import Site
-from irene_model.study import Study
+from client.site.site import Site
+from irene_model.study.study import Study
 
 STUDY: dict[str, Any] = {
     "name": "test study",

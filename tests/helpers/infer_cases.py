@@ -1,6 +1,6 @@
 """Inference from a folder and raw findings: a program of its own, or a function in a test.
 
-`python -m tests.infer_cases FOLDER CASES.json OUT.safetensors` writes the model's inputs and logits
+`python -m tests.helpers.infer_cases FOLDER CASES.json OUT.safetensors` writes the model's inputs and logits
 and prints the probabilities. It knows nothing of hospitals, sites and runs.
 """
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from irene_model.calibration import noise_multiplier_for
-from irene_model.protocol import EvaluateReply, Flat, HelloReply, TrainReply
-from irene_model.protocol import Message as Typed
-from irene_model.study import Study
-from irene_model.weights import new_model, trained_names
-from tests.direct_grid import Node
-from tests.hospital_folder import STUDY as DOCUMENT
+from irene_model.exchange.protocol import EvaluateReply, Flat, HelloReply, TrainReply
+from irene_model.exchange.protocol import Message as Typed
+from irene_model.privacy.calibration import noise_multiplier_for
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, trained_names
+from tests.helpers.direct_grid import Node
+from tests.helpers.hospital_folder import STUDY as DOCUMENT
 
 COHORT = 100.0
 

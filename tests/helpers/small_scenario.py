@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from simulations.scenario import Scenario
+from simulations.hospitals.scenario import Scenario
 
 SCENARIO: dict[str, Any] = {
     "study": {

@@ -13,8 +13,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModel, BertConfig, BertModel
 
-from irene_model.shapes import TextShape
-from irene_model.text_encoder import sha256_of
+from irene_model.inputs.text_encoder import sha256_of
+from irene_model.study.shapes import TextShape
 
 MINILM: Path = get_model_path()
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "cough", "fever", "and", ",", "chest", "pain", "no"]

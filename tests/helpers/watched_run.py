@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from irene_model.study import Study
-from tests.small_scenario import SCENARIO
+from irene_model.study.study import Study
+from tests.helpers.small_scenario import SCENARIO
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SITES = ("east", "north", "south", "west")

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from server.cli import main
-from server.rounds_view import RoundsView
-from tests.coordinator_folder import new_coordinator, write_keys
+from server.watch.rounds_view import RoundsView
+from tests.helpers.coordinator_folder import new_coordinator, write_keys
 
 
 def typed(

@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from client import cli
-from client.limits import Limits
-from client.site import LabTable, Site, SitePanel
-from irene_model.study import Study
+from client.site.limits import Limits
+from client.site.site import LabTable, Site, SitePanel
+from irene_model.study.study import Study
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY.parent / "shared" / "data" / "hannover"
 EXAMPLE = REPOSITORY / "docs" / "hannover"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the Hannover files are not here")
@@ -96,8 +96,8 @@ def test_check_counts_what_the_csv_holds(
 @needs_data
 @pytest.mark.slow
 def test_the_real_hospital_trains_beside_synthetic_ones(tmp_path: Path) -> None:
+    from simulations.hospitals.scenario import Scenario
     from simulations.run import simulate, start_run
-    from simulations.scenario import Scenario
 
     joined = f"join=[{site_beside(tmp_path)}]"
     scenario = Scenario.read(EXAMPLE / "scenario.yaml", [joined, "federation.rounds=2"])

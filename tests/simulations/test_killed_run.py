@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.runs import RunFolder
-from tests.hospital_folder import write_hospital
-from tests.made_up_site import study_of
+from server.runs.run_folder import RunFolder
+from tests.helpers.hospital_folder import write_hospital
+from tests.helpers.made_up_site import study_of
 
 RUN = """
 import sys
 from pathlib import Path
 from client.participant import Participant
-from server.rounds import RoundLoop
-from server.runs import RunFolder
-from tests.direct_grid import exchange_with, hospital_node
+from server.rounds.round_loop import RoundLoop
+from server.runs.run_folder import RunFolder
+from tests.helpers.direct_grid import exchange_with, hospital_node
 
 run, *sites = map(Path, sys.argv[1:])
 nodes = {n: hospital_node(Participant.at(site, 7)) for n, site in enumerate(sites, 1)}
@@ -29,7 +29,7 @@ RoundLoop(exchange=exchange_with(nodes), folder=RunFolder.resume(run), give_up=T
 
 
 def process(run: Path, hospitals: list[Path]) -> subprocess.Popen[bytes]:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     return subprocess.Popen(
         [sys.executable, "-c", RUN, str(run), *map(str, hospitals)],
         cwd=root,

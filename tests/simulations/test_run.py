@@ -17,19 +17,19 @@ from flwr.app import Array, ArrayRecord, Context, Message
 from flwr.clientapp import ClientApp
 
 from client.app import answer
-from client.ledger import Ledger
+from client.ledger.exposures import at_most, least_exposures
+from client.ledger.ledger import Ledger
 from client.participant import Participant
-from client.site import Site
-from client.spending import at_most, least_exposures
-from irene_model.model import IreneModel
-from irene_model.privacy import epsilon
-from irene_model.protocol import Arrays
-from irene_model.weights import to_arrays
-from irene_model.wire import STYPE, pack
-from server.runs import Json, RunFolder
+from client.site.site import Site
+from irene_model.exchange.protocol import Arrays
+from irene_model.network.model import IreneModel
+from irene_model.privacy.accountants import epsilon
+from irene_model.study.wire import STYPE, pack
+from irene_model.weights.weights import to_arrays
+from server.runs.run_folder import Json, RunFolder
 from simulations import cli
 from simulations.run import simulate, start_run
-from tests.small_scenario import small_scenario, write_scenario
+from tests.helpers.small_scenario import small_scenario, write_scenario
 
 pytestmark = pytest.mark.slow
 THREE_SITES = "cohort.sites=[{name: north}, {name: south}, {name: east}]"
@@ -187,7 +187,7 @@ def test_the_new_weights_are_the_weighted_mean_of_the_updates(straight: RunFolde
 
 def test_the_server_logs_into_the_run_and_not_on_the_terminal(straight: RunFolder) -> None:
     log = (straight.path / "run.log").read_text(encoding="utf-8")
-    assert "server.roll: site north is here" in log
+    assert "server.rounds.attendance: site north is here" in log
     assert "round 3, site east: the round would bring epsilon to" in log
     assert (straight.path / "hospitals" / "north" / ".irene" / "client.log").exists()
 
@@ -287,7 +287,7 @@ def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from simulations.cli import main; main()", *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         timeout=120,

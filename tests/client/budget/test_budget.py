@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from client.budget import look_ahead, read_budget, rounds_within
+from client.budget.budget import look_ahead, read_budget, rounds_within
 from client.cli import app
-from client.ledger import Ledger
-from irene_model.privacy import Mechanism, epsilons
-from irene_model.records import HeldOut
-from tests.hospital_folder import HospitalFolder
+from client.ledger.ledger import Ledger
+from irene_model.privacy.accountants import Mechanism, epsilons
+from irene_model.study.records import HeldOut
+from tests.helpers.hospital_folder import HospitalFolder
 
 STEP = Mechanism(noise_multiplier=2.0, sample_rate=0.1, steps=20)
 

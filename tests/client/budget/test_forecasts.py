@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from client.budget.forecast_plot import draw
+from client.budget.forecasts import Forecast, forecast
+from client.budget.plan import plan_round
 from client.cli import app
-from client.forecast import Forecast, forecast
-from client.forecast_plot import draw
-from client.ledger import Ledger
-from client.plan import plan_round
+from client.ledger.ledger import Ledger
 from irene_model.errors import BudgetExceeded, ConfigError
-from irene_model.privacy import Mechanism, epsilons
-from tests.hospital_folder import HospitalFolder, write_hospital
+from irene_model.privacy.accountants import Mechanism, epsilons
+from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 
 STEP = Mechanism(noise_multiplier=2.0, sample_rate=0.1, steps=20)
 DECLARED = 40

@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client.dataset import SiteDataset
-from client.plan import declared_patients, plan_round
-from client.site import Site
+from client.budget.plan import declared_patients, plan_round
+from client.records.dataset import SiteDataset
+from client.site.site import Site
 from irene_model.errors import ProtocolError
-from irene_model.privacy import epsilon, epsilons
-from irene_model.protocol import Flat, TrainRequest
-from irene_model.study import Study
-from tests.hospital_folder import SITE, STUDY
+from irene_model.exchange.protocol import Flat, TrainRequest
+from irene_model.privacy.accountants import epsilon, epsilons
+from irene_model.study.study import Study
+from tests.helpers.hospital_folder import SITE, STUDY
 
 
 def study(**changes: dict[str, Any]) -> Study:

@@ -5,8 +5,8 @@ import json
 import pytest
 from PIL import Image
 
-from client.quality import QualityReport, inspect
-from tests.hospital_folder import HospitalFolder
+from client.check.quality import QualityReport, inspect
+from tests.helpers.hospital_folder import HospitalFolder
 
 
 def report_of(hospital: HospitalFolder) -> QualityReport:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from client.consent import _MOST_REQUESTS, Consent, journal_of
+from client.consent.consent import _MOST_REQUESTS, Consent, journal_of
+from client.consent.releases import Releases
 from client.participant import Participant
-from client.releases import Releases
-from client.training import pack
+from client.training.training import pack
 from irene_model.errors import ConfigError, DataError
-from irene_model.protocol import (
+from irene_model.exchange.protocol import (
     EvaluateReply,
     EvaluateRequest,
     HelloReply,
@@ -20,10 +20,10 @@ from irene_model.protocol import (
     TrainReply,
     TrainRequest,
 )
-from irene_model.study import Study
-from irene_model.weights import new_model, to_arrays
-from tests.hospital_folder import HospitalFolder
-from tests.test_participant import SMALL
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, to_arrays
+from tests.client.test_participant import SMALL
+from tests.helpers.hospital_folder import HospitalFolder
 
 UNAPPROVED = "the study waits for the approval of the site's people"
 PAUSED = "the site's people have paused it"

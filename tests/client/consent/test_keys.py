@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
-from client.keys import key_sha256, make_key
+from client.consent.keys import key_sha256, make_key
 from irene_model.errors import ConfigError
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.history import Reservation
-from client.spending import at_most, concerned, least_exposures, spent
-from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.records import SPLITS, Split
+from client.ledger.exposures import at_most, concerned, least_exposures, spent
+from client.ledger.history import Reservation
+from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.study.records import SPLITS, Split
 
 DELTA = 1e-5
 UPDATE = Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=20)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from opacus.accountants import RDPAccountant
 
-from client.ledger import Ledger, Reservation
-from client.site import Budget
+from client.ledger.ledger import Ledger, Reservation
+from client.site.site import Budget
 from irene_model.errors import BudgetExceeded, LedgerError
-from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.records import Split
+from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.study.records import Split
 
 STEP = Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=20)
 BUDGET = Budget(epsilon=8, delta=1e-5)

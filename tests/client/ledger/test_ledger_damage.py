@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from client.head import head_path
-from client.ledger import Ledger
-from client.site import Budget
-from irene_model.chain import Entry, append
+from client.ledger.head import head_path
+from client.ledger.ledger import Ledger
+from client.site.site import Budget
 from irene_model.errors import LedgerError
-from irene_model.privacy import Mechanism
+from irene_model.operations.chain import Entry, append
+from irene_model.privacy.accountants import Mechanism
 
 STEP = Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=1)
 BUDGET = Budget(epsilon=8, delta=1e-5)

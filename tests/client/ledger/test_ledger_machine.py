@@ -9,12 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from client.head import head_path
-from client.ledger import Ledger, Reservation
-from client.site import Budget
+from client.ledger.head import head_path
+from client.ledger.ledger import Ledger, Reservation
+from client.site.site import Budget
 from irene_model.errors import BudgetExceeded, LedgerError
-from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.records import SPLITS, Split
+from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.study.records import SPLITS, Split
 
 BUDGET = Budget(epsilon=6, delta=1e-5)
 MECHANISMS = (

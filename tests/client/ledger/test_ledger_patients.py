@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from client.ledger import Ledger
-from client.patients import PatientSet, digest
-from client.site import Budget
+from client.ledger.ledger import Ledger
+from client.records.patients import PatientSet, digest
+from client.site.site import Budget
 from irene_model.errors import LedgerError
-from irene_model.privacy import Mechanism
+from irene_model.privacy.accountants import Mechanism
 
 STEP = Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=1)
 BUDGET = Budget(epsilon=8, delta=1e-5)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from client import installed
-from client.installed import CLIENT_PROGRAM, flower_runtime, main, write_programs
+from client.node import installed
+from client.node.installed import CLIENT_PROGRAM, flower_runtime, main, write_programs
 from irene_model.errors import IreneError
 
-# `inspect.getsource` of Flower 1.41's run_clientapp: what was read when client/installed.py was
+# `inspect.getsource` of Flower 1.41's run_clientapp: what was read when client/node/installed.py was
 # written. Where this fails, read the new source: what does it unpack, import, run, before and
 # after the two calls that are replaced? Then change this hash.
 SOURCE = "6ce09559f3a2f5dcafb7d08f4b443585d76b9b53b9cb29ba1ec06a6982163443"
@@ -59,7 +59,7 @@ def test_the_tasks_token_is_in_no_list_of_processes(
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == (
-        "-P|-m|client.installed|--runtime-api-address|a b|--insecure|--parent-pid|7|t4711\n"
+        "-P|-m|client.node.installed|--runtime-api-address|a b|--insecure|--parent-pid|7|t4711\n"
     )
 
 
@@ -100,7 +100,7 @@ def test_the_bundle_is_neither_unpacked_nor_imported(monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(autouse=True)
 def _no_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("irene_model.console.configure_logging", lambda: None)
+    monkeypatch.setattr("irene_model.operations.console.configure_logging", lambda: None)
 
 
 def test_what_can_not_be_imported_sends_no_text(monkeypatch: pytest.MonkeyPatch) -> None:

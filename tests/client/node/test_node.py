@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from client.connection import (
+from client.consent.connection import (
     Connection,
     Progress,
     follow,
@@ -22,15 +22,15 @@ from client.connection import (
     remember,
     remembered,
 )
-from client.consent import Consent
-from client.keys import make_key
-from client.node import Watch, check_connection, free_ports, node_service
-from client.site import Site
-from client.systemd import unit, write_unit
+from client.consent.consent import Consent
+from client.consent.keys import make_key
+from client.node.node import Watch, check_connection, free_ports, node_service
+from client.node.systemd import unit, write_unit
+from client.site.site import Site
 from irene_model.errors import ConfigError
-from irene_model.settings import parse
-from tests.hospital_folder import HospitalFolder
-from tests.tls_superlink import certificates
+from irene_model.study.settings import parse
+from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.tls_superlink import certificates
 
 SECRET = "4711"
 # What Flower 1.41's SuperNode wrote, in colours; the executor's own attempts are among it.
@@ -130,7 +130,7 @@ def test_the_node_is_given_its_files_and_no_secret(
     service = node_service(site, folder / "site.yaml", connection)
     assert callable(service.command)
     command = service.command()
-    assert command[:4] == (sys.executable, "-P", "-m", "client.supernode")
+    assert command[:4] == (sys.executable, "-P", "-m", "client.node.supernode")
     options = dict(zip(command[4::2], command[5::2], strict=True))
     assert options["--superlink"] == connection.server and options["--host"] == "127.0.0.1"
     assert options["--auth-supernode-private-key"] == str(connection.key)

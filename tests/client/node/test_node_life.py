@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from client.consent import Consent, journal_of
-from client.ledger import Ledger
-from irene_model.processes import running, supervisor_of
-from tests.hospital_folder import HospitalFolder, write_hospital
-from tests.tls_superlink import BIN, TlsSuperLink, wait_for
+from client.consent.consent import Consent, journal_of
+from client.ledger.ledger import Ledger
+from irene_model.operations.processes import running, supervisor_of
+from tests.helpers.hospital_folder import HospitalFolder, write_hospital
+from tests.helpers.tls_superlink import BIN, TlsSuperLink, wait_for
 
 SMALL = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
@@ -61,10 +61,10 @@ DRIVER = """
 import json, time
 from pathlib import Path
 from flwr.serverapp import ServerApp
-from irene_model.protocol import HelloReply, HelloRequest, TrainReply, TrainRequest
-from irene_model.study import Study
-from irene_model.weights import new_model, to_arrays
-from server.exchange import Exchange
+from irene_model.exchange.protocol import HelloReply, HelloRequest, TrainReply, TrainRequest
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, to_arrays
+from server.rounds.exchange import Exchange
 
 app = ServerApp()
 

@@ -8,15 +8,15 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from client.connection import Progress
-from client.consent import Consent
-from client.site import Site
-from client.status import NodeStatus, _problems, look
-from client.status_view import show
+from client.consent.connection import Progress
+from client.consent.consent import Consent
+from client.node.status import NodeStatus, _problems, look
+from client.node.status_view import show
+from client.site.site import Site
 from irene_model.errors import LedgerError
-from irene_model.journal import Journal
-from irene_model.processes import Running
-from tests.hospital_folder import HospitalFolder
+from irene_model.operations.journal import Journal
+from irene_model.operations.processes import Running
+from tests.helpers.hospital_folder import HospitalFolder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -76,7 +76,7 @@ def test_a_damaged_journal_or_ledger_is_a_problem_and_no_traceback(
     def _broken(_site: Site) -> None:
         raise LedgerError("row 3 was altered")
 
-    monkeypatch.setattr("client.status.read_budget", _broken)
+    monkeypatch.setattr("client.node.status.read_budget", _broken)
     status = look(site, NOW)
     assert any("journal.jsonl" in problem for problem in status.problems)
     assert "row 3 was altered" in status.problems and status.budget is None

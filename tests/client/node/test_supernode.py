@@ -15,7 +15,7 @@ def flower_supernode():
     print("started")
     {end}
 flower.flower_supernode = flower_supernode
-from client.supernode import main
+from client.node.supernode import main
 main()
 """
 

@@ -10,22 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from client.clipping import forward_losses
-from client.dataset import SiteDataset, open_dataset
-from client.fused import FusedSum
-from client.ledger import Ledger
-from client.plan import plan_round
-from client.randomness import Randomness
-from client.site import Memory
-from client.training import train_round
+from client.budget.plan import plan_round
+from client.ledger.ledger import Ledger
+from client.private.clipping import forward_losses
+from client.private.fused import FusedSum
+from client.private.randomness import Randomness
+from client.records.dataset import SiteDataset, open_dataset
+from client.site.site import Memory
+from client.training.training import train_round
 from irene_model.errors import ConfigError
-from irene_model.model import IreneModel
-from irene_model.study import Study
-from irene_model.weights import new_model, to_arrays
-from tests.hospital_folder import HospitalFolder
-from tests.test_dp import batch_of, clipped_sum_by_loop, rows
-from tests.test_fused import Toy, assert_equal, sums_of
-from tests.test_subsets import SMALL, SUBSETS, model_of
+from irene_model.network.model import IreneModel
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, to_arrays
+from tests.client.private.test_dp import batch_of, clipped_sum_by_loop, rows
+from tests.client.private.test_fused import Toy, assert_equal, sums_of
+from tests.helpers.hospital_folder import HospitalFolder
+from tests.irene_model.weights.test_subsets import SMALL, SUBSETS, model_of
 
 CPU = torch.device("cpu")
 CHOICES = [{"kind": "all"}, *SUBSETS]

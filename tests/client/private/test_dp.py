@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from client.clipping import clip_factors
-from client.dp import PrivateGradient
-from irene_model.study import Study
-from irene_model.tensors import Batch
-from irene_model.weights import new_model
+from client.private.clipping import clip_factors
+from client.private.dp import PrivateGradient
+from irene_model.inputs.tensors import Batch
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model
 
 STUDY = Study.model_validate(
     {

@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from client import contributions
-from client.clipping import ClippedSum, forward_losses
-from client.contributions import Factors, PerPatient, Rows, weight_contribution
-from client.dp import PrivateGradient
-from client.fused import FusedSum
-from client.opacus_engines import GhostSum, HookSum
-from irene_model.embeddings import PositionTable
-from irene_model.model import IreneModel, per_sample_loss
-from irene_model.study import Engine
-from irene_model.tensors import Batch
-from irene_model.weights import new_model
-from tests.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
+from client.private import contributions
+from client.private.clipping import ClippedSum, forward_losses
+from client.private.contributions import Factors, PerPatient, Rows, weight_contribution
+from client.private.dp import PrivateGradient
+from client.private.fused import FusedSum
+from client.private.opacus_engines import GhostSum, HookSum
+from irene_model.inputs.tensors import Batch
+from irene_model.network.embeddings import PositionTable
+from irene_model.network.model import IreneModel, per_sample_loss
+from irene_model.study.study import Engine
+from irene_model.weights.weights import new_model
+from tests.client.private.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
 
 Engines = Callable[..., ClippedSum]
 

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from scipy.stats import kstest
 
 from client.app import _participant
-from client.noise import KeystreamNoise, add_lattice_noise, lattice_step
-from client.randomness import Randomness
+from client.private.noise import KeystreamNoise, add_lattice_noise, lattice_step
+from client.private.randomness import Randomness
 from irene_model.errors import ConfigError
-from tests.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import HospitalFolder
 
 KEY = bytes(range(32))
 LARGE = 600_000  # numbers: more than two chunks

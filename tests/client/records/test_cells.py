@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.cells import label_reader, read_age, read_lab, read_number, sex_reader
-from client.frames import CellError
-from client.site import LabelColumn, SexColumn
+from client.records.cells import label_reader, read_age, read_lab, read_number, sex_reader
+from client.records.frames import CellError
+from client.site.site import LabelColumn, SexColumn
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from client.dataset import SiteDataset, open_dataset, sample_patients
-from client.images import load_image
-from client.patients import digest
-from client.tables import read_records
+from client.records.dataset import SiteDataset, open_dataset, sample_patients
+from client.records.images import load_image
+from client.records.patients import digest
+from client.records.tables import read_records
 from irene_model.errors import DataError
-from irene_model.records import SPLITS
-from irene_model.tensors import encode_pixels, encode_records
-from tests.hospital_folder import HospitalFolder
+from irene_model.inputs.tensors import encode_pixels, encode_records
+from irene_model.study.records import SPLITS
+from tests.helpers.hospital_folder import HospitalFolder
 
 
 def dataset_of(hospital: HospitalFolder) -> SiteDataset:
@@ -30,7 +30,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr("client.dataset.load_image", refuse)
+    monkeypatch.setattr("client.records.dataset.load_image", refuse)
 
 
 def test_a_batch_holds_the_records_of_its_rows(hospital: HospitalFolder) -> None:
@@ -145,7 +145,7 @@ def test_an_interrupted_build_is_never_taken_for_a_cache(
             raise KeyboardInterrupt
         return load_image(path, size, shown=shown)
 
-    monkeypatch.setattr("client.dataset.load_image", interrupted)
+    monkeypatch.setattr("client.records.dataset.load_image", interrupted)
     with pytest.raises(KeyboardInterrupt):
         dataset_of(hospital)
     assert caches(hospital) == []
@@ -175,8 +175,8 @@ def test_two_processes_that_build_at_once_both_read_a_whole_cache(
             dataset_of(hospital)
         return load_image(path, size, shown=shown)
 
-    monkeypatch.setattr("client.dataset.load_image", overtaken)
-    monkeypatch.setattr("client.dataset.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("client.records.dataset.load_image", overtaken)
+    monkeypatch.setattr("client.records.dataset.os.cpu_count", lambda: 1)
     slower = dataset_of(hospital)
     assert len(caches(hospital)) == 1
     np.testing.assert_array_equal(slower.pixels, dataset_of(hospital).pixels)

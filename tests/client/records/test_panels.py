@@ -11,25 +11,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.clipping import trained_parameters
-from client.contributions import TokenFactors
-from client.dataset import open_dataset
-from client.fused import FusedSum
-from client.mapped import mapped_modalities
-from client.opacus_engines import GhostSum, HookSum
-from client.quality import inspect
-from client.tables import read_records
-from irene_model.embeddings import PanelTokens
+from client.check.quality import inspect
+from client.private.clipping import trained_parameters
+from client.private.contributions import TokenFactors
+from client.private.fused import FusedSum
+from client.private.opacus_engines import GhostSum, HookSum
+from client.records.dataset import open_dataset
+from client.records.tables import read_records
+from client.site.mapped import mapped_modalities
 from irene_model.errors import ConfigError, DataError, UserError
-from irene_model.explanation import explain
-from irene_model.groups import is_trained, modalities_of
-from irene_model.processor import Case, IreneProcessor
-from irene_model.reading import read
-from irene_model.study import Study
-from irene_model.tensors import Batch, drop_modalities, encode_records, scale_values, without
-from irene_model.weights import config_of, new_model, trained_names
-from tests.hospital_folder import STUDY, HospitalFolder
-from tests.test_dp import clipped_sum_by_loop
+from irene_model.explain.explanation import explain
+from irene_model.explain.reading import read
+from irene_model.inputs.processor import Case, IreneProcessor
+from irene_model.inputs.tensors import Batch, drop_modalities, encode_records, scale_values, without
+from irene_model.network.embeddings import PanelTokens
+from irene_model.study.study import Study
+from irene_model.weights.groups import is_trained, modalities_of
+from irene_model.weights.weights import config_of, new_model, trained_names
+from tests.client.private.test_dp import clipped_sum_by_loop
+from tests.helpers.hospital_folder import STUDY, HospitalFolder
 
 GENES = [f"G{n}" for n in range(7)]
 PANELS: list[dict[str, Any]] = [

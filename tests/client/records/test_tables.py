@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from client.frames import read_frame
-from client.site import LabTable, Splits, Table
-from client.tables import read_placed_records, read_records, split_of
+from client.records.frames import read_frame
+from client.records.tables import read_placed_records, read_records, split_of
+from client.site.site import LabTable, Splits, Table
 from irene_model.errors import ConfigError, DataError
-from irene_model.records import Record
-from tests.hospital_folder import HospitalFolder
+from irene_model.study.records import Record
+from tests.helpers.hospital_folder import HospitalFolder
 
 
 def records_of(hospital: HospitalFolder) -> tuple[Record, ...]:

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from client.budget.plan import permitted_plan, plan_round
 from client.cli import app
-from client.ledger import Ledger
-from client.limits import Limits, check_noise, check_study
+from client.ledger.ledger import Ledger
 from client.participant import Participant
-from client.plan import permitted_plan, plan_round
-from client.site import Site
+from client.site.limits import Limits, check_noise, check_study
+from client.site.site import Site
 from irene_model.errors import ConfigError, LimitExceeded
-from irene_model.privacy import epsilons
-from irene_model.protocol import EvaluateRequest, HelloRequest, TrainRequest
-from irene_model.study import Study
-from irene_model.weights import new_model, to_arrays
-from tests.hospital_folder import SITE, STUDY, HospitalFolder
+from irene_model.exchange.protocol import EvaluateRequest, HelloRequest, TrainRequest
+from irene_model.privacy.accountants import epsilons
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, to_arrays
+from tests.helpers.hospital_folder import SITE, STUDY, HospitalFolder
 
 
 def study(**changes: Any) -> Study:

@@ -8,16 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client.evaluation import Scores, add_noise
-from client.ledger import Ledger
+from client.ledger.ledger import Ledger
 from client.participant import Participant
-from client.randomness import noise_of_evaluation
-from irene_model.calibration import evaluation_noise
-from irene_model.coarse import COARSE_BINS, coarsen
+from client.private.randomness import noise_of_evaluation
+from client.training.evaluation import Scores, add_noise
 from irene_model.errors import ProtocolError
-from irene_model.metrics import BINS, Array
-from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.protocol import (
+from irene_model.exchange.protocol import (
     LABEL_ABSENT,
     LABEL_SENT,
     LABEL_WITHHELD,
@@ -26,10 +22,14 @@ from irene_model.protocol import (
     EvaluateRequest,
     TrainRequest,
 )
-from irene_model.records import HeldOut
-from irene_model.weights import new_model, to_arrays
-from tests.hospital_folder import HospitalFolder
-from tests.test_participant import SMALL
+from irene_model.metrics.coarse_bins import COARSE_BINS, coarsen
+from irene_model.metrics.metrics import BINS, Array
+from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.privacy.calibration import evaluation_noise
+from irene_model.study.records import HeldOut
+from irene_model.weights.weights import new_model, to_arrays
+from tests.client.test_participant import SMALL
+from tests.helpers.hospital_folder import HospitalFolder
 
 PRIOR = 0.1
 

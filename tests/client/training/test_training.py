@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from client.clipping import forward_losses
-from client.dataset import SiteDataset, open_dataset, sample_patients
-from client.ledger import Ledger
-from client.noise import KeystreamNoise
-from client.plan import Plan, plan_round
-from client.randomness import Randomness
-from client.site import Budget
-from client.training import ProximalPull, train_round
+from client.budget.plan import Plan, plan_round
+from client.ledger.ledger import Ledger
+from client.private.clipping import forward_losses
+from client.private.noise import KeystreamNoise
+from client.private.randomness import Randomness
+from client.records.dataset import SiteDataset, open_dataset, sample_patients
+from client.site.site import Budget
+from client.training.training import ProximalPull, train_round
 from irene_model.errors import BudgetExceeded, ProtocolError
-from irene_model.protocol import Arrays
-from irene_model.weights import load_arrays, new_model, to_arrays
-from simulations.arms import exact_histograms
-from tests.hospital_folder import HospitalFolder
+from irene_model.exchange.protocol import Arrays
+from irene_model.weights.weights import load_arrays, new_model, to_arrays
+from simulations.compare.arms import exact_histograms
+from tests.helpers.hospital_folder import HospitalFolder
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -162,7 +162,7 @@ def test_real_randomness_heeds_no_seed(
         return noises[-1]
 
     draw = KeystreamNoise.standard_normal
-    monkeypatch.setattr("client.training.sample_patients", spy_on_sampling)
+    monkeypatch.setattr("client.training.training.sample_patients", spy_on_sampling)
     monkeypatch.setattr(KeystreamNoise, "standard_normal", spy_on_noise)
     for name in ("a", "b"):
         torch.manual_seed(1)
@@ -306,7 +306,7 @@ def test_over_budget_nothing_is_trained(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a patient was drawn")
 
-    monkeypatch.setattr("client.training.sample_patients", refuse)
+    monkeypatch.setattr("client.training.training.sample_patients", refuse)
     poor = Ledger(tmp_path / "poor.sqlite", Budget(epsilon=0.01, delta=1e-3))
     with pytest.raises(BudgetExceeded):
         update_of(dataset, poor)
@@ -319,7 +319,7 @@ def test_a_crash_while_training_keeps_the_charge(
     def crash(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("client.training.sample_patients", crash)
+    monkeypatch.setattr("client.training.training.sample_patients", crash)
     with pytest.raises(MemoryError):
         update_of(dataset, ledger)
     (reservation,) = ledger.reservations()

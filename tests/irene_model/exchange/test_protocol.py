@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from irene_model.errors import ProtocolError
-from irene_model.protocol import Flat, TrainReply, TrainRequest, check_update, read_study
+from irene_model.exchange.protocol import Flat, TrainReply, TrainRequest, check_update, read_study
 
 REQUEST = TrainRequest(
     study="{}",

@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-from irene_model.attention_maps import (
+from irene_model.explain.attention_maps import (
     block_maps,
     clinical_read,
     patches_read,
     read_by_head,
     rollout,
 )
-from irene_model.encoder import BidirectionalMaps
-from irene_model.layout import TokenLayout
-from tests.test_model import B, L, T, inputs, masks, small_config, small_model
+from irene_model.explain.layout import TokenLayout
+from irene_model.network.encoder import BidirectionalMaps
+from tests.irene_model.network.test_model import B, L, T, inputs, masks, small_config, small_model
 
 LAYOUT = TokenLayout.of(small_config())
 ONE_OF_EACH = TokenLayout(grid=(1, 1), text=1, labs=1)  # class, patch, text, lab, sex, age

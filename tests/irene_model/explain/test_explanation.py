@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from irene_model.attention_maps import block_maps, read_by_head, rollout
-from irene_model.explanation import TOLERATED_GAP, Explanation, explain
-from irene_model.integrated_gradients import integrated_gradients
-from irene_model.layout import TokenLayout
-from irene_model.reading import Reading, read
-from irene_model.records import Record
-from irene_model.study import Study
-from irene_model.tensors import Batch, encode_pixels, encode_records
-from irene_model.weights import new_model
-from tests.hospital_folder import STUDY as DOCUMENT
-from tests.test_model import inputs, masks, small_model
+from irene_model.explain.attention_maps import block_maps, read_by_head, rollout
+from irene_model.explain.explanation import TOLERATED_GAP, Explanation, explain
+from irene_model.explain.integrated_gradients import integrated_gradients
+from irene_model.explain.layout import TokenLayout
+from irene_model.explain.reading import Reading, read
+from irene_model.inputs.tensors import Batch, encode_pixels, encode_records
+from irene_model.study.records import Record
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model
+from tests.helpers.hospital_folder import STUDY as DOCUMENT
+from tests.irene_model.network.test_model import inputs, masks, small_model
 
 STUDY = Study.model_validate({**DOCUMENT, "text": {"max_tokens": 5, "width": 8}})
 FULL = Record(

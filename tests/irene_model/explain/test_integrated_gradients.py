@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from irene_model.integrated_gradients import integrated_gradients
-from tests.test_model import B, L, T, inputs, masks, small_model
+from irene_model.explain.integrated_gradients import integrated_gradients
+from tests.irene_model.network.test_model import B, L, T, inputs, masks, small_model
 
 
 @pytest.mark.parametrize("own_vocabulary", [True, False])

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from irene_model.pictures import MOST_NUMBERS, picture
-from irene_model.reading import Item, Reading
+from irene_model.explain.pictures import MOST_NUMBERS, picture
+from irene_model.explain.reading import Item, Reading
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8)
 

@@ -15,15 +15,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from client.dataset import open_dataset
-from client.images import load_image
-from client.tables import read_records
+from client.records.dataset import open_dataset
+from client.records.images import load_image
+from client.records.tables import read_records
 from irene_model import Case, IreneModel, IreneProcessor, Study
 from irene_model.errors import CheckpointError, ConfigError, DataError
-from server.runs import RunFolder
-from tests.hospital_folder import HospitalFolder
-from tests.infer_cases import infer
-from tests.text_encoders import text_of, write_tiny
+from server.runs.run_folder import RunFolder
+from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.infer_cases import infer
+from tests.helpers.text_encoders import text_of, write_tiny
 
 SMALL = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
@@ -57,8 +57,8 @@ def assert_is_the_pipeline(hospital: HospitalFolder, folder: Path, *, anew: bool
     arguments = [str(folder), str(cases), str(out)]
     if anew:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.infer_cases", *arguments],
-            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+            [sys.executable, "-m", "tests.helpers.infer_cases", *arguments],
+            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3],
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         probabilities = json.loads(done.stdout)

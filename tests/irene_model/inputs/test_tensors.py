@@ -7,11 +7,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irene_model.records import Record
-from irene_model.shapes import LabTest
-from irene_model.study import Study
-from irene_model.tensors import LAB_CAP, drop_modalities, encode_pixels, encode_records, scale_lab
-from irene_model.text import encode, vocabulary, words
+from irene_model.inputs.tensors import (
+    LAB_CAP,
+    drop_modalities,
+    encode_pixels,
+    encode_records,
+    scale_lab,
+)
+from irene_model.inputs.text import encode, vocabulary, words
+from irene_model.study.records import Record
+from irene_model.study.shapes import LabTest
+from irene_model.study.study import Study
 
 CRP = LabTest(name="CRP", loinc="1988-5", unit="mg/L", low=0, high=5)
 STUDY = Study.model_validate(

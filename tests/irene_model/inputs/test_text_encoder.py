@@ -12,27 +12,27 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertForMaskedLM, ViTConfig, ViTModel
 
-from client.dataset import SiteDataset, open_dataset
+from client.check.quality import inspect
 from client.participant import Participant
-from client.quality import inspect
-from client.site import Site
+from client.records.dataset import SiteDataset, open_dataset
+from client.site.site import Site
 from irene_model import Case, IreneModel, IreneProcessor
 from irene_model.errors import ConfigError
-from irene_model.protocol import EvaluateRequest, TrainRequest
-from irene_model.settings import dump
-from irene_model.shapes import TextShape
-from irene_model.starting import StartingPoint
-from irene_model.study import Study
-from irene_model.text import TextReader
-from irene_model.text_encoder import FrozenEncoder, find_folder, sha256_of
-from irene_model.weights import config_of, new_model, to_arrays
+from irene_model.exchange.protocol import EvaluateRequest, TrainRequest
+from irene_model.inputs.text import TextReader
+from irene_model.inputs.text_encoder import FrozenEncoder, find_folder, sha256_of
+from irene_model.study.settings import dump
+from irene_model.study.shapes import TextShape
+from irene_model.study.study import Study
+from irene_model.weights.starting import StartingPoint
+from irene_model.weights.weights import config_of, new_model, to_arrays
 from simulations import cli
-from simulations.canaries import make_canaries, with_canaries
-from simulations.hospitals import write_hospitals
+from simulations.audit.canaries import make_canaries, with_canaries
+from simulations.hospitals.hospitals import write_hospitals
 from simulations.run import simulate, start_run
-from tests.hospital_folder import HospitalFolder
-from tests.small_scenario import small_scenario, write_scenario
-from tests.text_encoders import (
+from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.small_scenario import small_scenario, write_scenario
+from tests.helpers.text_encoders import (
     MINILM,
     TINY_WIDTH,
     WORDS,
@@ -281,7 +281,7 @@ def test_more_texts_than_are_encoded_at_once(
 ) -> None:
     whole = np.array(dataset_of(with_encoder).text)
     shutil.rmtree(with_encoder.folder / ".irene")
-    monkeypatch.setattr("client.dataset._TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr("client.records.dataset._TEXTS_AT_ONCE", 3)
     np.testing.assert_array_equal(np.array(dataset_of(with_encoder).text), whole)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from irene_model import decisions
+from irene_model.methods import decisions
 
 PRIOR = 0.1
 RULES = [decisions.mean, decisions.maximum, decisions.product, decisions.majority]

@@ -13,28 +13,28 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from transformers import AutoModel
 
-from client.dataset import open_dataset
-from client.fused import FusedSum
-from client.ledger import Ledger
-from client.opacus_engines import HookSum
-from client.plan import plan_round
-from client.randomness import Randomness
-from client.site import Budget
-from client.training import train_round
-from irene_model.config import PRESETS, IreneConfig
+from client.budget.plan import plan_round
+from client.ledger.ledger import Ledger
+from client.private.fused import FusedSum
+from client.private.opacus_engines import HookSum
+from client.private.randomness import Randomness
+from client.records.dataset import open_dataset
+from client.site.site import Budget
+from client.training.training import train_round
 from irene_model.errors import ConfigError
-from irene_model.fusion import FusionConfig, PrincipalComponents
-from irene_model.methods import FUSIONS, FusionModel
-from irene_model.model import DiagnosticModel, IreneModel, per_sample_loss
-from irene_model.sizes import METHODS, parameter_count, sized
-from irene_model.study import Method, Study
-from irene_model.tensors import Batch, take
-from irene_model.weights import config_of, new_model, to_arrays
-from server.runs import RunFolder
-from simulations.arms import exact_histograms
-from tests.hospital_folder import HospitalFolder
-from tests.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
-from tests.test_fused import assert_equal, sums_of
+from irene_model.inputs.tensors import Batch, take
+from irene_model.methods.fusion import FusionConfig, PrincipalComponents
+from irene_model.methods.methods import FUSIONS, FusionModel
+from irene_model.methods.sizes import METHODS, parameter_count, sized
+from irene_model.network.config import PRESETS, IreneConfig
+from irene_model.network.model import DiagnosticModel, IreneModel, per_sample_loss
+from irene_model.study.study import Method, Study
+from irene_model.weights.weights import config_of, new_model, to_arrays
+from server.runs.run_folder import RunFolder
+from simulations.compare.arms import exact_histograms
+from tests.client.private.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
+from tests.client.private.test_fused import assert_equal, sums_of
+from tests.helpers.hospital_folder import HospitalFolder
 
 ALL = get_args(Method)
 LATE = ["late_mean", "late_max", "late_product", "late_rules"]  # with a rule that learns nothing

@@ -9,8 +9,8 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from irene_model import metrics
-from irene_model.metrics import BINS, CENTRES, Array
+from irene_model.metrics import metrics
+from irene_model.metrics.metrics import BINS, CENTRES, Array
 
 SMALL_COUNTS = hnp.arrays(np.int64, (2, 12), elements=st.integers(0, 5))
 

@@ -17,7 +17,7 @@ from scipy.special import erf, softmax
 from torch import Tensor
 
 from irene_model.errors import CheckpointError
-from irene_model.model import IreneModel
+from irene_model.network.model import IreneModel
 
 Array = npt.NDArray[np.float64]
 Sizes = dict[str, int]

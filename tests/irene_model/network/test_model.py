@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-import client.opacus_engines  # noqa: F401  registers the samplers of ClassToken and PositionTable
-from irene_model.attention import BidirectionalAttention, SelfAttention, attend
+import client.private.opacus_engines  # noqa: F401  registers the samplers of ClassToken and PositionTable
 from irene_model.errors import CheckpointError
-from irene_model.model import PRESETS, IreneConfig, IreneModel, per_sample_loss
+from irene_model.network.attention import BidirectionalAttention, SelfAttention, attend
+from irene_model.network.model import PRESETS, IreneConfig, IreneModel, per_sample_loss
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 B, T, L, K, VOCABULARY = 5, 6, 4, 3, 11
 MODALITY_MASKS = {
     "image": ["image_mask"],
@@ -145,7 +145,7 @@ def test_authors_weights_round_trip_without_out_text(
     authors_weights: dict[str, Tensor], caplog: pytest.LogCaptureFixture
 ) -> None:
     prefixed = {f"module.{name}": tensor for name, tensor in authors_weights.items()}
-    with caplog.at_level(logging.INFO, logger="irene_model.checkpoints"):
+    with caplog.at_level(logging.INFO, logger="irene_model.network.checkpoints"):
         back = from_golden(prefixed).to_authors()
     unused = {name for name in authors_weights if "out_text" in name}
     assert len(unused) == 4

@@ -9,7 +9,7 @@ import pytest
 from flwr.supercore.grpc_health import run_health_server_grpc_no_tls
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from irene_model.health import probe
+from irene_model.operations.health import probe
 
 
 @pytest.fixture

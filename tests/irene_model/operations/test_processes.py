@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from irene_model.errors import ConfigError
-from irene_model.leftovers import born, this_boot
-from irene_model.processes import Service, Supervisor, running, stop, supervisor_of
+from irene_model.operations.orphans import born, this_boot
+from irene_model.operations.processes import Service, Supervisor, running, stop, supervisor_of
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 20
 # A supervisor of shell commands, as a process of its own: NAME=COMMAND after the folder of state.
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from irene_model.processes import Service, Supervisor
+from irene_model.operations.processes import Service, Supervisor
 state = Path(sys.argv[1])
 services = [
     Service(

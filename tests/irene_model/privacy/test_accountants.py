@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from irene_model import privacy
-from irene_model.privacy import (
+from irene_model.privacy import accountants as privacy
+from irene_model.privacy.accountants import (
     PRV_EPSILON_ERROR,
     Epsilons,
     Mechanism,
@@ -21,7 +21,7 @@ from irene_model.privacy import (
 )
 
 SOME = slice(2, None, 11)
-CASES = json.loads((Path(__file__).parent / "golden/accountants.json").read_text())
+CASES = json.loads((Path(__file__).parents[2] / "golden/accountants.json").read_text())
 
 
 def mechanism(noise: float = 1.0, rate: float = 0.05, steps: int = 50) -> Mechanism:

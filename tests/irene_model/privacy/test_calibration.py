@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from irene_model.calibration import noise_multiplier_for
-from irene_model.privacy import Mechanism, epsilon, epsilons
+from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.privacy.calibration import noise_multiplier_for
 
 
 def mechanism(noise: float, rate: float, steps: int) -> Mechanism:

@@ -3,7 +3,7 @@ import math
 import pytest
 from opacus.accountants import RDPAccountant
 
-from irene_model.privacy import Mechanism, epsilon
+from irene_model.privacy.accountants import Mechanism, epsilon
 
 
 def mechanism(noise: float = 1.0, rate: float = 0.05, steps: int = 50) -> Mechanism:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irene_model.schedule import server_rate, site_rate
-from irene_model.study import Study
-from tests.hospital_folder import STUDY
+from irene_model.study.schedule import server_rate, site_rate
+from irene_model.study.study import Study
+from tests.helpers.hospital_folder import STUDY
 
 
 def study(**changes: dict[str, Any]) -> Study:

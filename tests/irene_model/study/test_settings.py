@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irene_model.errors import ConfigError
-from irene_model.settings import dump, override
-from irene_model.study import Study
+from irene_model.study.settings import dump, override
+from irene_model.study.study import Study
 
 STUDY = {
     "name": "chest",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from irene_model.errors import ProtocolError
-from irene_model.wire import (
+from irene_model.study.wire import (
     ENCODINGS,
     Array,
     Encoding,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from irene_model.groups import MODALITIES, choose_mapped, is_head, is_trained, without_rows
-from irene_model.model import DiagnosticModel
-from irene_model.study import Method, Study
-from irene_model.tensors import Batch
-from irene_model.weights import new_model, trained_names
-from tests.hospital_folder import STUDY
+from irene_model.inputs.tensors import Batch
+from irene_model.network.model import DiagnosticModel
+from irene_model.study.study import Method, Study
+from irene_model.weights.groups import MODALITIES, choose_mapped, is_head, is_trained, without_rows
+from irene_model.weights.weights import new_model, trained_names
+from tests.helpers.hospital_folder import STUDY
 
 RECORDS, LABELS = 6, 2
 

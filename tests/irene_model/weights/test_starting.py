@@ -13,15 +13,15 @@ from torch import Tensor
 from transformers import ViTConfig, ViTForImageClassification, ViTModel
 
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.model import IreneConfig, IreneModel
-from irene_model.starting import StartingPoint, start_from_vit
-from irene_model.study import Study
-from irene_model.vit import Vit, read_vit
-from irene_model.weights import config_of, new_model, to_arrays
+from irene_model.network.model import IreneConfig, IreneModel
+from irene_model.study.study import Study
+from irene_model.weights.starting import StartingPoint, start_from_vit
+from irene_model.weights.vit import Vit, read_vit
+from irene_model.weights.weights import config_of, new_model, to_arrays
 from server.app import starting_point
-from server.runs import RunFolder
-from tests.hospital_folder import STUDY
-from tests.text_encoders import WORDS, text_of, write_tiny
+from server.runs.run_folder import RunFolder
+from tests.helpers.hospital_folder import STUDY
+from tests.helpers.text_encoders import WORDS, text_of, write_tiny
 
 LAYERS, HEADS, D, MLP, PATCH, SIDE = 3, 2, 8, 12, 4, 12
 

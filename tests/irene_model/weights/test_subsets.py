@@ -8,32 +8,32 @@ import numpy as np
 import pytest
 import torch
 
-from client.clipping import ClippedSum
-from client.dataset import SiteDataset, open_dataset
-from client.dp import PrivateGradient
-from client.fused import FusedSum
-from client.ledger import Ledger
-from client.opacus_engines import GhostSum, HookSum
+from client.budget.plan import plan_round
+from client.ledger.ledger import Ledger
 from client.participant import Participant
-from client.plan import plan_round
-from client.randomness import Randomness
-from client.training import train_round
-from irene_model.adapters import adapters
-from irene_model.config import IreneConfig
+from client.private.clipping import ClippedSum
+from client.private.dp import PrivateGradient
+from client.private.fused import FusedSum
+from client.private.opacus_engines import GhostSum, HookSum
+from client.private.randomness import Randomness
+from client.records.dataset import SiteDataset, open_dataset
+from client.training.training import train_round
 from irene_model.errors import ConfigError
-from irene_model.model import IreneModel
-from irene_model.settings import parse
-from irene_model.study import Study
-from irene_model.tensors import Batch
-from irene_model.weights import load_arrays, new_model, to_arrays, trained_names
-from server.aggregation import Contribution, WeightedMean
-from server.rounds import RoundLoop
-from server.runs import RunFolder
-from server.strategies import FedAdam, FedAvg, Strategy
-from tests.direct_grid import exchange_with, hospital_node
-from tests.hospital_folder import HospitalFolder
-from tests.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
-from tests.test_fused import assert_equal, sums_of
+from irene_model.inputs.tensors import Batch
+from irene_model.network.config import IreneConfig
+from irene_model.network.low_rank import adapters
+from irene_model.network.model import IreneModel
+from irene_model.study.settings import parse
+from irene_model.study.study import Study
+from irene_model.weights.weights import load_arrays, new_model, to_arrays, trained_names
+from server.aggregation.strategies import FedAdam, FedAvg, Strategy
+from server.aggregation.tally import Contribution, WeightedMean
+from server.rounds.round_loop import RoundLoop
+from server.runs.run_folder import RunFolder
+from tests.client.private.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
+from tests.client.private.test_fused import assert_equal, sums_of
+from tests.helpers.direct_grid import exchange_with, hospital_node
+from tests.helpers.hospital_folder import HospitalFolder
 
 SUBSETS: list[dict[str, Any]] = [
     {"kind": "head"},

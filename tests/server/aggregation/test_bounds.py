@@ -8,15 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.dataset import open_dataset
-from client.plan import plan_round
-from client.randomness import Randomness
-from client.training import local_update
-from irene_model.study import Study
-from irene_model.weights import new_model
-from server.aggregation import norm
-from server.bounds import from_experience, largest_norm
-from tests.hospital_folder import STUDY, HospitalFolder
+from client.budget.plan import plan_round
+from client.private.randomness import Randomness
+from client.records.dataset import open_dataset
+from client.training.training import local_update
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model
+from server.aggregation.bounds import from_experience, largest_norm
+from server.aggregation.tally import norm
+from tests.helpers.hospital_folder import STUDY, HospitalFolder
 
 SMALL = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,

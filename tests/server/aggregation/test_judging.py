@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from irene_model.errors import ProtocolError
-from irene_model.protocol import Arrays, TrainReply
-from irene_model.study import Study
-from irene_model.weights import new_model, to_arrays, trained_names
-from server.judging import Judge, facts
-from tests.made_up_site import STUDY, made_up_reply, study_of
+from irene_model.exchange.protocol import Arrays, TrainReply
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, to_arrays, trained_names
+from server.aggregation.judging import Judge, facts
+from tests.helpers.made_up_site import STUDY, made_up_reply, study_of
 
 
 def judge_of(study: Study, *lines: dict[str, Any]) -> Judge:

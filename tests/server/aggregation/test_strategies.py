@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from irene_model.errors import CheckpointError
-from irene_model.protocol import Arrays
-from irene_model.study import Study
-from server.strategies import FedAdam, FedAvg, FedYogi, strategy_for
-from tests.hospital_folder import STUDY
+from irene_model.exchange.protocol import Arrays
+from irene_model.study.study import Study
+from server.aggregation.strategies import FedAdam, FedAvg, FedYogi, strategy_for
+from tests.helpers.hospital_folder import STUDY
 
 
 def random_arrays(seed: int) -> Arrays:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from irene_model.protocol import Arrays
-from irene_model.study import Study
-from server import aggregation
-from server.aggregation import (
+from irene_model.exchange.protocol import Arrays
+from irene_model.study.study import Study
+from server.aggregation import tally as aggregation
+from server.aggregation.strategies import FedAvg
+from server.aggregation.tally import (
     Contribution,
     CoordinateWise,
     WeightedMean,
@@ -20,8 +21,7 @@ from server.aggregation import (
     tally_for,
     trimmed_mean,
 )
-from server.strategies import FedAvg
-from tests.hospital_folder import STUDY
+from tests.helpers.hospital_folder import STUDY
 
 LIKE = {"a": np.zeros((2, 2), np.float32), "b": np.zeros(1, np.float32)}
 BOTH = np.array([True, True])

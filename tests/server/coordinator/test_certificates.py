@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from irene_model.errors import ConfigError
-from server.certificates import Signed, days_left, issue, new_authority, read_certificate
+from server.coordinator.certificates import (
+    Signed,
+    days_left,
+    issue,
+    new_authority,
+    read_certificate,
+)
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOSTS = ("gateway.hospital.org", "192.0.2.7", "2001:db8::7")

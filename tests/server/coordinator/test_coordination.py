@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from irene_model.processes import running
-from server.coordinator import Coordinator
-from server.services import QUIET, environment, listens, program
-from simulations.hospitals import write_hospitals
-from simulations.scenario import Scenario
-from tests.coordinator_folder import free_ports, write_keys
+from irene_model.operations.processes import running
+from server.coordinator.coordinator import Coordinator
+from server.coordinator.services import QUIET, environment, listens, program
+from simulations.hospitals.hospitals import write_hospitals
+from simulations.hospitals.scenario import Scenario
+from tests.helpers.coordinator_folder import free_ports, write_keys
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,7 +33,7 @@ pytestmark = [
         reason="nginx is not installed",
     ),
 ]
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[3]
 SETTINGS = ("federation.rounds=2", "federation.evaluate_every=2", "cohort.patients=80")
 START_S, RUN_S, STOP_S = 120, 600, 60  # limits, far above what a quiet machine needs
 SERVER = (sys.executable, "-c", "from server.cli import main; main()")

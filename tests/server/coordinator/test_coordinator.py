@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from irene_model.errors import ConfigError
-from irene_model.settings import parse
-from irene_model.study import Study
-from server.certificates import Signed, issue, now, read_certificate
-from server.coordinator import LOOPBACK, RUN_CONFIG, Coordinator, CoordinatorSettings
-from server.services import check_start, environment, require_started, services
-from tests.coordinator_folder import new_coordinator, settings
+from irene_model.study.settings import parse
+from irene_model.study.study import Study
+from server.coordinator.certificates import Signed, issue, now, read_certificate
+from server.coordinator.coordinator import LOOPBACK, RUN_CONFIG, Coordinator, CoordinatorSettings
+from server.coordinator.services import check_start, environment, require_started, services
+from tests.helpers.coordinator_folder import new_coordinator, settings
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[3]
 needs_nginx = pytest.mark.skipif(
     shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,
     reason="nginx is not installed",
@@ -148,7 +148,7 @@ def test_nginx_own_words_about_a_changed_configuration(coordinator: Coordinator)
 def test_a_missing_nginx_is_one_error_with_the_remedy(
     coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.gateway._ELSEWHERE", ())
+    monkeypatch.setattr("server.coordinator.gateway._ELSEWHERE", ())
     monkeypatch.setenv("PATH", str(coordinator.path))
     with pytest.raises(ConfigError, match=r"nginx is not installed.*apt install nginx"):
         services(coordinator)

@@ -12,7 +12,7 @@ import typer
 import client.cli
 import server.cli
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "coordinator.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "coordinator.md"
 APPS = {"irene-server": server.cli.app, "irene-client": client.cli.app}
 
 

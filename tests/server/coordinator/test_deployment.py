@@ -24,16 +24,16 @@ import yaml
 from safetensors.torch import load_file
 from transformers import ViTConfig, ViTModel
 
-from client.consent import Consent
-from client.ledger import Ledger, Reservation
-from client.site import Site
-from client.spending import at_most, least_exposures
-from irene_model.model import IreneModel
-from irene_model.study import Study
-from simulations.hospitals import write_hospitals
-from simulations.scenario import Scenario
+from client.consent.consent import Consent
+from client.ledger.exposures import at_most, least_exposures
+from client.ledger.ledger import Ledger, Reservation
+from client.site.site import Site
+from irene_model.network.model import IreneModel
+from irene_model.study.study import Study
+from simulations.hospitals.hospitals import write_hospitals
+from simulations.hospitals.scenario import Scenario
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent  # not resolved: a virtual environment's python is a link
 SETTINGS = ("federation.rounds=1", "federation.evaluate_every=1", "cohort.patients=80")
 START_S, RUN_S, STOP_S = 60, 300, 20  # limits, far above what a quiet machine needs

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from irene_model.errors import ConfigError, IreneError
-from server.control import Control, ControlError
-from server.coordinator import Coordinator
-from server.enrolment import Enrolment, check_name, enroll, expel, read_public_key
-from tests.coordinator_folder import new_coordinator, write_keys
+from server.coordinator.control import Control, ControlError
+from server.coordinator.coordinator import Coordinator
+from server.coordinator.enrolment import Enrolment, check_name, enroll, expel, read_public_key
+from tests.helpers.coordinator_folder import new_coordinator, write_keys
 
 
 class Registry(Control):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from server import gateway
-from server.certificates import Signed, issue, new_authority, now
-from server.coordinator import LOOPBACK, Coordinator
-from server.services import listens
-from tests.coordinator_folder import new_coordinator
+from server.coordinator import gateway
+from server.coordinator.certificates import Signed, issue, new_authority, now
+from server.coordinator.coordinator import LOOPBACK, Coordinator
+from server.coordinator.services import listens
+from tests.helpers.coordinator_folder import new_coordinator
 
 pytestmark = pytest.mark.skipif(
     shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.study import Study
-from server import submission
-from server.control import Control, RunStatus
-from server.coordinator import Coordinator
-from server.enrolment import EnrolledSite, Enrolment
-from server.submission import Submission, active, begun_run, carry_out, new_run, submit
-from tests.coordinator_folder import new_coordinator
+from irene_model.study.study import Study
+from server.coordinator import submission
+from server.coordinator.control import Control, RunStatus
+from server.coordinator.coordinator import Coordinator
+from server.coordinator.enrolment import EnrolledSite, Enrolment
+from server.coordinator.submission import Submission, active, begun_run, carry_out, new_run, submit
+from tests.helpers.coordinator_folder import new_coordinator
 
 RUNNING = RunStatus(status="running", details="")
 COMPLETED = RunStatus(status="finished:completed", details="")

@@ -9,11 +9,11 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from irene_model.errors import ProtocolError
-from irene_model.metrics import BINS, Array, score_histograms
-from irene_model.protocol import LABEL_SENT, EvaluateReply
-from server.evaluation import Evaluation
-from server.evaluation import pool as pool_sites
-from server.histograms import SiteHistograms
+from irene_model.exchange.protocol import LABEL_SENT, EvaluateReply
+from irene_model.metrics.metrics import BINS, Array, score_histograms
+from server.evaluation.evaluation import Evaluation
+from server.evaluation.evaluation import pool as pool_sites
+from server.evaluation.histograms import SiteHistograms
 
 LABELS = ("pneumonia", "effusion")
 

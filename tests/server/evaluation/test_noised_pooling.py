@@ -8,15 +8,15 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from client.evaluation import add_noise
-from irene_model import metrics
-from irene_model.coarse import COARSE_BINS, coarsen, refine, refined_centres
+from client.training.evaluation import add_noise
 from irene_model.errors import ProtocolError
-from irene_model.metrics import BINS, Array, score_histograms
-from irene_model.protocol import LABEL_ABSENT, LABEL_SENT, LABEL_WITHHELD, EvaluateReply
-from server.evaluation import pool
-from server.histograms import SiteHistograms
-from server.resampling import nearest
+from irene_model.exchange.protocol import LABEL_ABSENT, LABEL_SENT, LABEL_WITHHELD, EvaluateReply
+from irene_model.metrics import metrics
+from irene_model.metrics.coarse_bins import COARSE_BINS, coarsen, refine, refined_centres
+from irene_model.metrics.metrics import BINS, Array, score_histograms
+from server.evaluation.evaluation import pool
+from server.evaluation.histograms import SiteHistograms
+from server.evaluation.resampling import nearest
 
 LABELS = ("pneumonia", "effusion", "fibrosis")
 PRIOR = 0.15

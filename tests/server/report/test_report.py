@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.study import Study
-from server.plots import STYLES, Point, Series, line_chart, ticks
-from server.report import write_report
+from irene_model.study.study import Study
+from server.report.plots import STYLES, Point, Series, line_chart, ticks
+from server.report.report import write_report
 
 HOSTILE = '<script>alert("x")</script>'
 STUDY = """

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.protocol import HelloReply
-from irene_model.study import Study
-from server import roll as roll_module
-from server.register import RegisterFile
-from server.roll import Roll
-from tests.direct_grid import Node, exchange_with
-from tests.hospital_folder import STUDY
+from irene_model.exchange.protocol import HelloReply
+from irene_model.study.study import Study
+from server.rounds import attendance as roll_module
+from server.rounds.attendance import Roll
+from server.rounds.enrolled_nodes import RegisterFile
+from tests.helpers.direct_grid import Node, exchange_with
+from tests.helpers.hospital_folder import STUDY
 
 Played = dict[int, HelloReply | int]  # what a node says of itself, or Flower's error code
 

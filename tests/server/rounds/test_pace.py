@@ -1,6 +1,6 @@
 """A site's time follows from its own history, and never goes beyond the study's deadline."""
 
-from server.pace import Pace
+from server.rounds.pace import Pace
 
 
 def line(**seconds: float) -> dict[str, object]:

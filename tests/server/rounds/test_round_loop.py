@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from irene_model.errors import IreneError
-from irene_model.protocol import Arrays, Flat, TrainReply
-from irene_model.protocol import Message as Typed
-from irene_model.study import Study
-from server import exchange as exchange_module
-from server import pace as pace_module
-from server import rounds as rounds_module
-from server.rounds import RoundLoop
-from server.runs import Json, RunFolder
-from tests.direct_grid import Node, exchange_with
-from tests.made_up_site import made_up_site, study_of
+from irene_model.exchange.protocol import Arrays, Flat, TrainReply
+from irene_model.exchange.protocol import Message as Typed
+from irene_model.study.study import Study
+from server.rounds import exchange as exchange_module
+from server.rounds import pace as pace_module
+from server.rounds import round_loop as rounds_module
+from server.rounds.round_loop import RoundLoop
+from server.runs.run_folder import Json, RunFolder
+from tests.helpers.direct_grid import Node, exchange_with
+from tests.helpers.made_up_site import made_up_site, study_of
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from irene_model.privacy import Mechanism, epsilon, epsilons
-from irene_model.study import Evaluation, Study
-from server.spending import spending
+from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.study.study import Evaluation, Study
+from server.runs.accounting import spending
 
 STEP = Mechanism(noise_multiplier=1.5, sample_rate=0.1, steps=3)
 DELTA = 1e-5

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.disclosure import disclosure
+from server.runs.disclosed import disclosure
 
 
 def evaluated(noise: float, *withheld: str) -> dict[str, Any]:

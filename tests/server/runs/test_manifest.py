@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from server import manifest
-from server.runs import RunFolder
-from tests.test_runs import after, assert_same, play, study
+from server.runs import manifest
+from server.runs.run_folder import RunFolder
+from tests.server.runs.test_run_folder import after, assert_same, play, study
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 from irene_model.errors import DiskError
-from server.runs import RunFolder
-from tests.test_runs import after, play
+from server.runs.run_folder import RunFolder
+from tests.server.runs.test_run_folder import after, play
 folder = RunFolder.resume(Path(sys.argv[1]))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
@@ -79,7 +79,7 @@ def test_a_full_disk_stops_with_one_sentence_and_loses_nothing(
 ) -> None:
     """A limit on the size of files is a disk that is full for this process alone."""
     play(folder, 1)
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(folder.path), str(room)],
         cwd=root, env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},

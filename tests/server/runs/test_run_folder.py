@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.model import IreneModel
-from irene_model.protocol import Arrays
-from irene_model.study import Study
-from irene_model.weights import new_model, to_arrays
-from server.runs import RunFolder, arm_name
-from tests.hospital_folder import STUDY
+from irene_model.exchange.protocol import Arrays
+from irene_model.network.model import IreneModel
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, to_arrays
+from server.runs.run_folder import RunFolder, arm_name
+from tests.helpers.hospital_folder import STUDY
 
 SMALL = {
     "hidden_size": 16,

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.chromium import PROGRAM, Page, chromium
-from tests.watched_run import HOSTILE, SITES, write_place
+from tests.helpers.chromium import PROGRAM, Page, chromium
+from tests.helpers.watched_run import HOSTILE, SITES, write_place
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed"),
 ]
-_SERVE = "import sys, pathlib, server.web; server.web.serve(pathlib.Path(sys.argv[1]), {port})"
+_SERVE = "import sys, pathlib, server.watch.web; server.watch.web.serve(pathlib.Path(sys.argv[1]), {port})"
 
 
 @contextlib.contextmanager

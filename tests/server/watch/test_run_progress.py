@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from server.progress import enrolled_names, read_progress, run_folders, seconds_a_round
-from tests.watched_run import SITES, write_info, write_place
+from server.watch.run_progress import enrolled_names, read_progress, run_folders, seconds_a_round
+from tests.helpers.watched_run import SITES, write_info, write_place
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from irene_model.health import keeps_ending
-from irene_model.processes import Running
-from irene_model.spans import ago, span
-from server.certificates import Signed, issue, new_authority
-from server.coordinator import Coordinator, CoordinatorSettings, Loopback
-from server.gateway_probe import reach
-from server.progress import read_progress
-from server.status import SiteStatus, Status
-from server.status_view import show
-from server.survey import survey
-from server.verdict import judged
-from tests.watched_run import SITES, write_place
+from irene_model.operations.durations import ago, span
+from irene_model.operations.health import keeps_ending
+from irene_model.operations.processes import Running
+from server.coordinator.certificates import Signed, issue, new_authority
+from server.coordinator.coordinator import Coordinator, CoordinatorSettings, Loopback
+from server.coordinator.gateway_probe import reach
+from server.watch.run_progress import read_progress
+from server.watch.status import SiteStatus, Status
+from server.watch.status_survey import survey
+from server.watch.status_view import show
+from server.watch.verdict import judged
+from tests.helpers.watched_run import SITES, write_place
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = ("superlink", "superexec", "gateway", "web")

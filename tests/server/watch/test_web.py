@@ -15,8 +15,8 @@ import pytest
 import uvicorn
 
 from irene_model.errors import ConfigError
-from server.web import log_end, serve, web_app
-from tests.watched_run import HOSTILE, SITES, write_info, write_place
+from server.watch.web import log_end, serve, web_app
+from tests.helpers.watched_run import HOSTILE, SITES, write_info, write_place
 
 Browse = Callable[..., "Browser"]
 

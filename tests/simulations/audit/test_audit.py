@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from client import training
+from client.training import training
 from irene_model.errors import ConfigError
-from irene_model.tensors import Batch
-from simulations.attacks import Evidence, batch_scale, participation
-from simulations.audit import ATTACKS, Audit
-from simulations.auditing import audit_first_site
-from simulations.scenario import Scenario
+from irene_model.inputs.tensors import Batch
+from simulations.audit.attacks import Evidence, batch_scale, participation
+from simulations.audit.audit import ATTACKS, Audit
+from simulations.audit.site_audit import audit_first_site
+from simulations.hospitals.scenario import Scenario
 
-SCENARIO = Path(__file__).parents[1] / "simulations" / "scenarios" / "audit.yaml"
+SCENARIO = Path(__file__).parents[3] / "simulations" / "scenarios" / "audit.yaml"
 Engine = training.PrivateGradient
 
 

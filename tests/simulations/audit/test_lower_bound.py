@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from simulations.guessing import correct_guesses, epsilon_lower_bound, p_value
+from simulations.audit.lower_bound import correct_guesses, epsilon_lower_bound, p_value
 
 
 def bound(correct: int, guesses: int = 100, delta: float = 0.0) -> float:

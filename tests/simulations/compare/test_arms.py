@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from client.clipping import forward_losses
-from client.dataset import open_dataset
-from client.plan import plan_round
-from client.site import Site
-from irene_model import metrics
+from client.budget.plan import plan_round
+from client.private.clipping import forward_losses
+from client.records.dataset import open_dataset
+from client.site.site import Site
 from irene_model.errors import ConfigError
-from irene_model.study import Study
-from irene_model.weights import new_model, to_arrays
-from simulations.arms import (
+from irene_model.metrics import metrics
+from irene_model.study.study import Study
+from irene_model.weights.weights import new_model, to_arrays
+from simulations.compare.arms import (
     Member,
     best_round,
     exact_histograms,
@@ -23,9 +23,9 @@ from simulations.arms import (
     train_at_one_place,
     without_privacy,
 )
-from simulations.hospitals import write_hospitals
-from simulations.scenario import Scenario
-from tests.small_scenario import small_scenario
+from simulations.hospitals.hospitals import write_hospitals
+from simulations.hospitals.scenario import Scenario
+from tests.helpers.small_scenario import small_scenario
 
 SGD = ("training.optimizer=sgd", "federation.local_steps=1", "federation.rounds=1")
 

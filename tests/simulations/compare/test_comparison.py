@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from irene_model.errors import ConfigError
-from simulations.comparison import summarise
-from simulations.comparison_page import dot_plot, render
-from simulations.grid import grid
-from simulations.intervals import over_seeds
-from tests.small_scenario import small_scenario
+from simulations.compare.comparison import summarise
+from simulations.compare.comparison_page import dot_plot, render
+from simulations.compare.intervals import over_seeds
+from simulations.compare.trial_grid import grid
+from tests.helpers.small_scenario import small_scenario
 
 VARIANTS = "compare.variants={shallow: ['model.num_bidirectional_layers=0']}"
 

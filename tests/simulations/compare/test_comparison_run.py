@@ -16,19 +16,19 @@ import torch
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from client.dataset import open_dataset
-from client.ledger import Ledger
-from client.site import Site
-from client.spending import at_most, least_exposures
+from client.ledger.exposures import at_most, least_exposures
+from client.ledger.ledger import Ledger
+from client.records.dataset import open_dataset
+from client.site.site import Site
 from irene_model.errors import ConfigError
-from irene_model.model import IreneModel
-from irene_model.weights import to_arrays
-from simulations.arms import exact_histograms
-from simulations.compare import compare
-from simulations.grid import Trial, grid
-from simulations.scenario import Scenario
-from simulations.trials import without
-from tests.small_scenario import SCENARIO, small_scenario
+from irene_model.network.model import IreneModel
+from irene_model.weights.weights import to_arrays
+from simulations.compare.arms import exact_histograms
+from simulations.compare.comparison_run import compare
+from simulations.compare.trial_grid import Trial, grid
+from simulations.compare.trials import without
+from simulations.hospitals.scenario import Scenario
+from tests.helpers.small_scenario import SCENARIO, small_scenario
 
 SMALL = (
     "cohort.patients=48",
@@ -238,7 +238,7 @@ def command(out: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", "from simulations.cli import main; main()", "compare", *arguments],
         cwd=out.parent,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simulations.intervals import over_seeds, paired
+from simulations.compare.intervals import over_seeds, paired
 
 
 def test_the_interval_is_students_by_hand() -> None:

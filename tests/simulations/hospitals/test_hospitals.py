@@ -5,15 +5,15 @@ from statistics import median
 
 import pytest
 
-from client.dataset import open_dataset
-from client.quality import QualityReport, inspect
-from client.site import Site
-from client.tables import read_records
+from client.check.quality import QualityReport, inspect
+from client.records.dataset import open_dataset
+from client.records.tables import read_records
+from client.site.site import Site
 from irene_model.errors import ConfigError
-from irene_model.study import Study
-from simulations.diseases import LAB_PANEL
-from simulations.hospitals import write_hospitals
-from tests.small_scenario import small_scenario
+from irene_model.study.study import Study
+from simulations.hospitals.hospitals import write_hospitals
+from simulations.patients.diseases import LAB_PANEL
+from tests.helpers.small_scenario import small_scenario
 
 NAMES = ["north", "south", "east", "west"]
 TYPICAL = {test.name: test.typical for test in LAB_PANEL}
@@ -68,7 +68,7 @@ def test_everything_follows_from_the_seed(tmp_path: Path) -> None:
 def test_drawing_on_all_cores_changes_nothing(
     sites: dict[str, Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulations.hospitals._CHUNK", 10**6)  # one chunk: no processes
+    monkeypatch.setattr("simulations.hospitals.hospitals._CHUNK", 10**6)  # one chunk: no processes
     alone = write(tmp_path, "cohort.patients=240")
     for name, site in sites.items():
         assert contents(site.folder) == contents(alone[name].folder)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from irene_model.errors import ConfigError
-from simulations.scenario import Scenario
-from tests.small_scenario import small_scenario, write_scenario
+from simulations.hospitals.scenario import Scenario
+from tests.helpers.small_scenario import small_scenario, write_scenario
 
-SCENARIOS = sorted((Path(__file__).parents[1] / "simulations" / "scenarios").glob("*.yaml"))
+SCENARIOS = sorted((Path(__file__).parents[3] / "simulations" / "scenarios").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)

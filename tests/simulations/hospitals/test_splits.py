@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulations import splits
+from simulations.hospitals import splits
 
 SHARES = st.lists(st.floats(0.01, 100.0), min_size=1, max_size=8)
 SEEDS = st.integers(0, 2**32)

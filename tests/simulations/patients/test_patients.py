@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from simulations.complaints import (
+from simulations.patients.complaints import (
     MAX_WORDS,
     MIN_WORDS,
     PHRASINGS,
@@ -16,9 +16,9 @@ from simulations.complaints import (
     split_words,
     write,
 )
-from simulations.diseases import ABNORMALITIES, DEFAULT_PREVALENCE, PRESENTATIONS
-from simulations.patients import DISEASES, LAB_PANEL, SYMPTOMS, Encounter, draw_patients
-from simulations.radiographs import FINDING_KINDS
+from simulations.patients.diseases import ABNORMALITIES, DEFAULT_PREVALENCE, PRESENTATIONS
+from simulations.patients.patients import DISEASES, LAB_PANEL, SYMPTOMS, Encounter, draw_patients
+from simulations.patients.radiographs import FINDING_KINDS
 
 TESTS = {test.name: test for test in LAB_PANEL}
 

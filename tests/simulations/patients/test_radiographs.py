@@ -5,7 +5,14 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from simulations.radiographs import FINDING_KINDS, Finding, FindingKind, Findings, Scanner, draw
+from simulations.patients.radiographs import (
+    FINDING_KINDS,
+    Finding,
+    FindingKind,
+    Findings,
+    Scanner,
+    draw,
+)
 
 PLAIN = Scanner(noise=0.0)
 
