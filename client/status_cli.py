@@ -18,18 +18,8 @@ def status(
 
     Example: `irene-client status site.yaml`
     """
-    import json
-
-    from rich.console import Console
-
     from client.node import look, show
     from client.site import Site
-    from irene_model.operations import FAILURE
+    from irene_model.operations import tell_status
 
-    found = look(Site.read(site_file))
-    if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
-    else:
-        show(found, Console())
-    if not found.well:
-        raise typer.Exit(FAILURE)
+    tell_status(look(Site.read(site_file)), show, as_json=as_json)

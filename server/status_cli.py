@@ -20,21 +20,11 @@ def status(
 
     Example: `irene-server status federation --json`
     """
-    import json
-
-    from rich.console import Console
-
-    from irene_model.operations import FAILURE
+    from irene_model.operations import tell_status
     from server.coordinator import Coordinator
     from server.watch import show, survey
 
-    found = survey(Coordinator.open(folder))
-    if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
-    else:
-        show(found, Console())
-    if not found.well:
-        raise typer.Exit(FAILURE)
+    tell_status(survey(Coordinator.open(folder)), show, as_json=as_json)
 
 
 def web(

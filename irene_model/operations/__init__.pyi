@@ -1,5 +1,5 @@
 from .chain import Entry, append, verify
-from .console import FAILURE, Version, configure_logging, new_app, picture_file, run_app
+from .console import Version, configure_logging, new_app, picture_file, run_app, tell_status
 from .durations import ago, span
 from .health import Health, keeps_ending, probe
 from .journal import Fact, Journal
@@ -7,7 +7,6 @@ from .processes import Running, Service, Supervisor, running, stop, supervisor_o
 from .task_token import take_back, write_program
 
 __all__ = [
-    "FAILURE",
     "Entry",
     "Fact",
     "Health",
@@ -29,6 +28,7 @@ __all__ = [
     "stop",
     "supervisor_of",
     "take_back",
+    "tell_status",
     "verify",
     "write_program",
 ]

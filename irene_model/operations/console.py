@@ -4,17 +4,22 @@ Exit codes: 0 success, 2 the user's mistake, 1 a failure. A mistake is one line,
 traceback: it names what to mend, and a traceback of a hospital's process could quote patients.
 """
 
+import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import click
 import typer
 
 from irene_model import __version__
 from irene_model.errors import IreneError, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 USER_MISTAKE, FAILURE, INTERRUPTED = 2, 1, 130
 PICTURES = (".png", ".svg", ".pdf")
@@ -54,6 +59,34 @@ def picture_file(path: Path | None) -> Path | None:
     if not path.parent.is_dir():
         raise typer.BadParameter(f"{path}: its folder does not exist; make it first")
     return path
+
+
+class Judged(Protocol):
+    """A status, of a node or of a coordinator's machine."""
+
+    @property
+    def well(self) -> bool:
+        """Nothing is broken."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for programs."""
+
+
+AnyStatus = TypeVar("AnyStatus", bound=Judged)
+
+
+def tell_status(
+    found: AnyStatus, show: Callable[[AnyStatus, "Console"], None], *, as_json: bool
+) -> None:
+    """A `status` command's end: JSON, or what `show` writes; exit code 1 if something is broken."""
+    from rich.console import Console
+
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        show(found, Console())
+    if not found.well:
+        raise typer.Exit(FAILURE)
 
 
 def configure_logging() -> None:
