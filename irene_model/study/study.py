@@ -28,7 +28,7 @@ from irene_model.study.shapes import (
     with_values_files,
 )
 
-Engine = Literal["fused", "opacus", "ghost"]
+Engine = Literal["fused", "opacus"]
 Method = Literal[
     "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
     "early_feature", "early_feature_pca", "early_data", "joint_feature",
@@ -70,7 +70,7 @@ class Privacy(Settings):
 
     `engine` is how the clipped sums are computed, with equal results: `fused` in one backward pass
     near the speed of training without privacy; `opacus` by Opacus' per-sample gradients, for
-    layers that `fused` has no rule for; `ghost` by Opacus' ghost clipping, with little memory.
+    layers that `fused` has no rule for.
     """
 
     unit: Literal["patient"] = "patient"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from client.private.clipping import clip_factors
+from client.private.clipping import Clip
 from client.private.dp import PrivateGradient
 from irene_model.inputs.tensors import Batch
 from irene_model.study.study import Study
@@ -126,8 +126,13 @@ def test_a_patient_with_a_non_finite_gradient_counts_as_zero() -> None:
 
 
 def test_clip_factors_by_hand() -> None:
-    norms = torch.tensor([5.0, 0.5, 0.0, float("nan"), float("inf")])
-    torch.testing.assert_close(clip_factors(norms, 1.0), torch.tensor([0.2, 1.0, 1.0, 0.0, 0.0]))
+    norms = torch.tensor([5.0, 0.5, 0.0, float("nan"), float("inf"), 1e36]).double()
+    clip = Clip.to(1.0, norms)
+    torch.testing.assert_close(clip.factors, torch.tensor([0.2, 1.0, 1.0, 0.0, 0.0, 0.0]))
+    assert float(clip.factors[0]) < 0.2
+    assert clip.left_out is not None
+    assert clip.left_out.tolist() == [False, False, False, True, True, True]
+    assert Clip.to(1.0, norms[:3]).left_out is None
 
 
 def test_bf16_autocast_stays_close_to_full_precision() -> None:
