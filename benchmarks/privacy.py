@@ -65,6 +65,9 @@ def measure(
     repetitions: Annotated[int, typer.Option(min=1, help="Turns of each variant.")] = 5,
     bf16: Bf16 = False,
     engine: Annotated[Variant | None, typer.Option(help="Measure this one only.")] = None,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Only what the guard costs: fused, and it unguarded.")
+    ] = False,
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="Also with gradient checkpointing, fused only.")
     ] = False,
@@ -79,8 +82,9 @@ def measure(
     with `OMP_NUM_THREADS=1` for one thread.
     """
     size = Size(preset=preset, batch=batch, bf16=bf16)
+    engines: tuple[Variant, ...] = ("unguarded", "fused") if guard else ENGINES
     groups: list[tuple[Group, tuple[Variant, ...]]] = [
-        (Group(), ("plain", *((engine,) if engine else ENGINES)))
+        (Group(), ("plain", *((engine,) if engine else engines)))
     ]
     if checkpointing:
         groups.append((Group(checkpointing=True), ("plain", "fused")))
@@ -180,7 +184,7 @@ def _show(figures: dict[str, Figures], title: str) -> None:
     console = Console()
     console.print(table)
     for group, rows in figures.items():
-        if "unguarded" in rows:
+        if {"unguarded", "fused"} <= set(rows):
             share = rows["fused"]["step_cpu_s"] / rows["unguarded"]["step_cpu_s"]
             console.print(f"the guard, {group}: {share:.3f}x of the unguarded step's CPU time")
 

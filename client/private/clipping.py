@@ -67,6 +67,11 @@ class Clip:
         factors = factors.masked_fill(left_out, 0.0)
         return cls(factors, left_out if bool(left_out.any()) else None)
 
+    def of(self, part: slice) -> "Clip":
+        """Of some of the patients."""
+        left_out = None if self.left_out is None else self.left_out[part]
+        return Clip(self.factors[part], left_out)
+
     def without_left_out(self, numbers: Tensor) -> Tensor:
         """`numbers` (B,...) with 0 for whom is left out: 0 times a NaN would be NaN."""
         if self.left_out is None:

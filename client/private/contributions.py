@@ -29,12 +29,13 @@ from torch import Tensor, nn
 from client.private.clipping import Clip
 from irene_model.network import ClassToken, GroupedLinear, PositionTable
 
-# How much larger than its factors G may be and still be kept. Kept, it needs no second product for
-# the sum and no ghost norm; far beyond this, writing and reading it costs more than both.
+# How much larger than its factors G may be and still be kept. Kept, it needs no ghost norm and
+# is not built again; far beyond this, writing and reading it costs more than both.
 _MEMORY_FOR_TIME = 5.0
 _BLOCK = 128  # numbers whose squares are added in float32; the blocks are added in float64
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoffs
-_LARGEST = 2.0**62  # norms beyond count as not finite: weighted, others could underflow beside them
+_AT_ONCE = 2**20  # numbers of gradients that are built for the sum alone
+_LARGEST = 2.0**55  # lengths beyond count as not finite: their products could overflow in the sum
 
 
 class Contribution(Protocol):
@@ -75,11 +76,10 @@ class Factors:
     backprops: Tensor
 
     def squares(self) -> Tensor:
-        """(‖G‖ + γ Σ_t ‖a_t‖ ‖g_t‖)², where γ bounds the rounding of `add_to`.
+        """(‖G‖ + γ Σ_t ‖a_t‖ ‖g_t‖)², where γ bounds the rounding of G in `add_to`.
 
-        γ_n = n u / (1 - n u) for n roundings (Higham 2002, section 3.1): of T products, of their
-        sum with the total, and of the factor. The ghost norm has as many of float64 as its three
-        sums have terms.
+        γ_n = n u / (1 - n u) for n roundings (Higham 2002, section 3.1): T products and T - 1 sums
+        give γ_T. The ghost norm has as many of float64 as its three sums have terms.
         """
         a, g = self.inputs.double(), self.backprops.double()
         of_inputs, of_backprops = torch.bmm(a, a.mT), torch.bmm(g, g.mT)
@@ -87,15 +87,18 @@ class Factors:
         terms = (_lengths(of_inputs) * _lengths(of_backprops)).sum(dim=1)
         (_, T, d), p = a.shape, g.shape[2]
         exact = (ghost + _gamma(d + p + T * T + 2, _FLOAT64) * terms.square()).sqrt()
-        return (exact + _gamma(T + 3, _FLOAT32) * terms).square()
+        return (exact + _gamma(T, _FLOAT32) * terms).square()
 
     def add_to(self, total: Tensor, clip: Clip) -> None:
-        """Σ_b f_b Σ_t g_t a_tᵀ, one patient after the other: each product has T terms."""
-        weighted = clip.without_left_out(self.backprops.float() * clip.factors[:, None, None])
-        inputs = clip.without_left_out(self.inputs.float())
-        flat = total.view(len(total), -1)
-        for g, a in zip(weighted, inputs, strict=True):
-            flat.addmm_(g.T, a)
+        """Σ_b f_b Σ_t g_t a_tᵀ, each patient's G by itself and a few of them at a time.
+
+        One product over all patients' tokens would be quicker. But where the terms of one G are
+        huge and cancel, it rounds away what the others added.
+        """
+        together = max(1, _AT_ONCE // total.numel())
+        for start in range(0, len(self.inputs), together):
+            part = slice(start, start + together)
+            _built(self.inputs[part], self.backprops[part]).add_to(total, clip.of(part))
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,10 @@ def weight_contribution(inputs: Tensor, backprops: Tensor) -> Contribution:
     (_, T, d), p = inputs.shape, backprops.shape[2]
     if d * p > _MEMORY_FOR_TIME * T * (d + p):
         return Factors(inputs, backprops)
+    return _built(inputs, backprops)
+
+
+def _built(inputs: Tensor, backprops: Tensor) -> PerPatient:
     return PerPatient(torch.bmm(backprops.float().mT, inputs.float()))
 
 
