@@ -7,7 +7,9 @@ from torch import nn
 
 from client.private.clipping import Clip
 from client.private.dp import PrivateGradient
+from irene_model.errors import ConfigError
 from irene_model.inputs.tensors import Batch
+from irene_model.study.settings import parse
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model
 
@@ -123,6 +125,12 @@ def test_a_patient_with_a_non_finite_gradient_counts_as_zero() -> None:
         gradients.append([p.grad for p in model.parameters()])
     for left, right in zip(*gradients, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-7)
+
+
+def test_ghost_clipping_whose_norm_is_no_bound_is_not_offered() -> None:
+    privacy = {"epsilon": 8, "engine": "ghost"}
+    with pytest.raises(ConfigError, match=r"privacy\.engine: input should be 'fused' or 'opacus'"):
+        parse(Study, {**STUDY.model_dump(), "privacy": privacy}, "study.yaml")
 
 
 def test_clip_factors_by_hand() -> None:
