@@ -1,5 +1,9 @@
 """What privacy costs: time and peak memory of each engine over the non-private step.
 
+Two more stand beside the product's engines: `unguarded`, which is `fused` without what keeps the
+clip a bound under hostile weights, and Opacus' `ghost`, which is not offered. What the guard costs
+is printed as the step of `fused` over that of `unguarded`.
+
 One step is what training does: the gradient of one batch (clipped and summed by an engine, or
 autograd's) and, listed by itself, all of it with the noise, which is drawn once a step however many
 micro-batches the step has. The variants of a group take turns, so that other work on the machine
@@ -36,7 +40,6 @@ from benchmarks.steps import (
 )
 from client.private import trained_parameters
 from irene_model.operations import new_app, run_app
-from irene_model.study import Engine
 
 app = new_app(
     "Time and peak memory of the private step over the non-private one.\n"
@@ -61,7 +64,10 @@ def measure(
     batch: BatchSize = 16,
     repetitions: Annotated[int, typer.Option(min=1, help="Turns of each variant.")] = 5,
     bf16: Bf16 = False,
-    engine: Annotated[Engine | None, typer.Option(help="Measure this one only.")] = None,
+    engine: Annotated[Variant | None, typer.Option(help="Measure this one only.")] = None,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Only what the guard costs: fused, and it unguarded.")
+    ] = False,
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="Also with gradient checkpointing, fused only.")
     ] = False,
@@ -76,8 +82,9 @@ def measure(
     with `OMP_NUM_THREADS=1` for one thread.
     """
     size = Size(preset=preset, batch=batch, bf16=bf16)
+    engines: tuple[Variant, ...] = ("unguarded", "fused") if guard else ENGINES
     groups: list[tuple[Group, tuple[Variant, ...]]] = [
-        (Group(), ("plain", *((engine,) if engine else ENGINES)))
+        (Group(), ("plain", *((engine,) if engine else engines)))
     ]
     if checkpointing:
         groups.append((Group(checkpointing=True), ("plain", "fused")))
@@ -174,7 +181,12 @@ def _show(figures: dict[str, Figures], title: str) -> None:
             first = group if variant == "plain" else ""
             table.add_row(first, variant, *cells, f"{row['update_mib']:.2f}")
         table.add_section()
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for group, rows in figures.items():
+        if {"unguarded", "fused"} <= set(rows):
+            share = rows["fused"]["step_cpu_s"] / rows["unguarded"]["step_cpu_s"]
+            console.print(f"the guard, {group}: {share:.3f}x of the unguarded step's CPU time")
 
 
 if __name__ == "__main__":

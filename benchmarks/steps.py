@@ -7,15 +7,31 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from client.private import KeystreamNoise, PrivateGradient, forward_losses, trained_parameters
+from benchmarks.ghost import GhostSum
+from benchmarks.unguarded import UnguardedSum
+from client.private import (
+    FusedSum,
+    HookSum,
+    KeystreamNoise,
+    NewEngine,
+    PrivateGradient,
+    forward_losses,
+    trained_parameters,
+)
 from irene_model.inputs import Batch
 from irene_model.network import PRESETS, IreneConfig, IreneModel
-from irene_model.study import Engine, LowRank, NamedSubset, Parameters, Settings
+from irene_model.study import LowRank, NamedSubset, Parameters, Settings
 from irene_model.weights import choose_trained
 
-Variant = Literal["plain", "fused", "opacus", "ghost"]
+Variant = Literal["plain", "unguarded", "fused", "opacus", "ghost"]
 Preset = Literal["tiny", "small", "base"]
-ENGINES: tuple[Engine, ...] = ("fused", "opacus", "ghost")
+ENGINES: tuple[Variant, ...] = ("unguarded", "fused", "opacus", "ghost")
+_BUILT: dict[Variant, NewEngine] = {
+    "unguarded": UnguardedSum,
+    "fused": FusedSum,
+    "opacus": HookSum,
+    "ghost": GhostSum,
+}
 SUBSETS = (
     {"kind": "head"},
     {"kind": "biases"},
@@ -110,7 +126,7 @@ def new_step(variant: Variant, group: Group, size: Size) -> Callable[[], Seconds
     rng = KeystreamNoise.of_the_operating_system()
     private = None
     if variant != "plain":
-        private = PrivateGradient(model, clip_norm=1.0, engine=variant)
+        private = PrivateGradient(model, clip_norm=1.0, engine=_BUILT[variant])
 
     def step() -> Seconds:
         optimizer.zero_grad(set_to_none=True)

@@ -1,15 +1,23 @@
 """Per-patient gradients of one layer, as small as they can be kept: their norms and their sum.
 
 Legend: B patients, T tokens, d width in, p width out; a (B,T,d) a layer's inputs, g (B,T,p) the
-gradients of its outputs. The gradient of a linear layer's weight is G = Σ_t g_t a_tᵀ for each
-patient. Bu et al. 2023, "Differentially private optimization on large model at small cost", never
-build G where its factors are smaller: the norm is the ghost norm ‖G‖² = ⟨a aᵀ, g gᵀ⟩ of two T×T
-products, and the clipped sum Σ_b f_b G_b is one product over all tokens. Their MixOpt chooses for
-each layer, as `weight_contribution` does here.
+gradients of its outputs, u = 2^-24 the rounding of float32. The gradient of a linear layer's weight
+is G = Σ_t g_t a_tᵀ for each patient.
 
-Norms and sums are float32 whatever the precision of a and g.
+A norm that clips must be an upper bound of what enters the sum, rounding included, whatever weights
+a server chose: it chooses a and g with them, and can make the terms of G cancel to any degree. Two
+ways are safe, docs/privacy.md has the proof:
+
+- G is computed once, its norm is that of the numbers that are kept, and these are what is added.
+  However wrongly rounded they are, they are what leaves.
+- Where G is much larger than its factors a and g, the ghost norm ‖G‖² = ⟨a aᵀ, g gᵀ⟩ (Bu et al.
+  2023, "Differentially private optimization on large model at small cost") is computed in float64,
+  and the most that rounding can add to the sum in float32 is added to it.
+
+Norms are float64 and sums float32 whatever the precision of a and g.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,24 +26,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from client.private.clipping import Clip
 from irene_model.network import ClassToken, GroupedLinear, PositionTable
 
-# How much larger than its factors G may be and still be kept. A kept G needs no second product of
-# the same cost for the sum, so a little memory buys up to a third of the layer's time.
-_MEMORY_FOR_TIME = 1.25
-
-
-PatientRows = Tensor | slice
+# How much larger than its factors G may be and still be kept. Kept, it needs no ghost norm and
+# is not built again; far beyond this, writing and reading it costs more than both.
+_MEMORY_FOR_TIME = 5.0
+_BLOCK = 128  # numbers whose squares are added in float32; the blocks are added in float64
+_FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoffs
+_AT_ONCE = 2**20  # numbers of gradients that are built for the sum alone
+_LARGEST = 2.0**55  # lengths beyond count as not finite: their products could overflow in the sum
 
 
 class Contribution(Protocol):
     """What B patients add to one parameter's gradient."""
 
     def squares(self) -> Tensor:
-        """Squared L2 norm of each patient's gradient, (B,) float32."""
+        """Squared L2 norm of what each patient adds, at a factor of 1: (B,) float64."""
 
-    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
-        """Add Σ_b f_b G_b to `total` over the patients in `rows`, which have these `factors`."""
+    def add_to(self, total: Tensor, clip: Clip) -> None:
+        """Add Σ_b f_b G_b to `total`; a patient who is left out adds nothing, not even a NaN."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +57,15 @@ class PerPatient:
     def squares(self) -> Tensor:
         """‖G‖² by definition."""
         flat = self.gradients.flatten(1)
-        norms: Tensor = torch.linalg.vector_norm(flat, dim=1, dtype=torch.float32)
-        return norms.square()
+        whole = flat.shape[1] - flat.shape[1] % _BLOCK
+        blocks = _norms(flat[:, :whole].reshape(len(flat), whole // _BLOCK, _BLOCK), dim=2)
+        rest = _norms(flat[:, whole:], dim=1)
+        return blocks.square().sum(dim=1) + rest.square()
 
-    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
+    def add_to(self, total: Tensor, clip: Clip) -> None:
         """Σ_b f_b G_b."""
-        flat = self.gradients[rows].flatten(1).float()
-        total.view(-1).addmv_(flat.T, factors)
+        flat = clip.without_left_out(self.gradients.flatten(1).float())
+        total.view(-1).add_(flat.T @ clip.factors)
 
 
 @dataclass(frozen=True)
@@ -64,34 +76,55 @@ class Factors:
     backprops: Tensor
 
     def squares(self) -> Tensor:
-        """The ghost norm, Bu et al. 2023, section 2.3; rounding may take a tiny one below 0."""
-        a, g = self.inputs.float(), self.backprops.float()
-        return (torch.bmm(a, a.mT) * torch.bmm(g, g.mT)).sum(dim=(1, 2)).clamp(min=0)
+        """(‖G‖ + γ Σ_t ‖a_t‖ ‖g_t‖)², where γ bounds the rounding of G in `add_to`.
 
-    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
-        """Σ_b f_b Σ_t g_t a_tᵀ as one product over all patients' tokens."""
-        weighted = self.backprops[rows].float() * factors[:, None, None]
-        flat = self.inputs[rows].float().flatten(0, 1)
-        total.view(len(total), -1).addmm_(weighted.flatten(0, 1).T, flat)
+        γ_n = n u / (1 - n u) for n roundings (Higham 2002, section 3.1): T products and T - 1 sums
+        give γ_T. The ghost norm has as many of float64 as its three sums have terms.
+        """
+        a, g = self.inputs.double(), self.backprops.double()
+        of_inputs, of_backprops = torch.bmm(a, a.mT), torch.bmm(g, g.mT)
+        ghost = (of_inputs * of_backprops).sum(dim=(1, 2)).clamp(min=0)
+        terms = (_lengths(of_inputs) * _lengths(of_backprops)).sum(dim=1)
+        (_, T, d), p = a.shape, g.shape[2]
+        exact = (ghost + _gamma(d + p + T * T + 2, _FLOAT64) * terms.square()).sqrt()
+        return (exact + _gamma(T, _FLOAT32) * terms).square()
+
+    def add_to(self, total: Tensor, clip: Clip) -> None:
+        """Σ_b f_b Σ_t g_t a_tᵀ, each patient's G by itself and a few of them at a time.
+
+        One product over all patients' tokens would be quicker. But where the terms of one G are
+        huge and cancel, it rounds away what the others added.
+        """
+        together = max(1, _AT_ONCE // total.numel())
+        for start in range(0, len(self.inputs), together):
+            part = slice(start, start + together)
+            _built(self.inputs[part], self.backprops[part]).add_to(total, clip.of(part))
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Looked-up rows (B,T) of a table and the gradients (B,T,p) of what was looked up."""
+    """Rows (B,T) of a table and what is added to each (B,T,p), once a patient and row."""
 
     looked_up: Tensor
-    backprops: Tensor
+    gradients: Tensor
+
+    @classmethod
+    def of(cls, looked_up: Tensor, backprops: Tensor) -> "Rows":
+        """Of the rows that tokens looked up: all gradients of a row go to its first token."""
+        same = looked_up[:, :, None] == looked_up[:, None, :]
+        first = same.to(torch.uint8).argmax(dim=2)  # (B,T)
+        backprops = backprops.float()
+        index = first[:, :, None].expand_as(backprops)
+        return cls(looked_up, torch.zeros_like(backprops).scatter_add_(1, index, backprops))
 
     def squares(self) -> Tensor:
-        """The ghost norm with one-hot inputs: a_t·a_s is 1 where both tokens read one row."""
-        g = self.backprops.float()
-        same = self.looked_up[:, :, None] == self.looked_up[:, None, :]
-        return torch.where(same, torch.bmm(g, g.mT), 0.0).sum(dim=(1, 2)).clamp(min=0)
+        """‖G‖² by definition: every row of G is here once, or is 0."""
+        return PerPatient(self.gradients).squares()
 
-    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
-        """Each token's weighted gradient to its row."""
-        weighted = self.backprops[rows].float() * factors[:, None, None]
-        total.index_add_(0, self.looked_up[rows].flatten(), weighted.flatten(0, 1))
+    def add_to(self, total: Tensor, clip: Clip) -> None:
+        """Each weighted gradient to its row."""
+        weighted = clip.without_left_out(self.gradients * clip.factors[:, None, None])
+        total.index_add_(0, self.looked_up.flatten(), weighted.flatten(0, 1))
 
 
 @dataclass(frozen=True)
@@ -102,34 +135,44 @@ class TokenFactors:
     backprops: Tensor
 
     def squares(self) -> Tensor:
-        """Of an outer product the norm is the product of the norms."""
-        a, g = self.inputs.float(), self.backprops.float()
-        return (a.square().sum(dim=2) * g.square().sum(dim=2)).sum(dim=1)
+        """Of an outer product the norm is the product of the norms, and nothing in it cancels."""
+        lengths = [x.double().square().sum(dim=2) for x in (self.inputs, self.backprops)]
+        a, g = (torch.where(squares < _LARGEST**2, squares, math.inf) for squares in lengths)
+        return (a * g).sum(dim=1)
 
-    def add_to(self, total: Tensor, rows: PatientRows, factors: Tensor) -> None:
+    def add_to(self, total: Tensor, clip: Clip) -> None:
         """Σ_b f_b a_bt g_btᵀ for each token t."""
-        weighted = self.inputs[rows].float() * factors[:, None, None]
-        total += torch.einsum("bti,btp->tip", weighted, self.backprops[rows].float())
-
-
-def patients_that_count(factors: Tensor) -> tuple[PatientRows, Tensor]:
-    """The patients whose factor is not 0, and their factors: 0 times a NaN would be NaN."""
-    counted = factors > 0
-    if bool(counted.all()):
-        return slice(None), factors  # a view, where an index would copy
-    return counted, factors[counted]
+        weighted = clip.without_left_out(self.inputs.float() * clip.factors[:, None, None])
+        g = clip.without_left_out(self.backprops.float())
+        total += torch.einsum("bti,btp->tip", weighted, g)
 
 
 def weight_contribution(inputs: Tensor, backprops: Tensor) -> Contribution:
-    """A weight's gradients from a and g, built where that is smaller or nearly so.
-
-    The ghost norm costs T²(d+p) products a patient and keeps T(d+p) numbers; building G costs Tdp
-    and keeps dp. So one comparison, of dp with T(d+p), decides both time and memory.
-    """
+    """A weight's gradients from a and g, built where that is not much larger than a and g."""
     (_, T, d), p = inputs.shape, backprops.shape[2]
     if d * p > _MEMORY_FOR_TIME * T * (d + p):
         return Factors(inputs, backprops)
+    return _built(inputs, backprops)
+
+
+def _built(inputs: Tensor, backprops: Tensor) -> PerPatient:
     return PerPatient(torch.bmm(backprops.float().mT, inputs.float()))
+
+
+def _norms(numbers: Tensor, dim: int) -> Tensor:
+    """L2 norms, whose squares may be added: float64, each rounded as a sum of float32."""
+    norms: Tensor = torch.linalg.vector_norm(numbers, dim=dim, dtype=torch.float32)
+    return norms.double()
+
+
+def _lengths(products: Tensor) -> Tensor:
+    """‖x_t‖ (B,T) from all products x_t·x_s; infinite where it is beyond what is added safely."""
+    lengths = products.diagonal(dim1=1, dim2=2).sqrt()
+    return torch.where(lengths < _LARGEST, lengths, math.inf)
+
+
+def _gamma(roundings: int, unit: float) -> float:
+    return roundings * unit / (1 - roundings * unit)
 
 
 Trained = Mapping[str, nn.Parameter]  # of one layer, by name, the frozen ones left out
@@ -155,10 +198,7 @@ def conv2d(layer: nn.Conv2d, trained: Trained, inputs: Tensor, backprops: Tensor
         patches = F.unfold(
             inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride  # type: ignore[arg-type]
         )  # fmt: skip
-        contribution = weight_contribution(patches.mT, g)
-        if isinstance(contribution, PerPatient):
-            contribution = PerPatient(contribution.gradients.reshape(-1, *layer.weight.shape))
-        found["weight"] = contribution
+        found["weight"] = weight_contribution(patches.mT, g)
     if "bias" in trained:
         found["bias"] = PerPatient(g.sum(dim=1, dtype=torch.float32))
     return found
@@ -187,7 +227,7 @@ def embedding(
     g = backprops.reshape(*rows.shape, -1)
     if layer.padding_idx is not None:
         g = g.masked_fill((rows == layer.padding_idx)[:, :, None], 0.0)
-    return {"weight": Rows(rows, g)}
+    return {"weight": Rows.of(rows, g)}
 
 
 def position_table(

@@ -14,28 +14,29 @@ from torch import nn
 from client.private.clipping import ClippedSum, Sums, trained_parameters
 from client.private.fused import FusedSum
 from client.private.noise import NoiseSource, add_lattice_noise
-from client.private.opacus_engines import GhostSum, HookSum
+from client.private.opacus_engines import HookSum
 from irene_model.inputs import Batch
 from irene_model.study import Engine
 
-_ENGINES: dict[Engine, Callable[..., ClippedSum]] = {
-    "fused": FusedSum,
-    "opacus": HookSum,
-    "ghost": GhostSum,
-}
+NewEngine = Callable[..., ClippedSum]
+_ENGINES: dict[Engine, NewEngine] = {"fused": FusedSum, "opacus": HookSum}
 
 
 class PrivateGradient:
     """Accumulates clipped per-patient gradients of one model and releases their noised mean."""
 
-    def __init__(self, model: nn.Module, *, clip_norm: float, engine: Engine = "fused") -> None:
+    def __init__(
+        self, model: nn.Module, *, clip_norm: float, engine: Engine | NewEngine = "fused"
+    ) -> None:
         """`clip_norm` is C, the L2 sensitivity of a sum to one patient.
 
-        The parameters that are trained now are the ones that are released.
+        The parameters that are trained now are the ones that are released. An `engine` that is no
+        study's is for benchmarks.
         """
         self._clip_norm = clip_norm
         self._parameters = trained_parameters(model)
-        self._engine = _ENGINES[engine](model, clip_norm=clip_norm)
+        build = _ENGINES[engine] if isinstance(engine, str) else engine
+        self._engine = build(model, clip_norm=clip_norm)
         self._sums: Sums = {}
 
     def accumulate(self, batch: Batch) -> None:

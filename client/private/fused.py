@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from client.private.clipping import Sums, clip_factors, forward_losses, trained_parameters
-from client.private.contributions import KINDS, Contribution, patients_that_count, refusal
+from client.private.clipping import Clip, Sums, forward_losses, plain, trained_parameters
+from client.private.contributions import KINDS, Contribution, refusal
 from irene_model.inputs import Batch
 
 _WITHOUT_INPUT = ({"bias"}, {"table"}, {"token"})  # gradients that need the output's alone
@@ -62,7 +62,7 @@ class FusedSum:
             books.begin_backward()
             torch.autograd.backward(losses.sum())
         books.close()
-        with _plain(losses.device):
+        with plain(losses.device):
             books.add_to(sums, self._clip_norm)
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class _Books:
             )
         self._awaited.discard(layer.name)
         inputs = saved.pop().grad_fn.saved_tensors[0] if saved else backprops.new_empty(0)  # type: ignore[union-attr]
-        with _plain(backprops.device):
+        with plain(backprops.device):
             kind = KINDS[type(layer.module)]
             found = kind(layer.module, layer.trained, inputs, backprops.detach())
             for name, contribution in found.items():
@@ -150,11 +150,10 @@ class _Books:
         """Clip by the norm over all layers and add; each contribution is let go once added."""
         if not self._squares:
             return
-        factors = clip_factors(torch.stack(self._squares).sum(dim=0).sqrt(), clip_norm)
-        rows, factors = patients_that_count(factors)
+        clip = Clip.to(clip_norm, torch.stack(self._squares).sum(dim=0).sqrt())
         while self._contributions:
             parameter, contribution = self._contributions.pop()
-            contribution.add_to(sums[parameter], rows, factors)
+            contribution.add_to(sums[parameter], clip)
 
 
 @contextmanager
@@ -167,13 +166,6 @@ def _untracked(parameters: list[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
-
-
-@contextmanager
-def _plain(device: torch.device) -> Iterator[None]:
-    """No graph, which would keep every activation, and no autocast: norms are float32."""
-    with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        yield
 
 
 def _trained_layers(model: nn.Module) -> list[_Layer]:

@@ -26,7 +26,7 @@ from irene_model.exchange import (
     LABEL_WITHHELD,
     Array,
     Arrays,
-    check_update,
+    check_weights,
 )
 from irene_model.metrics import coarsen, score_histograms
 from irene_model.privacy import Mechanism
@@ -119,7 +119,8 @@ def evaluate_privately(
     whatever the weights.
     """
     dataset, labels = what.dataset, what.labels
-    check_update(weights, to_arrays(new_model(dataset.study, seed=0)))  # before it costs budget
+    model = new_model(dataset.study, seed=0)
+    check_weights(weights, to_arrays(model), dataset.study)  # before it costs budget
     ledger.record_patients(dataset.training_digests)
     reservation = ledger.reserve(
         run=run,
@@ -155,7 +156,7 @@ def score(weights: Arrays, what: Evaluated) -> Scores:
     """The scores of all records of the held-out patients; they stay here."""
     dataset, device = what.dataset, what.device
     model = new_model(dataset.study, seed=0)
-    check_update(weights, to_arrays(model))
+    check_weights(weights, to_arrays(model), dataset.study)
     load_arrays(model, weights)
     model.to(device).eval()
     patients = dataset.patients[what.split]

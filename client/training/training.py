@@ -16,7 +16,7 @@ from client.ledger import Ledger
 from client.private import PrivateGradient, Randomness, forward_losses, trained_parameters
 from client.records import SiteDataset, sample_patients
 from client.site import Memory
-from irene_model.exchange import Arrays, check_update
+from irene_model.exchange import Arrays, check_weights
 from irene_model.inputs import Batch, drop_modalities
 from irene_model.network import DiagnosticModel
 from irene_model.study import Study, rounded
@@ -55,7 +55,8 @@ def train_round(
     those of the study's model. A round that was released before gives the same bytes again.
     """
     model = new_model(dataset.study, seed=0)
-    check_update(weights, to_arrays(model))  # a malformed message must not cost budget
+    # A malformed message must not cost budget.
+    check_weights(weights, to_arrays(model), dataset.study)
     load_arrays(model, weights)
     if modalities is not None:
         choose_mapped(model, modalities, dataset.study.model.method)

@@ -28,7 +28,8 @@ from irene_model.study.shapes import (
     with_values_files,
 )
 
-Engine = Literal["fused", "opacus", "ghost"]
+Engine = Literal["fused", "opacus"]
+_LEAST_CLIP_NORM, _LARGEST_CLIP_NORM = 1e-6, 1e6
 Method = Literal[
     "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
     "early_feature", "early_feature_pca", "early_data", "joint_feature",
@@ -70,15 +71,25 @@ class Privacy(Settings):
 
     `engine` is how the clipped sums are computed, with equal results: `fused` in one backward pass
     near the speed of training without privacy; `opacus` by Opacus' per-sample gradients, for
-    layers that `fused` has no rule for; `ghost` by Opacus' ghost clipping, with little memory.
+    layers that `fused` has no rule for.
     """
 
     unit: Literal["patient"] = "patient"
-    clip_norm: float = Field(default=1.0, gt=0)
+    clip_norm: float = 1.0
     epsilon: float | None = Field(default=None, gt=0)
     noise_multiplier: float | None = Field(default=None, ge=0)
     delta: float = Field(default=1e-5, gt=0, lt=0.1)
     engine: Engine = "fused"
+
+    @field_validator("clip_norm")
+    @classmethod
+    def _float32_holds_it(cls, value: float) -> float:
+        if not _LEAST_CLIP_NORM <= value <= _LARGEST_CLIP_NORM:
+            raise ValueError(
+                f"must be from {_LEAST_CLIP_NORM:g} to {_LARGEST_CLIP_NORM:g}: beyond, the squares"
+                " of clipped gradients leave what float32 can hold, and the clip is no bound"
+            )
+        return value
 
     @model_validator(mode="after")
     def _noise_is_determined(self) -> "Privacy":

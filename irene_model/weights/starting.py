@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from irene_model.errors import CheckpointError, ConfigError
+from irene_model.exchange import LARGEST_FIRST
 from irene_model.inputs import read_tensors, sha256_of, sha256_of_files
 from irene_model.network import DiagnosticModel, IreneConfig
 from irene_model.study import Study
@@ -70,6 +71,12 @@ class StartingPoint:
         if self.text is not None:
             start_from_text(model, study, self.text)
             origin["text"] = {"sha256": sha256_of_files([self.text / "model.safetensors"])}
+        for name, parameter in model.named_parameters():
+            if not bool((parameter.abs() <= LARGEST_FIRST).all()):
+                raise CheckpointError(
+                    f"the first weights of '{name}' hold a number beyond {LARGEST_FIRST:g} or none"
+                    " that is finite; hospitals refuse such weights, so start from another file"
+                )
         return model, origin
 
 

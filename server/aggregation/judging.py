@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from irene_model.errors import ProtocolError
-from irene_model.exchange import Array, Arrays, TrainReply, check_update
+from irene_model.exchange import Array, Arrays, TrainReply, check_moves, check_update
 from irene_model.privacy import noise_multiplier_for
 from irene_model.study import Study
 from irene_model.weights import is_trained, labels_from_text, modalities_of
@@ -59,6 +59,7 @@ class Judge:
         check_update(answer.arrays, expected)
         size = norm(answer.arrays)
         self._check_norm(answer, size)
+        check_moves(answer.arrays, self._study)
         self._remember(answer.site, answer.weight, size)
         return Contribution(
             site=answer.site,

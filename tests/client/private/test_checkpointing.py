@@ -186,8 +186,8 @@ def test_a_site_that_saves_memory_gives_the_same_update(
 def test_a_site_says_that_opacus_can_not_compute_again(hospital: HospitalFolder) -> None:
     hospital.configure("memory", {"gradient_checkpointing": True})
     open_dataset(hospital.site, hospital.study)
-    privacy = {**hospital.study.privacy.model_dump(mode="json"), "engine": "ghost"}
+    privacy = {**hospital.study.privacy.model_dump(mode="json"), "engine": "opacus"}
     hospital.configure("privacy", privacy, "study.yaml")
-    said = "site north: memory.gradient_checkpointing: the study's privacy.engine ghost can't"
+    said = "site north: memory.gradient_checkpointing: the study's privacy.engine opacus can't"
     with pytest.raises(ConfigError, match=said):
         open_dataset(hospital.site, hospital.study)

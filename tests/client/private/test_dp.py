@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from client.private.clipping import clip_factors
+from client.private.clipping import Clip
 from client.private.dp import PrivateGradient
+from irene_model.errors import ConfigError
 from irene_model.inputs.tensors import Batch
+from irene_model.study.settings import parse
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model
 
@@ -125,9 +127,20 @@ def test_a_patient_with_a_non_finite_gradient_counts_as_zero() -> None:
         torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-7)
 
 
+def test_ghost_clipping_whose_norm_is_no_bound_is_not_offered() -> None:
+    privacy = {"epsilon": 8, "engine": "ghost"}
+    with pytest.raises(ConfigError, match=r"privacy\.engine: input should be 'fused' or 'opacus'"):
+        parse(Study, {**STUDY.model_dump(), "privacy": privacy}, "study.yaml")
+
+
 def test_clip_factors_by_hand() -> None:
-    norms = torch.tensor([5.0, 0.5, 0.0, float("nan"), float("inf")])
-    torch.testing.assert_close(clip_factors(norms, 1.0), torch.tensor([0.2, 1.0, 1.0, 0.0, 0.0]))
+    norms = torch.tensor([5.0, 0.5, 0.0, float("nan"), float("inf"), 1e36]).double()
+    clip = Clip.to(1.0, norms)
+    torch.testing.assert_close(clip.factors, torch.tensor([0.2, 1.0, 1.0, 0.0, 0.0, 0.0]))
+    assert float(clip.factors[0]) < 0.2
+    assert clip.left_out is not None
+    assert clip.left_out.tolist() == [False, False, False, True, True, True]
+    assert Clip.to(1.0, norms[:3]).left_out is None
 
 
 def test_bf16_autocast_stays_close_to_full_precision() -> None:

@@ -1,4 +1,4 @@
-"""The fused engine against Opacus, ghost clipping and a plain loop over single patients."""
+"""The fused engine against Opacus and a plain loop over single patients."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from client.private.clipping import ClippedSum, forward_losses
 from client.private.contributions import Factors, PerPatient, Rows, weight_contribution
 from client.private.dp import PrivateGradient
 from client.private.fused import FusedSum
-from client.private.opacus_engines import GhostSum, HookSum
+from client.private.opacus_engines import HookSum
 from irene_model.inputs.tensors import Batch
 from irene_model.network.embeddings import PositionTable
 from irene_model.network.model import IreneModel, per_sample_loss
@@ -103,13 +103,7 @@ def test_sums_equal_opacus_and_a_loop(
     assert_equal(fused, sums_of(HookSum, model_of(freeze), batch, clip_norm=clip_norm))
 
 
-def test_ghost_clipping_gives_the_same_sums() -> None:
-    batch = batch_of(7)
-    ghost = sums_of(GhostSum, model_of(), batch, clip_norm=0.05)
-    assert_equal(ghost, clipped_sum_by_loop(model_of(), batch, 0.05))
-
-
-@pytest.mark.parametrize("engine", [FusedSum, HookSum, GhostSum])
+@pytest.mark.parametrize("engine", [FusedSum, HookSum])
 def test_micro_batches_and_empty_ones_add_up(engine: Engines) -> None:
     batch = batch_of(7)
     parts = [rows(batch, slice(0, 3)), rows(batch, slice(0, 0)), rows(batch, slice(3, 7))]
@@ -120,7 +114,7 @@ def test_micro_batches_and_empty_ones_add_up(engine: Engines) -> None:
 
 
 @pytest.mark.usefixtures("choice")
-@pytest.mark.parametrize("engine", [FusedSum, HookSum, GhostSum])
+@pytest.mark.parametrize("engine", [FusedSum, HookSum])
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), 1e30])
 def test_a_patient_without_a_finite_gradient_counts_as_zero(engine: Engines, broken: float) -> None:
     batch = batch_of(4, seed=2)
@@ -135,7 +129,7 @@ def test_a_patient_without_a_finite_gradient_counts_as_zero(engine: Engines, bro
     )
 
 
-def test_bf16_autocast_is_near_and_its_norms_and_sums_are_float32(
+def test_bf16_autocast_is_near_and_its_norms_and_sums_are_not_bf16(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     batch = batch_of(5, seed=4)
@@ -151,7 +145,7 @@ def test_bf16_autocast_is_near_and_its_norms_and_sums_are_float32(
         monkeypatch.setattr(kind, "squares", squares)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         near = sums_of(FusedSum, model_of(), batch, clip_norm=0.1)
-    assert dtypes == {torch.float32} and {total.dtype for total in near} == {torch.float32}
+    assert dtypes == {torch.float64} and {total.dtype for total in near} == {torch.float32}
     difference = torch.cat([t.flatten() for t in near]) - exact
     assert 0 < float(difference.norm() / exact.norm()) < 0.05
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -174,7 +168,7 @@ def test_with_dropout_the_sum_is_of_the_same_masks() -> None:
     assert_equal(fused, [p.grad for p in model.parameters()])  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("engine", ["fused", "opacus", "ghost"])
+@pytest.mark.parametrize("engine", ["fused", "opacus"])
 def test_the_model_ends_as_it_was(engine: Engine) -> None:
     model = model_of(frozen_tokens)
 
@@ -312,6 +306,6 @@ def test_layers_whose_patients_cannot_be_told_apart_are_refused() -> None:
 
 
 def test_the_choice_for_a_weight_is_by_size() -> None:
-    wide, long = torch.zeros(2, 3, 64), torch.zeros(2, 300, 64)
+    wide, long = torch.zeros(2, 3, 64), torch.zeros(2, 30, 64)
     assert isinstance(weight_contribution(wide, wide), Factors)
     assert isinstance(weight_contribution(long, long), PerPatient)

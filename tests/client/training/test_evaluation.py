@@ -277,8 +277,11 @@ def test_training_patients_are_never_scored(hospital: HospitalFolder) -> None:
         EvaluateRequest.from_flat(replace(flat, values={**flat.values, "split": "train"}))
 
 
-def test_a_score_that_is_no_number_is_told_nobody(hospital: HospitalFolder) -> None:
-    """An error would be a bit about patients, without noise."""
+def test_a_score_that_is_no_number_is_told_nobody(
+    hospital: HospitalFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error would be a bit about patients, without noise. Such weights are refused before."""
+    monkeypatch.setattr("irene_model.exchange.weight_bounds.LARGEST_FIRST", 1e39)
     weights = to_arrays(new_model(hospital.study, seed=1))
     weights = {name: np.full_like(array, 3e38) for name, array in weights.items()}
     reply = ask(hospital, weights=weights)
@@ -291,6 +294,20 @@ def test_malformed_weights_are_declined_and_cost_nothing(hospital: HospitalFolde
     reply = ask(hospital, weights=weights)
     assert reply.outcome == "declined" and "'head.bias' is missing" in reply.reason
     assert charges(hospital) == []
+
+
+@pytest.mark.parametrize("noise", [None, 0.0])
+def test_weights_that_no_run_reaches_are_declined_and_cost_nothing(
+    hospital: HospitalFolder, noise: float | None
+) -> None:
+    if noise is not None:  # exact histograms are not charged, and judged all the same
+        hospital.configure("evaluation", {"noise_multiplier": noise}, "study.yaml")
+        hospital.configure("metrics", "exact")
+    weights = to_arrays(new_model(hospital.study, seed=1))
+    weights["head.weight"][0, 0] = 3e5
+    reply = ask(hospital, weights=weights)
+    assert reply.outcome == "declined" and "'head.weight' holds a weight beyond" in reply.reason
+    assert reply.arrays == {} and charges(hospital) == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from client.participant import Participant
 from client.private.clipping import ClippedSum
 from client.private.dp import PrivateGradient
 from client.private.fused import FusedSum
-from client.private.opacus_engines import GhostSum, HookSum
+from client.private.opacus_engines import HookSum
 from client.private.randomness import Randomness
 from client.records.dataset import SiteDataset, open_dataset
 from client.training.training import train_round
@@ -77,13 +77,13 @@ def test_the_sums_of_all_engines_equal_a_loop(parameters: dict[str, Any]) -> Non
     batch = batch_of(7)
     expected = clipped_sum_by_loop(model_of(parameters), batch, 0.05)
     assert any(bool(total.any()) for total in expected)
-    engines: tuple[type[ClippedSum], ...] = (FusedSum, HookSum, GhostSum)
+    engines: tuple[type[ClippedSum], ...] = (FusedSum, HookSum)
     for engine in engines:
         assert_equal(sums_of(engine, model_of(parameters), batch, clip_norm=0.05), expected)
 
 
 @pytest.mark.parametrize("parameters", SUBSETS)
-@pytest.mark.parametrize("engine", [FusedSum, HookSum, GhostSum])
+@pytest.mark.parametrize("engine", [FusedSum, HookSum])
 def test_micro_batches_empty_ones_and_a_broken_patient(
     engine: type[ClippedSum], parameters: dict[str, Any]
 ) -> None:

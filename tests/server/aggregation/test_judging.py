@@ -67,6 +67,7 @@ def scale(arrays: Arrays) -> None:
         ({"arrays": spoil(lambda a: a.update({"head.bias": np.zeros(3, np.float32)}))}, "shape"),
         ({"arrays": spoil(lambda a: a.update({"head.bias": np.zeros(2)}))}, "float64"),
         ({"arrays": spoil(lambda a: a["head.bias"].fill(np.nan))}, "not finite"),
+        ({"arrays": spoil(lambda a: a["head.bias"].fill(0.06))}, r"'head\.bias' moves a weight by"),
         ({"arrays": spoil(scale)}, "norm is .*, and clip norm, noise and learning rate allow"),
     ],
 )
