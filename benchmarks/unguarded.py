@@ -11,16 +11,10 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from client.private import (
-    Clip,
-    Contribution,
-    Factors,
-    FusedSum,
-    PerPatient,
-    Rows,
-    Sums,
-    contributions,
-)
+import client.private.contributions
+from client.private import FusedSum
+from client.private.clipping import Clip, Sums
+from client.private.contributions import Contribution, Factors, PerPatient, Rows
 from irene_model.inputs import Batch
 
 _MEMORY_FOR_TIME = 1.25  # how much larger than its factors a gradient was kept
@@ -32,9 +26,9 @@ class UnguardedSum(FusedSum):
     def add(self, batch: Batch, sums: Sums) -> None:
         """Add one clipped gradient a row of `batch`."""
         with (
-            patch.object(contributions, "weight_contribution", _weight),
-            patch.object(contributions, "PerPatient", _PerPatient),
-            patch.object(contributions, "Rows", _Rows),
+            patch.object(client.private.contributions, "weight_contribution", _weight),
+            patch.object(client.private.contributions, "PerPatient", _PerPatient),
+            patch.object(client.private.contributions, "Rows", _Rows),
         ):
             super().add(batch, sums)
 

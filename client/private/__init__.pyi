@@ -1,14 +1,22 @@
-from .clipping import forward_losses, trained_parameters
-from .dp import PrivateGradient
+from .clipping import Clip, Sums, forward_losses, trained_parameters
+from .dp import NewEngine, PrivateGradient
+from .fused import FusedSum
 from .noise import KeystreamNoise, NoiseSource, add_lattice_noise
+from .opacus_engines import HookSum, first_layers_may_lack_input_gradients
 from .randomness import Randomness, noise_of_evaluation
 
 __all__ = [
+    "Clip",
+    "FusedSum",
+    "HookSum",
     "KeystreamNoise",
+    "NewEngine",
     "NoiseSource",
     "PrivateGradient",
     "Randomness",
+    "Sums",
     "add_lattice_noise",
+    "first_layers_may_lack_input_gradients",
     "forward_losses",
     "noise_of_evaluation",
     "trained_parameters",

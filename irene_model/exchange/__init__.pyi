@@ -19,11 +19,13 @@ from .protocol import (
     check_update,
     read_study,
 )
+from .weight_bounds import LARGEST_FIRST, check_moves, check_weights
 
 __all__ = [
     "LABEL_ABSENT",
     "LABEL_SENT",
     "LABEL_WITHHELD",
+    "LARGEST_FIRST",
     "WIRE_DTYPE",
     "Array",
     "Arrays",
@@ -38,6 +40,8 @@ __all__ = [
     "Request",
     "TrainReply",
     "TrainRequest",
+    "check_moves",
     "check_update",
+    "check_weights",
     "read_study",
 ]

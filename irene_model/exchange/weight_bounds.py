@@ -5,7 +5,8 @@ the clipping's work (docs/privacy.md). It keeps out what no run of the study can
 
 Legend: η the sites' rate, κ the server's, s local steps, R rounds, C the clip norm, σ the noise
 multiplier, w a single weight. The first weights are fresh, or of a model that was trained elsewhere
-(`irene_model.weights.starting`): at most LARGEST_FIRST. From there a round moves a weight by at most
+(`irene_model.weights.starting`): at most LARGEST_FIRST. From there a round moves a weight by at
+most
 
     fedadam, fedyogi                        κ A
     AdamW at the sites, any other strategy  κ s η A    (decay with η λ ≤ 2 moves towards 0)
@@ -20,8 +21,8 @@ whatever the gradients are, and the bias corrections √(1-β₂ᵗ) / (1-β₁�
 
 SGD. A step is η (S + N) / b. With b ≥ 1 the sum S of n ≤ 1.5 b + 6 √(1.5 b) + 24 clipped gradients
 (`server.aggregation.bounds`) is at most 33 C b in each coordinate, and no noise is beyond 8.58 σC
-(`client.private.noise`). σ is the study's, or at most what its epsilon asks for at sampling rate 1 by Rényi
-accounting: x = √(R s) / σ solves x²/2 + x √(2 ln 1/δ) = ε (Mironov 2017, Prop. 3).
+(`client.private.noise`). σ is the study's, or at most what its epsilon asks for at sampling rate 1
+by Rényi accounting: x = √(R s) / σ solves x²/2 + x √(2 ln 1/δ) = ε (Mironov 2017, Prop. 3).
 
 A mean, a median and a late update lie between the sites' updates, which the server holds to the
 same arithmetic, and FedProx' pull with η μ ≤ 2 makes a move no larger. SGD without noise has no

@@ -1,3 +1,4 @@
+from .federation import ADAPTIVE
 from .recipe import LastBlocks, LowRank, NamedSubset, Parameters
 from .records import OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
 from .schedule import server_rate, site_rate
@@ -17,6 +18,7 @@ from .study import Engine, Method, ModelShape, Study
 from .wire import STYPE, Encoding, Packed, pack, rounded, travelling_bytes, unpack
 
 __all__ = [
+    "ADAPTIVE",
     "OLDEST_YEARS",
     "RESERVED",
     "SPLITS",
