@@ -1,7 +1,7 @@
-"""Flower signs and dates its messages by the coordinator's time instead of this machine's.
+"""Flower signs, dates and waits by the coordinator's time instead of this machine's.
 
-This leans on two of Flower's names. Where they are not as they were when this was written, nothing
-is replaced and nothing runs.
+This leans on a few of Flower's names. Where they are not as they were, nothing is replaced and
+nothing runs.
 """
 
 import importlib
@@ -10,8 +10,13 @@ from datetime import UTC, datetime
 
 from irene_model.errors import IreneError
 
-DATED = ("flwr.supernode.node_auth_http_interceptor", "flwr.app.message.message")
-"""The modules that ask for the time to sign a request, and to date a message or its reply."""
+DATED = (
+    "flwr.supernode.node_auth_http_interceptor",
+    "flwr.app.message.message",
+    "flwr.supercore.corestate.in_memory_corestate",
+)
+"""The modules that ask for the time: to sign a request, to date a message or its reply, and to give
+up a program that was not heard of for a minute, which a clock that is set would look like."""
 
 
 def keep_time(now: Callable[[], float]) -> None:
