@@ -119,7 +119,12 @@ def log_file(site: Site, name: str = "supernode") -> Path:
 
 def remembered(site: Site) -> Connection | None:
     """The connection of the last start, or None. Raises ConfigError where it can't be read."""
-    path = node_folder(site) / "connection.json"
+    return connection_in(node_folder(site))
+
+
+def connection_in(folder: Path) -> Connection | None:
+    """`remembered` of the node in `folder`."""
+    path = folder / "connection.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

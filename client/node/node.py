@@ -5,7 +5,6 @@ installed client for each message and nothing else (`client.node.superexec`). No
 finds a program on its PATH or uses a proxy that the site did not name.
 """
 
-import errno
 import os
 import random
 import secrets
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from client.consent import Connection, key_sha256, log_file, node_folder, remember, remembered
+from client.consent import Connection, key_sha256, log_file, node_folder, remember
 from client.gateway import read_clock, way_out
 from client.node import superexec, supernode
 from client.node.launch import NOWHERE, NotOurs, trial
@@ -25,7 +24,7 @@ from client.node.pulse import pulse_of
 from client.node.watch import Watch
 from client.site import Site
 from irene_model.errors import ConfigError, IreneError
-from irene_model.operations import Service, Supervisor, running, without_proxies
+from irene_model.operations import Service, Supervisor, without_proxies
 
 _PORTS = range(9400, 9900)  # below those that the system gives to outgoing connections
 _LONGEST_PAUSE_S = 15.0  # a killed node is refused for about a minute: don't miss its end by much
@@ -103,17 +102,11 @@ def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[
         )
 
     def executor_command() -> tuple[str, ...]:
-        """For the SuperNode that runs now: when that ends, SuperExec ends with its work."""
-        node, now = running(folder).get(supernode.NAME), remembered(site)
-        if node is None or not node.alive or now is None:
-            raise OSError(errno.EAGAIN, "the SuperNode does not run")
+        """It waits for the SuperNode that runs, and ends with it."""
         pulse_of(folder, superexec.NAME).beat()
         return (
             *(sys.executable, "-P", "-m", "client.node.superexec", str(folder)),
-            *("--runtime-api-address", now.runtime, "--insecure"),
-            *("--superexec-auth-secret-file", str(secret)),
-            *("--health-server-address", now.superexec_health),
-            *("--parent-pid", str(node.pid)),
+            *("--insecure", "--superexec-auth-secret-file", str(secret)),
         )
 
     return (

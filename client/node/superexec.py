@@ -15,14 +15,18 @@ import importlib
 import inspect
 import logging
 import os
+import socket
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from client.consent import connection_in
 from client.node.launch import NotOurs, begin, forbid_programs, trial
 from client.node.pulse import Pulse, pulse_of
 from irene_model.errors import IreneError
+from irene_model.operations import running
 
 if TYPE_CHECKING:
     from flwr.supercore.constant import TaskType
@@ -32,6 +36,7 @@ NAME = "superexec"
 _RUN = "flwr.supercore.superexec.run_superexec"
 _PROGRAM = "flwr.supercore.cli.flower_superexec"
 _ASKED = ["executor_type", "executor_config", "insecure", "root_certificates_path"]
+_TURN_S, _ANSWER_S = 0.5, 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -97,17 +102,45 @@ def flower_superexec(executor: InstalledExecutor) -> ModuleType:
     return program
 
 
+def await_node(folder: Path, pulse: Pulse) -> list[str]:
+    """Wait for the SuperNode of the node in `folder`; Flower's arguments to work for it.
+
+    With `--parent-pid` SuperExec ends when that SuperNode does, and with it the work for it.
+    """
+    while True:
+        node, connection = running(folder).get("supernode"), connection_in(folder)
+        if node is not None and node.alive and connection is not None:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(
+                    ("127.0.0.1", connection.runtime_port or 0), timeout=_ANSWER_S
+                ),
+            ):
+                return [
+                    *("--runtime-api-address", connection.runtime),
+                    *("--health-server-address", connection.superexec_health),
+                    *("--parent-pid", str(node.pid)),
+                ]
+        pulse.beat()
+        time.sleep(_TURN_S)
+
+
 def main() -> None:
-    """Run SuperExec with Flower's own arguments, after the node's folder; never returns."""
+    """Run SuperExec with Flower's own arguments, after the node's folder; never returns.
+
+    What depends on the SuperNode that runs is added here.
+    """
     from irene_model.operations import configure_logging
 
     configure_logging()
     code = 1
     try:
         folder = Path(sys.argv.pop(1))
+        pulse = pulse_of(folder, NAME)
         trial()
         forbid_programs()
-        executor = InstalledExecutor(folder, pulse_of(folder, NAME))
+        sys.argv += await_node(folder, pulse)
+        executor = InstalledExecutor(folder, pulse)
         flower_superexec(executor).flower_superexec()
     except IreneError as error:
         _log.error("%s", error)

@@ -154,8 +154,9 @@ def test_the_node_is_given_its_files_and_no_secret(
         named = {k: v for k, v in service.environment.items() if k.lower().endswith("_proxy")}
         assert named == dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,::1,localhost")
         assert Path(service.environment["FLWR_HOME"]).is_relative_to(node_folder(site))
-    with pytest.raises(OSError, match="SuperNode does not run"):
-        executor.command()
+    starts = executor.command()
+    assert starts[:5] == (sys.executable, "-P", "-m", "client.node.superexec", home)
+    assert starts[-1] == str(secret) and "PRIVATE" not in " ".join(starts)
     assert not list(node_folder(site).rglob("bin"))
     assert node.command() != command  # other ports: nobody can hold the old ones against it
 

@@ -3,16 +3,24 @@
 import hashlib
 import importlib
 import inspect
+import json
+import os
+import socket
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from client.consent.connection import Connection, node_folder, remember
 from client.node import superexec
 from client.node.launch import NotOurs
 from client.node.pulse import Pulse, pulse_of
-from client.node.superexec import InstalledExecutor, flower_superexec
+from client.node.superexec import InstalledExecutor, await_node, flower_superexec
 from irene_model.errors import IreneError
+from irene_model.operations.orphans import born
+from tests.helpers.hospital_folder import HospitalFolder
 
 # `inspect.getsource` of Flower 1.41's run_superexec, as it was read when client/node/superexec.py was
 # written. Where this fails, read the new source: how does it start things, and what else does it
@@ -109,3 +117,29 @@ def test_flower_starts_things_by_our_executor_or_not_at_all(
             changed.setattr(run, name, value)
             with pytest.raises(IreneError, match=f"{name} is not the one.*nothing was run"):
                 flower_superexec(ours)
+
+
+def test_superexec_waits_for_a_supernode_that_listens(hospital: HospitalFolder) -> None:
+    folder = node_folder(hospital.site)
+    pulse = pulse_of(folder, "superexec")
+    connection = Connection(server="h:1", ca=Path("/ca"), key=Path("/key"), superexec_port=9403)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listener.close()
+    remember(hospital.site, connection.model_copy(update={"runtime_port": port}))
+    found: list[list[str]] = []
+    waiting = threading.Thread(target=lambda: found.append(await_node(folder, pulse)), daemon=True)
+    waiting.start()
+    time.sleep(1.2)
+    assert not found and pulse.silent_s() is not None  # it lives, and there is no SuperNode
+    node = {"pid": os.getpid(), "started": "2026-01-01", "restarts": 0, "born": born(os.getpid())}
+    (folder / "supernode.json").write_text(json.dumps(node))
+    time.sleep(1.2)
+    assert not found  # it runs and does not listen yet
+    with socket.create_server(("127.0.0.1", port)):
+        waiting.join(10)
+    (words,) = found
+    assert words == [
+        "--runtime-api-address", f"127.0.0.1:{port}",
+        "--health-server-address", "127.0.0.1:9403", "--parent-pid", str(os.getpid()),
+    ]  # fmt: skip
