@@ -10,28 +10,27 @@ from datetime import UTC, datetime
 
 from irene_model.errors import IreneError
 
-DATED = (
-    "flwr.supernode.node_auth_http_interceptor",
-    "flwr.app.message.message",
-    "flwr.supercore.corestate.in_memory_corestate",
-)
-"""The modules that ask for the time: to sign a request, to date a message or its reply, and to give
-up a program that was not heard of for a minute, which a clock that is set would look like."""
+SIGNED = "flwr.supernode.node_auth_http_interceptor"
+"""The module that asks for the time to sign a request."""
+DATED = ("flwr.app.message.message", "flwr.supercore.corestate.in_memory_corestate")
+"""Those that date a message or its reply, and give up a program that was not heard of for a minute,
+which a clock that is set would look like."""
 
 
-def keep_time(now: Callable[[], float]) -> None:
-    """Make `now`, in seconds of Unix time, the clock of what is signed and dated."""
-
-    def date() -> datetime:
-        return datetime.fromtimestamp(now(), UTC)
-
+def keep_time(now: Callable[[], float], *, sign: Callable[[], float] | None = None) -> None:
+    """Make `now`, in seconds of Unix time, Flower's clock; `sign` that of what is signed."""
+    clocks = {**dict.fromkeys(DATED, now), SIGNED: sign or now}
     known = importlib.import_module("flwr.supercore.date").now
-    modules = [importlib.import_module(name) for name in DATED]
-    for module in modules:
+    modules = {name: importlib.import_module(name) for name in clocks}
+    for name, module in modules.items():
         if getattr(module, "now", None) is not known:
             raise IreneError(
-                f"Flower's {module.__name__} does not take its time as it did when this version "
+                f"Flower's {name} does not take its time as it did when this version "
                 "was made; nothing was run. Install the versions in constraints.txt"
             )
-    for module in modules:
-        module.now = date  # type: ignore[attr-defined]
+    for name, module in modules.items():
+        module.now = _clock(clocks[name])  # type: ignore[attr-defined]
+
+
+def _clock(seconds: Callable[[], float]) -> Callable[[], datetime]:
+    return lambda: datetime.fromtimestamp(seconds(), UTC)

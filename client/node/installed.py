@@ -54,12 +54,12 @@ def main() -> None:
 
     The arguments are the node's folder and Flower's own, but for the token (`client.node.launch`).
     """
-    token = prove(__file__)
     from irene_model.operations import configure_logging
 
     configure_logging()
     logging.getLogger("flwr").propagate = False  # it has a handler of its own
     try:
+        token = prove(__file__)
         runtime = flower_runtime()
     except IreneError as error:
         logging.getLogger(__name__).error("%s", error)

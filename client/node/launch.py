@@ -83,8 +83,15 @@ def trial(env: Mapping[str, str] | None = None) -> None:
 
 
 def prove(file: str) -> str:
-    """The program's side: answer with the `file` that runs, and return the task's token."""
-    with socket.socket(fileno=os.dup(0)) as parent:
+    """The program's side: answer with the `file` that runs, and return the task's token.
+
+    Raises NotOurs where no node asks.
+    """
+    try:
+        parent = socket.socket(fileno=os.dup(0))
+    except OSError:
+        raise NotOurs(f"{MODULE} is started by a node, and by nobody else") from None
+    with parent:
         parent.settimeout(_PATIENCE_S)
         number = _line(parent)
         parent.sendall(f"{number} {Path(file).resolve()}\n".encode())

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Timekeeper:
-    """The time that is signed; each question for it is also a sign of life."""
+    """The coordinator's time, for all that the SuperNode dates and signs."""
 
     folder: Path
     server: str
@@ -50,11 +50,18 @@ class Timekeeper:
 
     def now(self) -> float:
         """The coordinator's time; this machine's as long as nothing could be read."""
+        return time.time() if self._reading is None else self._reading.now()
+
+    def sign(self) -> float:
+        """`now` for a request that is about to leave, which is a sign of life.
+
+        If the clock was set since the last look, or there was none, it looks first.
+        """
         self.pulse.beat()
         lost = self._reading is None or self._reading.stale
         if lost and time.monotonic() - self._looked > _AGAIN_S:
             self.look()
-        return time.time() if self._reading is None else self._reading.now()
+        return self.now()
 
     def watch(self) -> None:
         """Look every minute, for ever, in a thread of its own."""
@@ -77,7 +84,7 @@ def main() -> None:
         keep(folder, None)  # of an earlier start, whose monotonic clock may be another boot's
         timekeeper.look()
         timekeeper.watch()
-        keep_time(timekeeper.now)
+        keep_time(timekeeper.now, sign=timekeeper.sign)
         from flwr.supernode.cli import flower_supernode
 
         flower_supernode()

@@ -19,7 +19,7 @@ from client.consent.consent import journal_of
 from client.gateway import clock
 from client.gateway.clock import MOST_S, Reading, coordinators_time, keep, kept
 from client.gateway.clock_probe import read_clock
-from client.gateway.flower_clock import DATED, keep_time
+from client.gateway.flower_clock import DATED, SIGNED, keep_time
 from client.node import supernode
 from client.node.pulse import pulse_of
 from client.node.supernode import Timekeeper
@@ -158,11 +158,11 @@ def test_flower_signs_and_dates_by_the_time_it_is_given(monkeypatch: pytest.Monk
 
     for name in ("_task_id", "_run_id", "_node_id"):
         monkeypatch.setattr(TaskIdentity, name, 1)
-    modules = [importlib.import_module(name) for name in DATED]
+    modules = [importlib.import_module(name) for name in (SIGNED, *DATED)]
     for module in modules:
         monkeypatch.setattr(module, "now", module.now)  # to be put back
-    keep_time(lambda: 1.8e9)
-    assert all(module.now() == datetime.fromtimestamp(1.8e9, UTC) for module in modules)
+    keep_time(lambda: 1.8e9, sign=lambda: 1.9e9)
+    assert [module.now().timestamp() for module in modules] == [1.9e9, 1.8e9, 1.8e9]
     sent = Message(RecordDict(), 7, "query", ttl=60.0)
     assert sent.metadata.created_at == 1.8e9
     # A reply would be refused as expired where this machine's clock is an hour ahead.
@@ -189,17 +189,17 @@ def test_the_time_is_read_again_when_the_clock_was_set(
     keeper = Timekeeper(
         folder=tmp_path, server="h:1", ca=Path(), proxy=None, pulse=pulse_of(tmp_path, "supernode")
     )
-    assert keeper.now() == 1e9 and len(asked) == 1
+    assert keeper.sign() == 1e9 and len(asked) == 1
     steady[0], wall[0] = 130.0, 1e9 + 30.0
-    assert keeper.now() == 1e9 + 30 and len(asked) == 1
+    assert keeper.sign() == 1e9 + 30 and len(asked) == 1
     wall[0] += 3600.0  # somebody set the clock
-    assert keeper.now() == 1e9 + 30 and len(asked) == 2
+    assert keeper.sign() == 1e9 + 30 and len(asked) == 2
     assert kept(tmp_path).offset == -3600.0  # type: ignore[union-attr]
     monkeypatch.setattr(supernode, "read_clock", lambda *_: asked.append(0.0))  # out of reach
     wall[0] -= 3600.0
     steady[0] += 20.0
-    assert keeper.now() == 1e9 + 50 and len(asked) == 3
-    assert keeper.now() == 1e9 + 50 and len(asked) == 3  # not with every request
+    assert keeper.sign() == 1e9 + 50 and len(asked) == 3
+    assert keeper.sign() == 1e9 + 50 and len(asked) == 3  # not with every request
     assert pulse_of(tmp_path, "supernode").silent_s() is not None
 
 

@@ -96,6 +96,14 @@ def test_the_trial_starts_the_installed_client() -> None:
     trial({**os.environ, "PATH": launch.NOWHERE})
 
 
+def test_nobody_else_starts_the_client() -> None:
+    done = subprocess.run(
+        launch.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "is started by a node, and by nobody else" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_trial_is_failed_where_the_program_fails(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
