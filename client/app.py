@@ -1,11 +1,15 @@
 """The ClientApp: Flower's messages to the participant's, and back."""
 
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from client.consent import node_folder
+from client.gateway import coordinators_time
 from client.participant import Participant
 from client.refusals import refusal
 from irene_model.errors import ConfigError, IreneError
@@ -16,16 +20,24 @@ _log = logging.getLogger(__name__)
 app = ClientApp()
 
 
-def answer(message: Message, participant: Participant) -> Message:
-    """The participant's reply to one message of the server."""
+def answer(
+    message: Message, participant: Participant, *, now: Callable[[], float] = time.time
+) -> Message:
+    """The participant's reply to one message of the server.
+
+    now: the server's time, by which the message was dated: it may have waited until the node came
+    back.
+    """
     flat = _flat(message)
+    waited_s = now() - message.metadata.created_at
     match message.metadata.message_type:
         case "train":
-            reply = participant.train(TrainRequest.from_flat(flat)).to_flat()
+            reply = participant.train(TrainRequest.from_flat(flat).after(waited_s)).to_flat()
         case "evaluate":
-            reply = participant.evaluate(EvaluateRequest.from_flat(flat)).to_flat()
+            request = EvaluateRequest.from_flat(flat).after(waited_s)
+            reply = participant.evaluate(request).to_flat()
         case _:
-            reply = participant.hello(HelloRequest.from_flat(flat)).to_flat()
+            reply = participant.hello(HelloRequest.from_flat(flat).after(waited_s)).to_flat()
     return _message(reply, message)
 
 
@@ -54,7 +66,9 @@ def safe_answer(message: Message, context: Context) -> Message:
     Flower sends an exception's text to the coordinator, and it may hold paths.
     """
     try:
-        return answer(message, _participant(context))
+        participant = _participant(context)
+        folder = node_folder(participant.site)
+        return answer(message, participant, now=lambda: coordinators_time(folder))
     except Exception as error:
         if isinstance(error, IreneError):
             _log.error("%s", error)

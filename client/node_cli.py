@@ -6,28 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from client.node_options import Ca, Key, Proxy, Server, chosen_connection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from client.consent import Connection
-    from client.site import Site
     from irene_model.study import Study
 
 _log = logging.getLogger(__name__)
 
 SiteFile = Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The hospital's description.")]
-Server = Annotated[
-    str | None,
-    typer.Option(metavar="HOST:PORT", help="The coordinator's gateway; else that of last time."),
-]
-Ca = Annotated[
-    Path | None,
-    typer.Option(metavar="ca.crt", help="The coordinator's CA; else that of last time."),
-]
-Key = Annotated[
-    Path | None,
-    typer.Option(metavar="KEY", help="The private key of `keygen`; else that of last time."),
-]
 
 
 def keygen(
@@ -54,7 +42,14 @@ def keygen(
     typer.echo(f"Never send, never copy:   {pair.private}")
 
 
-def start(site_file: SiteFile, *, server: Server = None, ca: Ca = None, key: Key = None) -> None:
+def start(
+    site_file: SiteFile,
+    *,
+    server: Server = None,
+    ca: Ca = None,
+    key: Key = None,
+    proxy: Proxy = None,
+) -> None:
     """Start the site's node and keep it alive; ends with Ctrl-C or `stop`.
 
     It dials out to the coordinator and nobody dials in. Without options the connection is that of
@@ -72,7 +67,7 @@ def start(site_file: SiteFile, *, server: Server = None, ca: Ca = None, key: Key
     site = Site.read(site_file)
     if supervisor_of(node_folder(site)) is not None:
         raise ConfigError(f"{site_file}: its node runs already; `irene-client stop` ends it")
-    connection = _connection(site, server, ca, key)
+    connection = chosen_connection(site, server, ca, key, proxy)
     sha256 = check_connection(connection)
     journal = journal_of(site)
     journal.append("node started", who=user(), server=connection.server, key_sha256=sha256)
@@ -236,6 +231,7 @@ def systemd(
     server: Server = None,
     ca: Ca = None,
     key: Key = None,
+    proxy: Proxy = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the unit there, not to stdout.")
     ] = None,
@@ -248,7 +244,7 @@ def systemd(
     from client.site import Site
 
     site = Site.read(site_file)
-    connection = _connection(site, server, ca, key)
+    connection = chosen_connection(site, server, ca, key, proxy)
     check_connection(connection)
     text = unit(site, site_file, connection)
     if out is None:
@@ -258,27 +254,6 @@ def systemd(
 
 
 COMMANDS = (keygen, start, stop, requests, approve, pause, resume, leave, systemd)
-
-
-def _connection(
-    site: "Site", server: str | None, ca: Path | None, key: Path | None
-) -> "Connection":
-    """From the options, and for those that are left out from the last start."""
-    from client.consent import Connection, remembered
-    from irene_model.errors import ConfigError
-    from irene_model.study import parse
-
-    last = remembered(site)
-    given = {"server": server, "ca": ca, "key": key}
-    for name, value in given.items():
-        if value is None and last is not None:
-            given[name] = getattr(last, name)
-        elif isinstance(value, Path):
-            given[name] = value.resolve()
-    missing = [f"--{name}" for name, value in given.items() if value is None]
-    if missing:
-        raise ConfigError(f"give {', '.join(missing)}: this site was not connected before")
-    return parse(Connection, given, "the connection")
 
 
 def _study(wanted: str, find: "Callable[[str], Study]") -> "Study":

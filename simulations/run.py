@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from client.site import Site
+from irene_model.operations import loopback_direct
 from irene_model.weights import StartingPoint
 from server.app import execute
 from server.rounds import Observer
@@ -129,7 +130,7 @@ def _log_to(site: Site) -> None:
 
 def _run_engine(server: ServerApp, client: ClientApp, *, num_sites: int, parallel: int) -> None:
     """Flower's engine on Ray, in this process; errors of the server come back as they are."""
-    os.environ.update(_QUIET)
+    os.environ.update({**loopback_direct(os.environ), **_QUIET})
     from flwr.simulation import run_simulation
 
     cores = max(1, (os.cpu_count() or 1) // parallel)

@@ -1,6 +1,7 @@
 from .connection import (
     Connection,
     Progress,
+    connection_in,
     follow,
     forget,
     last_progress,
@@ -20,6 +21,7 @@ __all__ = [
     "Consent",
     "Progress",
     "Releases",
+    "connection_in",
     "follow",
     "forget",
     "journal_of",

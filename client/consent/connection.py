@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from client.gateway import checked
 from client.site import Site
 from irene_model.errors import ConfigError
 from irene_model.study import Settings, parse
@@ -30,16 +31,23 @@ _TRIES = 3  # failed attempts in a row before the server counts as out of reach
 _TAIL = 100_000  # bytes of the log that tell how it goes now
 
 
-class Connection(Settings):
-    """`server` as HOST:PORT; `ca` and `key` are absolute paths.
+Port = Annotated[int, Field(ge=1, le=65535)]
 
-    `health_port`, on loopback, is where the node that runs now can be asked for its health.
+
+class Connection(Settings):
+    """`server` as HOST:PORT; `ca` and `key` are absolute paths; `proxy` as `client.gateway.proxy` has it.
+
+    The ports, on loopback, are those of the node that runs now: where SuperNode and SuperExec can
+    be asked for their health, and where SuperExec finds the SuperNode.
     """
 
     server: str
     ca: Path
     key: Path
-    health_port: int | None = Field(default=None, ge=1, le=65535)
+    proxy: str | None = None
+    health_port: Port | None = None
+    runtime_port: Port | None = None
+    superexec_port: Port | None = None
 
     @field_validator("server")
     @classmethod
@@ -49,10 +57,25 @@ class Connection(Settings):
             raise ValueError("expected HOST:PORT, as irene.example.org:443")
         return server
 
+    @field_validator("proxy")
+    @classmethod
+    def _known_way(cls, proxy: str | None) -> str | None:
+        return None if proxy is None else checked(proxy)
+
     @property
     def health(self) -> str:
-        """Where the node's health can be asked, by the gRPC health protocol; port 0 is nowhere."""
+        """Where the SuperNode's health can be asked, by the gRPC protocol; port 0 is nowhere."""
         return f"127.0.0.1:{self.health_port or 0}"
+
+    @property
+    def superexec_health(self) -> str:
+        """The same of SuperExec."""
+        return f"127.0.0.1:{self.superexec_port or 0}"
+
+    @property
+    def runtime(self) -> str:
+        """Where SuperExec and the programs that answer find the SuperNode."""
+        return f"127.0.0.1:{self.runtime_port or 0}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +112,19 @@ def node_folder(site: Site) -> Path:
     return site.folder / ".irene" / "node"
 
 
-def log_file(site: Site) -> Path:
-    """What the node's process says."""
-    return node_folder(site) / "logs" / "supernode.log"
+def log_file(site: Site, name: str = "supernode") -> Path:
+    """What the node's process `name` says."""
+    return node_folder(site) / "logs" / f"{name}.log"
 
 
 def remembered(site: Site) -> Connection | None:
     """The connection of the last start, or None. Raises ConfigError where it can't be read."""
-    path = node_folder(site) / "connection.json"
+    return connection_in(node_folder(site))
+
+
+def connection_in(folder: Path) -> Connection | None:
+    """`remembered` of the node in `folder`."""
+    path = folder / "connection.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

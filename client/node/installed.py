@@ -1,10 +1,8 @@
 """A node runs the ClientApp that its hospital installed, whatever code a server ships.
 
-Flower's executor starts a program by name from PATH for every message: `flwr-clientapp`, which
-unpacks the bundle of the server and imports the app in it. `write_programs` makes a folder, to
-stand first on the node's PATH, with a program of that name that runs this module instead: nothing
-is unpacked, and the installed `client.app` answers. Flower knows other kinds of tasks, which would
-run shipped code as well (an agent's, above all); their names are there too, and refuse.
+Flower's own program for a message, `flwr-clientapp`, unpacks the bundle of the server and imports
+the app in it. `client.node.superexec` starts this module instead (`client.node.launch`): nothing is unpacked,
+and the installed `client.app` answers.
 
 This leans on Flower's internals. Where they are not as they were when this was written, nothing
 runs at all: a message unanswered is better than foreign code beside patients' data.
@@ -13,14 +11,15 @@ runs at all: a message unanswered is better than foreign code beside patients' d
 import importlib
 import inspect
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from client.gateway import coordinators_time, keep_time
+from client.node.launch import TRIAL, prove
 from irene_model.errors import IreneError
-from irene_model.operations import take_back, write_program
 
-CLIENT_PROGRAM = "flwr-clientapp"
 _RUNTIME = "flwr.supernode.runtime.run_clientapp"
 _PROGRAM = "flwr.supernode.cli.flwr_clientapp"
 _REPLACED = {
@@ -28,27 +27,6 @@ _REPLACED = {
     "get_load_client_app_fn": ["default_app_ref", "app_path", "multi_app"],
     "install_app_dependencies": None,  # turned off by the node's environment; refused here as well
 }
-_REFUSAL = """\
-#!/bin/sh
-echo 'refused: the server asked for {name}; a hospital runs none' >&2
-exit 1
-"""
-
-
-def write_programs(folder: Path) -> None:
-    """Write the programs that Flower's executor is to find in `folder`, and no others."""
-    from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
-
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for old in folder.iterdir():
-        old.unlink()
-    for name in {*TASK_TYPE_TO_COMMAND.values(), CLIENT_PROGRAM}:
-        path = folder / name
-        if name == CLIENT_PROGRAM:
-            write_program(path, "client.node.installed")
-        else:
-            path.write_text(_REFUSAL.format(name=name), encoding="utf-8")
-            path.chmod(0o700)
 
 
 def flower_runtime() -> ModuleType:
@@ -72,13 +50,25 @@ def flower_runtime() -> ModuleType:
 
 
 def main() -> None:
-    """Answer one message with the installed app; the arguments are Flower's own."""
+    """Answer one message with the installed app, or try whether that could be done.
+
+    The arguments are the node's folder and Flower's own, but for the token (`client.node.launch`).
+    """
     from irene_model.operations import configure_logging
 
     configure_logging()
     logging.getLogger("flwr").propagate = False  # it has a handler of its own
-    take_back()
-    runtime = flower_runtime()
+    try:
+        token = prove(__file__)
+        runtime = flower_runtime()
+    except IreneError as error:
+        logging.getLogger(__name__).error("%s", error)
+        raise SystemExit(1) from None
+    if token == TRIAL:
+        return
+    folder = Path(sys.argv.pop(1))
+    sys.argv += ["--token", token]  # which nobody else sees
+    keep_time(lambda: coordinators_time(folder))
 
     def unpack_nothing(*_: object, **__: object) -> None:
         """In place of unpacking the server's bundle."""

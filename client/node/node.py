@@ -1,42 +1,33 @@
-"""A hospital's node: Flower's SuperNode, checked before it starts and kept alive for ever.
+"""A hospital's node: Flower's SuperNode and SuperExec, checked before they start and kept alive.
 
-It dials out to the coordinator and listens on loopback alone. Its code is what is installed here
-(`client.node.installed`), and its key is read by its own process only.
+The SuperNode dials out to the coordinator and listens on loopback alone; SuperExec starts the
+installed client for each message and nothing else (`client.node.superexec`). No process of the node
+finds a program on its PATH or uses a proxy that the site did not name.
 """
 
 import os
 import random
+import secrets
 import socket
 import sys
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 
-from client.consent import (
-    Asked,
-    Connection,
-    Consent,
-    Progress,
-    follow,
-    key_sha256,
-    last_progress,
-    log_file,
-    node_folder,
-    remember,
-)
-from client.node.installed import write_programs
+from client.consent import Connection, key_sha256, log_file, node_folder, remember
+from client.gateway import read_clock, way_out
+from client.node import superexec, supernode
+from client.node.launch import NOWHERE, NotOurs, trial
+from client.node.pulse import pulse_of
+from client.node.watch import Watch
 from client.site import Site
 from irene_model.errors import ConfigError, IreneError
-from irene_model.operations import Service, Supervisor
+from irene_model.operations import Service, Supervisor, without_proxies
 
-NAME = "supernode"
 _PORTS = range(9400, 9900)  # below those that the system gives to outgoing connections
 _LONGEST_PAUSE_S = 15.0  # a killed node is refused for about a minute: don't miss its end by much
-_LOOK_S = 1.0
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -54,9 +45,12 @@ def check_connection(connection: Connection) -> str:
         raise ConfigError(
             f"{connection.ca}: is no certificate in PEM form; ask the coordinator for ca.crt"
         ) from None
-    ends = max(each.not_valid_after_utc for each in certificates)
-    if ends < datetime.now(UTC):
-        raise ConfigError(f"{connection.ca}: ended on {ends:%Y-%m-%d}; ask for the new one")
+    ends, now = max(each.not_valid_after_utc for each in certificates), datetime.now(UTC)
+    if ends < now:
+        raise ConfigError(
+            f"{connection.ca}: ended on {ends:%Y-%m-%d}, and this machine's clock says "
+            f"{now:%Y-%m-%d}; ask for the new one, or set the clock"
+        )
     return key_sha256(connection.key)
 
 
@@ -75,129 +69,105 @@ def free_ports(count: int) -> tuple[int, ...]:
     raise IreneError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop - 1}")
 
 
-def node_service(site: Site, site_file: Path, connection: Connection) -> Service:
-    """The SuperNode as a service; writes the programs and the configuration that it reads."""
+def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[Service, Service]:
+    """SuperNode and SuperExec as services; writes the configuration that they read."""
     folder = node_folder(site)
-    programs, config = folder / "bin", folder / "node.toml"
-    write_programs(programs)
+    proxy = way_out(connection.proxy, connection.server)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config, secret = folder / "node.toml", folder / "superexec.secret"
     # A file, because Flower's own option can't take a path with quotes in it.
     config.write_text(
         f'site = "{_toml(str(site_file.resolve()))}"\nname = "{_toml(site.site)}"\n',
         encoding="utf-8",
     )
+    _write_secret(secret)
+    quiet = _environment(folder / "flower")
 
-    def command() -> tuple[str, ...]:
-        """With ports that are free at this start; the connection says which, for `status`."""
-        health_port, runtime_port = free_ports(2)
-        now = connection.model_copy(update={"health_port": health_port})
+    def node_command() -> tuple[str, ...]:
+        """With ports that are free at this start; the connection says which, for the others."""
+        names = ("health_port", "runtime_port", "superexec_port")
+        now = connection.model_copy(update=dict(zip(names, free_ports(len(names)), strict=True)))
         remember(site, now)
+        pulse_of(folder, supernode.NAME).beat()
         return (
-            *(sys.executable, "-P", "-m", "client.node.supernode"),
+            *(sys.executable, "-P", "-m", "client.node.supernode", str(folder)),
             *("--superlink", now.server),
             *("--root-certificates", str(now.ca)),
             *("--auth-supernode-private-key", str(now.key)),
-            *("--host", "127.0.0.1", "--port", str(runtime_port)),
+            *("--isolation", "process"),
+            *("--superexec-auth-secret-file", str(secret)),
+            *("--host", "127.0.0.1", "--port", str(now.runtime_port)),
             *("--health-server-address", now.health),
             *("--node-config", str(config)),
         )
 
-    return Service(
-        name=NAME,
-        command=command,
-        environment=_environment(programs, folder / "flower"),
-        log=log_file(site),
-        folder=folder,
-        longest_pause_s=_LONGEST_PAUSE_S,
+    def executor_command() -> tuple[str, ...]:
+        """It waits for the SuperNode that runs, and ends with it."""
+        pulse_of(folder, superexec.NAME).beat()
+        return (
+            *(sys.executable, "-P", "-m", "client.node.superexec", str(folder)),
+            *("--insecure", "--superexec-auth-secret-file", str(secret)),
+        )
+
+    return (
+        Service(
+            name=supernode.NAME,
+            command=node_command,
+            environment=quiet if proxy is None else {**quiet, supernode.PROXY: proxy},
+            log=log_file(site, supernode.NAME),
+            folder=folder,
+            longest_pause_s=_LONGEST_PAUSE_S,
+        ),
+        Service(
+            name=superexec.NAME,
+            command=executor_command,
+            environment=quiet,
+            log=log_file(site, superexec.NAME),
+            folder=folder,
+            longest_pause_s=_LONGEST_PAUSE_S,
+        ),
     )
 
 
 def run_node(
     site: Site, site_file: Path, connection: Connection, observe: Callable[[str], None]
 ) -> None:
-    """Keep the node alive until it is told to end; `observe` takes a line for people."""
-    watch = Watch(log=log_file(site), consent=Consent.of(site), site=site_file, observe=observe)
-    Supervisor(
-        services=[node_service(site, site_file, connection)],
-        state=node_folder(site),
-        observe=observe,
-        every=watch.look,
-    ).run()
+    """Keep the node alive until it is told to end; `observe` takes a line for people.
+
+    Raises ConfigError where this machine can't start the installed client, before anything is
+    connected.
+    """
+    services = node_services(site, site_file, connection)
+    try:
+        trial(services[1].environment)
+    except NotOurs as error:
+        raise ConfigError(
+            f"the program that answers messages can't be started here, and nothing is connected: "
+            f"{error}. Is the disk of this installation mounted noexec, or did a scanner remove a "
+            "file of it? Install federated-irene again"
+        ) from None
+    watch = Watch(site=site, site_file=site_file, observe=observe)
+    proxy = way_out(connection.proxy, connection.server)
+    watch.tell_clock(read_clock(connection.server, connection.ca, proxy))
+    Supervisor(services=services, state=node_folder(site), observe=observe, every=watch.look).run()
 
 
-@dataclass(kw_only=True)
-class Watch:
-    """Tells people what changes: the connection, a study that waits for them, a pause."""
-
-    log: Path
-    consent: Consent
-    site: Path
-    observe: Callable[[str], None]
-    _progress: Progress = field(default_factory=Progress, init=False)
-    _told: str = field(default="", init=False)
-    _known: set[str] = field(default_factory=set, init=False)
-    _complaint: str = field(default="", init=False)
-    _offset: int = field(default=0, init=False)
-    _next: float = field(default=0.0, init=False)
-
-    def __post_init__(self) -> None:
-        """Start at the log's end: what stands there is of earlier starts."""
-        self._offset = self.log.stat().st_size if self.log.exists() else 0
-
-    def look(self) -> None:
-        """Look once a second at most."""
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + _LOOK_S
-        self._progress = follow(self._progress, self._new_lines())
-        if self._progress.state not in ("starting", self._told):
-            self._told = self._progress.state
-            self.observe(self._progress.sentence)
-        for asked in self._requests():
-            if asked.fingerprint not in self._known and not asked.approved:
-                self.observe(
-                    f"the study '{asked.study.name}' waits for your approval: "
-                    f"irene-client approve {asked.fingerprint[:12]} {self.site}"
-                )
-            self._known.add(asked.fingerprint)
-
-    def _requests(self) -> list[Asked]:
-        """What cannot be read is told, and ends no node: it answers "failed" by itself."""
-        try:
-            return self.consent.requests()
-        except IreneError as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                self.observe(self._complaint)
-            return []
-
-    def _new_lines(self) -> list[str]:
-        """Whole lines since the last look; a log that was put aside is read from its beginning."""
-        try:
-            size = self.log.stat().st_size
-            if size < self._offset:
-                self._offset = 0
-            with self.log.open("rb") as file:
-                file.seek(self._offset)
-                text = file.read(size - self._offset)
-        except OSError:
-            return []
-        whole = text[: text.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return whole.decode("utf-8", "replace").splitlines()
+def _write_secret(path: Path) -> None:
+    """What SuperExec shows the SuperNode, new at each start: no other user may take its tasks."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32))
 
 
-def node_progress(site: Site) -> Progress:
-    """How the connection of `site` goes, by its log."""
-    return last_progress(log_file(site))
-
-
-def _environment(programs: Path, flower_home: Path) -> Mapping[str, str]:
-    """What the node inherits, with our programs first on PATH and Flower kept quiet."""
+def _environment(flower_home: Path) -> Mapping[str, str]:
+    """What the node inherits: no programs to be found, no proxy, and Flower kept quiet."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLWR_")}
-    path = os.pathsep.join(
-        [str(programs), str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
-    )
-    return {**inherited, **_QUIET, "PATH": path, "FLWR_HOME": str(flower_home)}
+    return {
+        **without_proxies(inherited),
+        **_QUIET,
+        "PATH": NOWHERE,
+        "FLWR_HOME": str(flower_home),
+    }
 
 
 def _toml(text: str) -> str:

@@ -19,17 +19,11 @@ from client.consent import (
     node_folder,
     remembered,
 )
+from client.gateway import Reading, kept
+from client.node.node_processes import NodeProcess, node_processes
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError
-from irene_model.operations import (
-    Health,
-    Journal,
-    Running,
-    keeps_ending,
-    probe,
-    running,
-    supervisor_of,
-)
+from irene_model.operations import Journal, supervisor_of
 
 _RELEASES = ("update released", "evaluation released")
 _NEWEST = 5
@@ -52,15 +46,17 @@ class NodeStatus:
     """One look. problems: what is broken, and what to do. todo: what waits for the site's people.
 
     supervisor: its process, None where the node was not started. server: of the last start, None
-    before the first. budget: None where the ledger can't be trusted, as `problems` then say.
+    before the first; proxy: the way to it. clock: the newest look at the coordinator's. budget:
+    None where the ledger can't be trusted, as `problems` then say.
     """
 
     site: str
     at: datetime
     supervisor: int | None
-    process: Running | None
-    health: Health | None
+    processes: tuple[NodeProcess, ...]
     server: str | None
+    proxy: str | None
+    clock: Reading | None
     connection: Progress
     paused: bool
     studies: tuple[Asked, ...]
@@ -76,26 +72,20 @@ class NodeStatus:
 
     def as_json(self) -> dict[str, Any]:
         """Plain mappings, lists and numbers; times as ISO 8601 in UTC."""
-        process, budget = self.process, self.budget
+        budget = self.budget
         return {
-            "schema": 1,
+            "schema": 2,
             "site": self.site,
             "at": self.at.isoformat(timespec="seconds"),
             "well": self.well,
             "problems": list(self.problems),
             "todo": list(self.todo),
             "supervisor": self.supervisor,
-            "process": None
-            if process is None
-            else {
-                "alive": process.alive,
-                "pid": process.pid,
-                "started": process.started,
-                "restarts": process.restarts,
-                "health": self.health,
-            },
+            "processes": {each.name: each.as_json() for each in self.processes},
             "server": self.server,
+            "proxy": self.proxy,
             "connection": self.connection.state,
+            "clock_behind_s": None if self.clock is None else self.clock.offset,
             "paused": self.paused,
             "studies": [
                 {
@@ -115,11 +105,9 @@ def look(site: Site, now: datetime | None = None) -> NodeStatus:
     """All that can be known of the node of `site`, without asking the coordinator."""
     broken: list[str] = []
     consent, folder = Consent.of(site), node_folder(site)
-    server, health = None, None
+    connection = None
     try:
         connection = remembered(site)
-        if connection is not None:
-            server, health = connection.server, probe(connection.health)
     except ConfigError as error:
         broken.append(str(error))
     studies: tuple[Asked, ...] = ()
@@ -141,9 +129,10 @@ def look(site: Site, now: datetime | None = None) -> NodeStatus:
         site=site.site,
         at=now or datetime.now(UTC),
         supervisor=supervisor_of(folder),
-        process=next(iter(running(folder).values()), None),
-        health=health,
-        server=server,
+        processes=node_processes(site, connection),
+        server=None if connection is None else connection.server,
+        proxy=None if connection is None else connection.proxy,
+        clock=kept(folder),
         connection=last_progress(log_file(site)),
         paused=consent.paused,
         studies=studies,
@@ -156,19 +145,23 @@ def look(site: Site, now: datetime | None = None) -> NodeStatus:
 
 
 def _problems(status: NodeStatus) -> Iterator[str]:
+    """The first that is broken of a chain, in which each link needs the one before."""
     if status.supervisor is None:
         yield "the node is not started: irene-client start"
-    elif status.process is None or not status.process.alive:
-        yield "the node's process has ended and is being started again; see its log"
-    elif keeps_ending(status.process, status.at):
-        yield f"the node's process keeps ending, {status.process.restarts} restarts; see its log"
-    elif status.health != "serving":
-        yield f"the node's process is {status.health}; see its log"
+        return
+    clock = status.clock
+    if clock is not None and clock.complaint and not clock.helps:
+        yield clock.complaint
+    ill = next(filter(None, (each.problem(status.at) for each in status.processes)), "")
+    if ill:
+        yield ill
     elif status.connection.state not in ("connected", "starting"):
         yield status.connection.sentence
 
 
 def _todo(status: NodeStatus) -> Iterator[str]:
+    if status.supervisor is not None and status.clock is not None and status.clock.helps:
+        yield from filter(None, [status.clock.complaint])
     for asked in status.studies:
         if not asked.approved:
             yield (

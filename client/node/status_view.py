@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from client.budget import number
+from client.gateway import shown
 from client.node.status import NodeStatus
 from irene_model.operations import ago
 
@@ -38,14 +39,16 @@ def show(status: NodeStatus, console: Console) -> None:
 
 
 def _facts(status: NodeStatus) -> list[tuple[str, str]]:
-    facts = [("coordinator", status.server or "none yet")]
+    facts = [
+        ("coordinator", f"{status.server}{shown(status.proxy)}" if status.server else "none yet")
+    ]
     if status.supervisor is not None:
         facts.append(("connection", status.connection.sentence))
-        if status.process is not None:
-            since = ago(datetime.fromisoformat(status.process.started), status.at)
-            facts.append(
-                ("process", f"{status.health}, since {since}, {status.process.restarts} restarts")
-            )
+        for each in status.processes:
+            if each.running is not None:
+                since = ago(datetime.fromisoformat(each.running.started), status.at)
+                state = f"{each.health}, since {since}, {each.running.restarts} restarts"
+                facts.append((each.name, state))
     budget = status.budget
     if budget is not None and budget.budget is None:
         facts.append(("privacy", f"no budget; epsilon {number(budget.spent.smallest)} so far"))

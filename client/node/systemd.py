@@ -45,6 +45,7 @@ def unit(site: Site, site_file: Path, connection: Connection) -> str:
         *("--server", connection.server),
         *("--ca", str(connection.ca)),
         *("--key", str(connection.key)),
+        *(("--proxy", connection.proxy) if connection.proxy is not None else ()),
     ]
     return _UNIT.format(
         site=site.site,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from irene_model.errors import ProtocolError, StaleMessage, StudyMismatch
 from irene_model.study import Encoding, HeldOut, Packed, Study, pack, unpack
@@ -26,7 +26,7 @@ Code = Literal[
     "", "people", "stale", "study", "limits", "budget", "metrics", "message", "configuration",
     "files", "patients", "error",
 ]  # fmt: skip
-PROTOCOL = 3
+PROTOCOL = 4
 WIRE_DTYPE = np.dtype(np.float32)
 # A label in an evaluation's reply: its histograms are there, the site does not have it, or fewer
 # patients than the site's minimum group have it or have it not.
@@ -86,19 +86,27 @@ class Request(Message):
     """What the server asks in a run.
 
     study: its canonical JSON. fingerprint: that of the study the run was started with. deadline:
-    when the server stops to wait, in seconds of Unix time (UTC); what starts later is in vain.
+    for how many seconds the server waits, from when it made the message; what starts later is in
+    vain. It is a duration, so that it can be measured by the receiver's own clock.
     """
 
     study: str
     fingerprint: str
     run: str
     deadline: float = Field(gt=0, allow_inf_nan=False)
+    _made: float = PrivateAttr(default_factory=time.monotonic)
 
     @classmethod
     def about(cls, study: Study, **fields: Any) -> Self:
-        """A request in a run of `study`; without a `deadline` it is one hour from now."""
-        fields = {"deadline": time.time() + 3600.0, **fields}
+        """A request in a run of `study`; without a `deadline` it is one hour."""
+        fields = {"deadline": 3600.0, **fields}
         return cls(study=study.canonical, fingerprint=study.fingerprint, **fields)
+
+    def after(self, waited_s: float) -> Self:
+        """This request where it was on its way for `waited_s` before it was read here."""
+        moved = self.model_copy()
+        moved._made -= waited_s if waited_s > 0 else 0.0  # also where it is no number
+        return moved
 
     def timely_study(self) -> Study:
         """The study that is asked for, if the message is in time and true to its fingerprint."""
@@ -110,12 +118,9 @@ class Request(Message):
 
     def check_deadline(self) -> None:
         """Raise StaleMessage where the server no longer waits: nothing should be spent then."""
-        late_s = time.time() - self.deadline
+        late_s = time.monotonic() - self._made - self.deadline
         if late_s > 0:
-            raise StaleMessage(
-                f"the message came {late_s:.0f} s after its deadline; if that is not true, set "
-                "this machine's clock"
-            )
+            raise StaleMessage(f"the message is {late_s:.0f} s beyond its deadline")
 
 
 class HelloRequest(Request):

@@ -4,6 +4,7 @@ from .durations import ago, span
 from .health import Health, keeps_ending, probe
 from .journal import Fact, Journal
 from .processes import Running, Service, Supervisor, running, stop, supervisor_of
+from .proxies import loopback_direct, without_proxies
 from .task_token import take_back, write_program
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "append",
     "configure_logging",
     "keeps_ending",
+    "loopback_direct",
     "new_app",
     "picture_file",
     "probe",
@@ -30,5 +32,6 @@ __all__ = [
     "take_back",
     "tell_status",
     "verify",
+    "without_proxies",
     "write_program",
 ]

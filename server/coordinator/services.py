@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from irene_model.errors import ConfigError
-from irene_model.operations import Service, running, supervisor_of, write_program
+from irene_model.operations import Service, loopback_direct, running, supervisor_of, write_program
 from server.coordinator import gateway
 from server.coordinator.certificates import days_left, now, read_certificate
 from server.coordinator.coordinator import Coordinator
@@ -33,16 +33,13 @@ def program(name: str) -> str:
 def environment(coordinator: Coordinator) -> dict[str, str]:
     """What all processes of Flower get here; none of it is secret."""
     inherited = {name: value for name, value in os.environ.items() if name != "FLWR_HOME"}
-    # A proxy of the house has no business between processes of one machine.
-    direct = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1,localhost"]))
     return {
-        **inherited,
+        # A proxy of the house has no business between processes of one machine.
+        **loopback_direct(inherited),
         **QUIET,
         "FLWR_HOME": str(coordinator.flower_home),
         # Where SuperExec finds flwr-serverapp.
         "PATH": os.pathsep.join(map(str, (coordinator.programs, _BIN, _INHERITED))),
-        "NO_PROXY": direct,
-        "no_proxy": direct,
     }
 
 

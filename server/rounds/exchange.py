@@ -24,6 +24,7 @@ _ERRORS = {
     8: "the client process crashed",
 }
 _GONE_S = 120.0  # an offline node may come back for so long; SuperNodes are seen every 30 s
+_LEAST_S = 0.001  # a deadline is some time, even where there is none left
 _LOOK_S = 1.0  # between two looks at which nodes are online
 NO_REPLY = "no reply in the time that the site has"
 
@@ -93,13 +94,14 @@ class Exchange:
                 for name, each in flat.packed().items()
             }
         )
-        moment = time.time()
         messages = [
             Message(
                 RecordDict(
                     {
                         "arrays": arrays,
-                        "values": ConfigRecord({**flat.values, "deadline": moment + patience}),
+                        "values": ConfigRecord(
+                            {**flat.values, "deadline": max(float(patience), _LEAST_S)}
+                        ),
                     }
                 ),
                 node,

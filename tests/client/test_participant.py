@@ -218,13 +218,13 @@ def test_stale_messages_and_wrong_fingerprints_are_declined_before_anything_is_s
 ) -> None:
     participant, study = Participant.at(hospital.site_file), hospital.study
     cases: list[tuple[dict[str, Any], str, str]] = [
-        ({"deadline": time.time() - 90.0}, "stale", "90 s after its deadline"),
+        ({"deadline": 10.0}, "stale", "90 s beyond its deadline"),
         ({"fingerprint": "0" * 64}, "study", "another fingerprint"),
         ({"study": study.model_copy(update={"name": "other"}).canonical}, "study", "fingerprint"),
     ]
     for changes, code, said in cases:
-        hello = HelloRequest.about(study, run="r").model_copy(update=changes)
-        train = TrainRequest.about(study, run="r", round=1).model_copy(update=changes)
+        hello = HelloRequest.about(study, run="r").model_copy(update=changes).after(100.0)
+        train = TrainRequest.about(study, run="r", round=1).model_copy(update=changes).after(100.0)
         for reply in (participant.hello(hello), participant.train(train)):
             assert (reply.outcome, reply.code) == ("declined", code) and said in reply.reason
     assert not (hospital.folder / ".irene").exists()  # no ledger, and no file was opened
@@ -233,13 +233,13 @@ def test_stale_messages_and_wrong_fingerprints_are_declined_before_anything_is_s
 def test_a_deadline_that_passes_while_files_are_read_costs_nothing(
     hospital: HospitalFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = [time.time()]
+    clock = [time.monotonic()]
 
     def slowly(site: Site, study: Study) -> SiteDataset:
         clock[0] += 7200.0
         return open_dataset(site, study)
 
-    monkeypatch.setattr("irene_model.exchange.protocol.time.time", lambda: clock[0])
+    monkeypatch.setattr("irene_model.exchange.protocol.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("client.participant.open_dataset", slowly)
     reply = train(hospital)
     assert (reply.outcome, reply.code) == ("declined", "stale") and charges(hospital) == 0

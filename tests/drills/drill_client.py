@@ -1,14 +1,12 @@
 """A hospital's client in the federation drill: the installed one, noted, and sometimes spoiled.
 
-    python -m tests.drills.drill_client PLAN [Flower's own arguments]
-
-PLAN is a JSON file: `notes`, a folder for every update that leaves; `spoil`, round -> what becomes
+The installed program is started as ever; `tests/drill_hand` puts this app into it. The plan is a
+JSON file: `notes`, a folder for every update that leaves; `spoil`, round -> what becomes
 of it (`nan`, `shape`, `scale`, `study`); `slowness`, how many times longer everything takes. It is
 read for each message, and is what a hospital could do to its own machine.
 """
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +16,6 @@ import numpy as np
 from flwr.app import Context, Message
 from safetensors.numpy import save_file
 
-import client.app
-from client.node import installed
 from irene_model.exchange.protocol import Arrays, TrainReply
 
 HUGE = np.float32(1e4)
@@ -28,24 +24,27 @@ HUGE = np.float32(1e4)
 class Noted:
     """The installed app with a hand on its replies."""
 
-    def __init__(self, plan: Path) -> None:
-        self._app = client.app.app
+    def __init__(self, module: Any, plan: Path) -> None:
+        """`module`: client.app, whose app this stands before."""
+        self._module = module
+        self._app = module.app
         self._plan = plan
 
     def __call__(self, message: Message, context: Context) -> Message:
         """The app's reply; an honest update is noted before it goes."""
         plan = json.loads(self._plan.read_text())
         started = time.monotonic()
-        reply = self._app(message, context)
+        reply: Message = self._app(message, context)
         time.sleep((plan["slowness"] - 1) * (time.monotonic() - started))
         if message.metadata.message_type != "train":
             return reply
-        answer = TrainReply.from_flat(client.app._flat(reply))
+        answer = TrainReply.from_flat(self._module._flat(reply))
         if answer.outcome != "updated":
             return reply
         how = plan["spoil"].get(str(answer.round))
         if how is not None:
-            return client.app._message(spoiled(answer, how).to_flat(), message)
+            bad: Message = self._module._message(spoiled(answer, how).to_flat(), message)
+            return bad
         run = str(message.content.config_records["values"]["run"])
         _note(Path(plan["notes"]) / run, answer)
         return reply
@@ -81,9 +80,3 @@ def _note(folder: Path, answer: TrainReply) -> None:
         work.rename(path.with_suffix(".differs"))
         return
     work.replace(path)
-
-
-if __name__ == "__main__":
-    app: Any = Noted(Path(sys.argv.pop(1)))
-    client.app.app = app
-    installed.main()

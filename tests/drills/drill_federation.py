@@ -7,7 +7,6 @@ line of its own, which can be cut.
 import contextlib
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -29,6 +28,8 @@ from tests.helpers.coordinator_folder import free_ports
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 180.0
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+"""Without it clocks stay right; Debian's package is faketime."""
 SERVER = (sys.executable, "-c", "from server.cli import main; main()")
 CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
 
@@ -64,7 +65,7 @@ class Drill:
             self.start_node(name)
 
     def start_node(self, name: str) -> None:
-        """`irene-client start`, whose program is then replaced by the drill's own."""
+        """`irene-client start`, with the drill's hand on its client and on its clock."""
         path = self.sites[name]
         (key,) = (path.parent / "keys").glob("*.key")
         certificate = self.coordinator.certificates / "ca.crt"
@@ -72,13 +73,22 @@ class Drill:
             f"node-{name}",
             *(*CLIENT, "start", str(path), "--server", self.lines[name].address),
             *("--ca", str(certificate), "--key", str(key)),
+            environment={
+                "IRENE_DRILL_PLAN": str(self._plan_file(name)),
+                "PYTHONPATH": os.pathsep.join(
+                    [str(CHECKOUT / "tests" / "drill_hand"), str(CHECKOUT)]
+                ),
+                **self._clock(name),
+            },
         )
-        program = node_folder(Site.read(path)) / "bin" / "flwr-clientapp"
-        self.wait(f"{name}'s node", program.exists)
-        command = (sys.executable, "-m", "tests.drills.drill_client", str(self._plan_file(name)))
-        program.write_text(
-            f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(CHECKOUT))} exec {shlex.join(command)} "$@"\n'
-        )
+        log = node_folder(Site.read(path)) / "logs" / "superexec.log"
+        self.wait(f"{name}'s node", log.exists)
+
+    def set_clock(self, name: str, shift_s: int) -> None:
+        """Set the clock of `name`'s node, and of all that it starts, off by so many seconds."""
+        work = self._clock_file(name).with_suffix(".partial")
+        work.write_text(f"{shift_s:+d}\n")
+        work.replace(self._clock_file(name))
 
     @property
     def study(self) -> Path:
@@ -122,13 +132,17 @@ class Drill:
         """kill -9 of a hospital's SuperNode."""
         os.kill(running(node_folder(Site.read(self.sites[name])))["supernode"].pid, signal.SIGKILL)
 
+    def kill_superexec(self, name: str) -> None:
+        """kill -9 of what starts a hospital's client."""
+        os.kill(running(node_folder(Site.read(self.sites[name])))["superexec"].pid, signal.SIGKILL)
+
     def kill_server_app(self) -> None:
         """kill -9 of the process that runs the round loop."""
         self._kill_when_there("server.serverapp", str(self.coordinator.path))
 
     def kill_client(self, name: str) -> None:
         """kill -9 of a hospital's client at its work."""
-        self._kill_when_there("tests.drills.drill_client", str(self._plan_file(name)))
+        self._kill_when_there("client.node.installed", str(self._plan_file(name)))
 
     def run(self, *command: str) -> str:
         """A command to its end; its stdout."""
@@ -180,12 +194,29 @@ class Drill:
     def _plan_file(self, name: str) -> Path:
         return self.sites[name].parent / "plan.json"
 
-    def _background(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def _clock_file(self, name: str) -> Path:
+        return self.sites[name].parent / "clock"
+
+    def _clock(self, name: str) -> dict[str, str]:
+        """Environment by which libfaketime reads the node's clock from a file, once a second."""
+        if FAKETIME is None:
+            return {}
+        self.set_clock(name, 0)
+        return {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock_file(name)),
+            "FAKETIME_CACHE_DURATION": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def _background(
+        self, name: str, *command: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.out").open("wb") as out:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=_environment(),
+                env={**_environment(), **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -3,7 +3,8 @@
     python -m tests.drills.federation_drill
 
 A first run is left in peace. In a second one each kind of process is killed with SIGKILL, one
-hospital's network is cut, one hospital's work takes ten times as long, and one sends NaN, a wrong
+hospital's network is cut, one hospital's clock is set an hour back, one's two hours ahead, one
+hospital's work takes ten times as long, and one sends NaN, a wrong
 shape, a hugely scaled update and the update of another study. Afterwards the weights of every round
 are computed anew from the updates that the hospitals noted as they left, and compared with the
 checkpoints; the account must name every site in every round; and the model must be as good as the
@@ -80,12 +81,19 @@ def long_script() -> Script:
             2: [("client of north killed", lambda d: d.kill_client("north"))],
             3: [("SuperNode of south killed", lambda d: d.kill_node("south"))],
             4: [
+                ("clock of south set an hour back", lambda d: d.set_clock("south", -3600)),
                 ("gateway killed", lambda d: d.kill_service("gateway")),
                 ("east works ten times as long", lambda d: d.plan("east", slowness=10)),
             ],
             5: [("SuperLink killed", lambda d: d.kill_service("superlink"))],
-            6: [("ServerApp killed", lambda d: d.kill_server_app())],
-            7: [("SuperExec killed", lambda d: d.kill_service("superexec"))],
+            6: [
+                ("ServerApp killed", lambda d: d.kill_server_app()),
+                ("clock of north set two hours ahead", lambda d: d.set_clock("north", 7200)),
+            ],
+            7: [
+                ("SuperExec killed", lambda d: d.kill_service("superexec")),
+                ("SuperExec of south killed", lambda d: d.kill_superexec("south")),
+            ],
             8: [("line of north cut", lambda d: d.lines["north"].cut())],
         },
         cut_s=90.0,
@@ -95,7 +103,7 @@ def long_script() -> Script:
 def short_script() -> Script:
     """What continuous integration has time for."""
     return Script(
-        rounds=3,
+        rounds=4,
         sites=("north", "south", "west"),
         spoilt={2: "nan", 3: "scale"},
         happens={
@@ -103,7 +111,14 @@ def short_script() -> Script:
                 ("client of north killed", lambda d: d.kill_client("north")),
                 ("gateway killed", lambda d: d.kill_service("gateway")),
             ],
-            3: [("line of south cut", lambda d: d.lines["south"].cut())],
+            3: [
+                ("clock of north set an hour back", lambda d: d.set_clock("north", -3600)),
+                ("line of south cut", lambda d: d.lines["south"].cut()),
+            ],
+            4: [
+                ("SuperExec of north killed", lambda d: d.kill_superexec("north")),
+                ("clock of south set two hours ahead", lambda d: d.set_clock("south", 7200)),
+            ],
         },
         cut_s=15.0,
     )

@@ -18,4 +18,4 @@ def test_nothing_is_lost_and_nobody_is_left_out_in_silence(tmp_path: Path) -> No
     verdict = drill(tmp_path, short_script(), said.append, calm=False)
     assert verdict.faults == []
     assert verdict.figures["sites x rounds"]["refused"] == 2
-    assert len(said) == 4
+    assert len(said) == 7

@@ -20,6 +20,8 @@ from cryptography.x509.oid import NameOID
 
 BIN = Path(sys.executable).parent  # not resolved: a virtual environment's python is a link
 PATIENCE_S = 180
+NAME = "irene.test"
+"""A name of the server that no resolver knows."""
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -29,13 +31,15 @@ QUIET = {
 
 
 def certificates(folder: Path, *, until: datetime | None = None) -> None:
-    """`ca.crt`, and `server.crt` with `server.key` for 127.0.0.1, in `folder`."""
+    """`ca.crt`, and `server.crt` with `server.key` for 127.0.0.1 and NAME, in `folder`."""
     until = until or datetime.now(UTC) + timedelta(days=1)
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
     issuer = _name("test CA")
     ca = _certificate(issuer, issuer, ca_key, ca_key, x509.BasicConstraints(True, 0), until=until)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    address = x509.SubjectAlternativeName(
+        [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName(NAME)]
+    )
     server = _certificate(_name("127.0.0.1"), issuer, key, ca_key, address, until=until)
     for name, certificate in (("ca", ca), ("server", server)):
         (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))

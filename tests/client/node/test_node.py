@@ -1,7 +1,6 @@
 """The node as it is started: what it is given, what it says, and how a unit starts it again."""
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -18,14 +17,17 @@ from client.consent.connection import (
     follow,
     forget,
     last_progress,
+    log_file,
     node_folder,
     remember,
     remembered,
 )
 from client.consent.consent import Consent
 from client.consent.keys import make_key
-from client.node.node import Watch, check_connection, free_ports, node_service
+from client.node.launch import NOWHERE
+from client.node.node import check_connection, free_ports, node_services
 from client.node.systemd import unit, write_unit
+from client.node.watch import Watch
 from client.site.site import Site
 from irene_model.errors import ConfigError
 from irene_model.study.settings import parse
@@ -95,7 +97,7 @@ def test_the_connection_is_remembered(hospital: HospitalFolder, connection: Conn
     remember(hospital.site, connection)
     assert remembered(hospital.site) == connection
     path = node_folder(hospital.site) / "connection.json"
-    assert set(json.loads(path.read_text())) == {"server", "ca", "key", "health_port"}
+    assert set(json.loads(path.read_text())) == set(Connection.model_fields)
     path.write_text("{")
     with pytest.raises(ConfigError, match="start with all options"):
         remembered(hospital.site)
@@ -125,25 +127,38 @@ def test_the_node_is_given_its_files_and_no_secret(
     from flwr.common.config import parse_config_args
 
     monkeypatch.setenv("FLWR_SUPEREXEC_SECRET", SECRET)
+    for name in ("HTTP_PROXY", "https_proxy", "ALL_PROXY", "no_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://house:3128")
     folder = hospital.folder.rename(hospital.folder.with_name('no"r th\\ 5%'))
     site = Site.read(folder / "site.yaml")
-    service = node_service(site, folder / "site.yaml", connection)
-    assert callable(service.command)
-    command = service.command()
-    assert command[:4] == (sys.executable, "-P", "-m", "client.node.supernode")
-    options = dict(zip(command[4::2], command[5::2], strict=True))
+    node, executor = node_services(site, folder / "site.yaml", connection)
+    assert callable(node.command) and callable(executor.command)
+    command = node.command()
+    home = str(node_folder(site))
+    assert command[:5] == (sys.executable, "-P", "-m", "client.node.supernode", home)
+    options = dict(zip(command[5::2], command[6::2], strict=True))
     assert options["--superlink"] == connection.server and options["--host"] == "127.0.0.1"
     assert options["--auth-supernode-private-key"] == str(connection.key)
+    assert options["--isolation"] == "process"  # it starts no SuperExec of its own
     assert "PRIVATE" not in " ".join(command)
     now = remembered(site)
     assert now is not None and options["--health-server-address"] == now.health
+    assert options["--port"] == str(now.runtime_port)
     config = parse_config_args([options["--node-config"]])
     assert config == {"site": str(folder / "site.yaml"), "name": "north"}
-    assert SECRET not in service.environment.values()
-    first = Path(service.environment["PATH"].split(os.pathsep)[0])
-    assert (first / "flwr-clientapp").stat().st_mode & 0o777 == 0o700
-    assert Path(service.environment["FLWR_HOME"]).is_relative_to(node_folder(site))
-    assert service.command() != command  # other ports: nobody can hold the old ones against it
+    secret = Path(options["--superexec-auth-secret-file"])
+    assert secret.stat().st_mode & 0o777 == 0o600 and len(secret.read_bytes()) == 64
+    for service in (node, executor):
+        assert SECRET not in service.environment.values()
+        assert service.environment["PATH"] == NOWHERE
+        named = {k: v for k, v in service.environment.items() if k.lower().endswith("_proxy")}
+        assert named == dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,::1,localhost")
+        assert Path(service.environment["FLWR_HOME"]).is_relative_to(node_folder(site))
+    starts = executor.command()
+    assert starts[:5] == (sys.executable, "-P", "-m", "client.node.superexec", home)
+    assert starts[-1] == str(secret) and "PRIVATE" not in " ".join(starts)
+    assert not list(node_folder(site).rglob("bin"))
+    assert node.command() != command  # other ports: nobody can hold the old ones against it
 
 
 def test_ports_are_free_and_below_the_systems_own() -> None:
@@ -152,10 +167,11 @@ def test_ports_are_free_and_below_the_systems_own() -> None:
 
 
 def test_people_are_told_once_what_changes(hospital: HospitalFolder) -> None:
-    log, said = hospital.folder / "supernode.log", list[str]()
+    log, said = log_file(hospital.site), list[str]()
+    log.parent.mkdir(parents=True)
     log.write_text("\n".join([*START, *CONNECTED]) + "\n")  # of an earlier start
     consent = Consent.of(hospital.site)
-    watch = Watch(log=log, consent=consent, site=hospital.site_file, observe=said.append)
+    watch = Watch(site=hospital.site, site_file=hospital.site_file, observe=said.append)
 
     def look(*lines: str) -> list[str]:
         with log.open("a") as file:
@@ -201,6 +217,8 @@ def test_the_unit_starts_the_node_as_it_was_started(
         str(Path(sys.executable).parent / "irene-client"), "start", str(folder / "site.yaml"),
         "--server", connection.server, "--ca", str(connection.ca), "--key", str(connection.key),
     ]  # fmt: skip
+    away = unit(site, folder / "site.yaml", connection.model_copy(update={"proxy": "environment"}))
+    assert away == text.replace('hospital.key"', 'hospital.key" "--proxy" "environment"')
     assert f"WorkingDirectory={str(folder).replace('%', '%%')}\n" in text
     out = tmp_path / "irene-north.service"
     write_unit(out, text)

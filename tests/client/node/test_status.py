@@ -4,13 +4,16 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from client.consent.connection import Progress
 from client.consent.consent import Consent
-from client.node.status import NodeStatus, _problems, look
+from client.gateway.clock import Reading
+from client.node.node_processes import DOES, NodeProcess
+from client.node.status import NodeStatus, _problems, _todo, look
 from client.node.status_view import show
 from client.site.site import Site
 from irene_model.errors import LedgerError
@@ -83,15 +86,32 @@ def test_a_damaged_journal_or_ledger_is_a_problem_and_no_traceback(
     assert "row 3 was altered" in _shown(status)
 
 
+def _process(name: str, started: str) -> NodeProcess:
+    running = Running(pid=4001, started=started, restarts=0, born="1", alive=True)
+    return NodeProcess(
+        name=name, log=Path(f"{name}.log"), running=running, health="serving", silent_s=1.0
+    )
+
+
+def _ill(name: str, **change: object) -> NodeStatus:
+    status = _running()
+    processes = [
+        replace(each, **change) if each.name == name else each  # type: ignore[arg-type]
+        for each in status.processes
+    ]
+    return replace(status, processes=tuple(processes))
+
+
 def _running(**change: object) -> NodeStatus:
     started = (NOW - timedelta(hours=1)).isoformat(timespec="seconds")
     status = NodeStatus(
         site="north",
         at=NOW,
         supervisor=4000,
-        process=Running(pid=4001, started=started, restarts=0, born="1", alive=True),
-        health="serving",
+        processes=tuple(_process(name, started) for name in DOES),
         server="gateway.example.org:8443",
+        proxy=None,
+        clock=None,
         connection=Progress(state="connected"),
         paused=False,
         studies=(),
@@ -111,19 +131,52 @@ def test_a_connected_node_is_well() -> None:
     ("change", "said"),
     [
         ({"supervisor": None}, "not started"),
-        ({"process": None}, "has ended"),
-        ({"health": "not serving"}, "not serving"),
         ({"connection": Progress(state="untrusted")}, "certificate"),
         ({"connection": Progress(state="unreachable")}, "can't be reached"),
-        (
-            {"process": Running(pid=1, started=NOW.isoformat(), restarts=5, born="1", alive=True)},
-            "keeps ending, 5 restarts",
-        ),
     ],
 )
 def test_what_is_broken_is_said(change: dict[str, object], said: str) -> None:
     (problem,) = _problems(_running(**change))
     assert said in problem
+
+
+@pytest.mark.parametrize("name", DOES)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"running": None}, "has ended"),
+        ({"health": "not serving"}, "not serving"),
+        ({"health": None}, "is None"),
+        ({"silent_s": 100.0}, "no sign of life for 100 s"),
+        (
+            {"running": Running(pid=1, started=NOW.isoformat(), restarts=5, born="1", alive=True)},
+            "keeps ending, 5 restarts",
+        ),
+    ],
+)
+def test_a_process_that_does_not_do_its_work_is_named(
+    name: str, change: dict[str, object], said: str
+) -> None:
+    status = _ill(name, **change)
+    (problem,) = _problems(status)
+    assert problem.startswith(f"{name}, which {DOES[name]}") and said in problem
+    assert f"{name}.log" in problem
+    assert json.loads(json.dumps(status.as_json()))["processes"].keys() == DOES.keys()
+
+
+def test_a_wrong_clock_is_a_task_or_a_problem() -> None:
+    right, behind, lost = (
+        Reading(offset=offset, slack=1.0, wall=NOW.timestamp(), steady=0.0)
+        for offset in (2.0, 3660.0, -200_000.0)
+    )
+    early = Reading(wall=NOW.timestamp(), steady=0.0, trouble="early")
+    assert not list(_problems(_running(clock=right))) and not list(_todo(_running(clock=right)))
+    assert not list(_problems(_running(clock=behind)))
+    (task,) = _todo(_running(clock=behind))
+    assert "61 min behind the coordinator's" in task and "NTP" in task
+    for clock, said in ((lost, "2 days ahead of"), (early, "2026-03-01 12:00 UTC")):
+        (problem,) = _problems(_running(clock=clock))
+        assert said in problem and "NTP" in problem and not list(_todo(_running(clock=clock)))
 
 
 def _shown(status: NodeStatus) -> str:

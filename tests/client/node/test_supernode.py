@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ def flower_supernode():
     {end}
 flower.flower_supernode = flower_supernode
 from client.node.supernode import main
+sys.argv = ["supernode", sys.argv[1], "--superlink", "127.0.0.1:9"]
 main()
 """
 
@@ -27,13 +29,16 @@ main()
         ("raise RuntimeError('Failed to bind to address')", 1),
         ("sys.exit(0)", 0),
         ("sys.exit('words')", 1),
+        ("import os; os.system('echo run')", 1),  # it starts no program at all
+        ("import subprocess; subprocess.run(['flwr-clientapp'])", 1),
     ],
 )
-def test_the_process_ends_with_its_main_thread(end: str, code: int) -> None:
+def test_the_process_ends_with_its_main_thread(end: str, code: int, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(end=end)],
+        [sys.executable, "-c", PROGRAM.format(end=end), str(tmp_path)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (code, "started\n")
     assert ("Failed to bind" in done.stderr) == ("RuntimeError" in end)
+    assert ("no program but its own" in done.stderr) == ("import" in end)

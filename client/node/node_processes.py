@@ -1,0 +1,73 @@
+"""The node's processes as they stand: which lives, which answers, which still does its work."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from client.consent import Connection, log_file, node_folder
+from client.node.pulse import pulse_of
+from client.node.watch import PATIENCE_S
+from client.site import Site
+from irene_model.operations import Health, Running, keeps_ending, probe, running
+
+DOES = {
+    "supernode": "connects to the coordinator",
+    "superexec": "starts your client for each message",
+}
+"""The processes in the order of their start: the second ends with the first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeProcess:
+    """One process. running: None before its first start. silent_s: since its last sign of life."""
+
+    name: str
+    log: Path
+    running: Running | None
+    health: Health | None
+    silent_s: float | None
+
+    def problem(self, now: datetime) -> str:
+        """What is wrong with it, and what to do; "" for nothing."""
+        process, what = self.running, f"{self.name}, which {DOES[self.name]},"
+        if process is None or not process.alive:
+            return f"{what} has ended and is being started again; see {self.log}"
+        if keeps_ending(process, now):
+            return f"{what} keeps ending, {process.restarts} restarts; see {self.log}"
+        again = "it is started again by itself; if that does not help, stop and start the node"
+        if self.health != "serving":
+            return f"{what} is {self.health}: {again}; see {self.log}"
+        if self.silent_s is not None and self.silent_s > PATIENCE_S[self.name] / 2:
+            return f"{what} gave no sign of life for {self.silent_s:.0f} s: {again}; see {self.log}"
+        return ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        process = self.running
+        facts = {} if process is None else {
+            "alive": process.alive,
+            "pid": process.pid,
+            "started": process.started,
+            "restarts": process.restarts,
+        }  # fmt: skip
+        return {**facts, "health": self.health, "silent_s": self.silent_s}
+
+
+def node_processes(site: Site, connection: Connection | None) -> tuple[NodeProcess, ...]:
+    """All of them, each asked for its health."""
+    folder = node_folder(site)
+    known = running(folder)
+    where = {} if connection is None else {
+        "supernode": connection.health, "superexec": connection.superexec_health
+    }  # fmt: skip
+    return tuple(
+        NodeProcess(
+            name=name,
+            log=log_file(site, name),
+            running=known.get(name),
+            health=probe(where[name]) if name in where else None,
+            silent_s=pulse_of(folder, name).silent_s(),
+        )
+        for name in DOES
+    )

@@ -1,0 +1,324 @@
+"""A hospital's node where its machine is not as it should be, at a coordinator who ships code.
+
+Real SuperLink, real nodes. The shipped app writes a file when it is imported. What answers is the
+installed client, or nothing: on a noexec mount, after a scanner took a file, without SuperExec,
+behind a proxy, with a wrong clock.
+"""
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.consent.consent import journal_of
+from client.gateway.clock import kept
+from irene_model.operations.processes import running
+from tests.client.node.test_node_life import CLIENT, PROJECT
+from tests.helpers.connect_proxy import ConnectProxy
+from tests.helpers.hospital_folder import HospitalFolder, write_hospital
+from tests.helpers.tls_superlink import BIN, NAME, TlsSuperLink, wait_for
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+DEAD = "http://127.0.0.1:9"
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+pytestmark = pytest.mark.slow
+
+# Greets whoever is connected, for ever.
+DRIVER = """
+import json, time
+from pathlib import Path
+from flwr.serverapp import ServerApp
+from irene_model.exchange.protocol import HelloReply, HelloRequest
+from irene_model.study.study import Study
+from server.rounds.exchange import Exchange
+
+app = ServerApp()
+
+@app.main()
+def main(grid, context):
+    study = Study.read(Path(context.run_config["study"]))
+    exchange = Exchange(grid)
+    with Path(context.run_config["out"]).open("a", buffering=1) as out:
+        while True:
+            patience = dict.fromkeys(exchange.nodes(), 30.0)
+            for reply in exchange.ask(HelloRequest.about(study, run="driven"), patience):
+                said = reply.flat and HelloReply.from_flat(reply.flat)
+                site, reason = (said.site, said.reason) if said else (None, reply.reason)
+                out.write(json.dumps({"site": site, "reason": reason}) + "\\n")
+            time.sleep(1)
+"""
+
+
+@dataclass(kw_only=True)
+class Coordinator:
+    """A SuperLink whose run ships hostile code, and what it heard."""
+
+    link: TlsSuperLink
+    out: Path
+    marker: Path
+
+    def heard(self, site: str) -> list[str]:
+        """The reasons in `site`'s replies."""
+        text = self.out.read_text() if self.out.exists() else ""
+        lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [line["reason"] for line in lines if line["site"] == site]
+
+
+@pytest.fixture(scope="module")
+def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
+    folder = tmp_path_factory.mktemp("coordinator")
+    files = write_hospital(folder / "template")
+    found = Coordinator(
+        link=TlsSuperLink(folder=folder), out=folder / "heard.jsonl", marker=folder / "marker"
+    )
+    app = folder / "hostile-app"
+    (app / "hostile").mkdir(parents=True)
+    (app / "pyproject.toml").write_text(PROJECT)
+    (app / "hostile" / "__init__.py").touch()
+    (app / "hostile" / "driver.py").write_text(DRIVER)
+    (app / "hostile" / "client.py").write_text(CLIENT.format(marker=str(found.marker)))
+    try:
+        found.link.start()
+        config = f'study="{files.study_file}" out="{found.out}"'
+        found.link.flwr("run", str(app), "here", "--run-config", config)
+        yield found
+        subprocess.run([BIN / "python", "-c", "import hostile.client"], cwd=app, check=True)
+        assert found.marker.read_text() == "imported"  # it would have told
+    finally:
+        found.link.stop()
+
+
+@dataclass(kw_only=True)
+class Node:
+    """One hospital with its node."""
+
+    files: HospitalFolder
+    coordinator: Coordinator
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    before: Sequence[str] = ()
+    options: Sequence[str] = field(default=())
+
+    @property
+    def name(self) -> str:
+        return self.files.site.site
+
+    @property
+    def state(self) -> Path:
+        return self.files.folder / ".irene" / "node"
+
+    @property
+    def command(self) -> list[str]:
+        server = self.coordinator.link.address
+        options = [*("--server", server), *("--ca", str(self.coordinator.link.ca)), *self.options]
+        main = "from client.cli import main; main()"
+        return [
+            *self.before, str(BIN / "python"), "-P", "-c", main, "start", "site.yaml",
+            *("--key", "keys/hospital.key"), *options,
+        ]  # fmt: skip
+
+    def client(self, *arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [str(BIN / "irene-client"), *arguments], env=self.environment,
+            cwd=self.files.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def start(self) -> None:
+        with (self.files.folder / "said").open("ab") as said:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.files.folder, env=self.environment,
+                stdout=said, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def told(self) -> str:
+        return (self.files.folder / "said").read_text(errors="replace")
+
+    def status(self) -> Any:
+        done = subprocess.run(
+            [str(BIN / "irene-client"), "status", "site.yaml", "--json"], env=self.environment,
+            cwd=self.files.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+    def wait(self, true: Any) -> None:
+        wait_for(true, self.story)
+
+    def story(self) -> str:
+        root = Path("/proc", str(self.process.pid if self.process else 1), "root")
+        logs = [*(root / str(self.state)[1:] / "logs").glob("*.log"), self.coordinator.link.log]
+        ends = [f"{log}\n{log.read_text(errors='replace')[-3000:]}" for log in logs]
+        return "\n---\n".join([self.told(), str(self.coordinator.heard(self.name)), *ends])
+
+    def answers(self) -> None:
+        """Wait for one more reply of the installed client."""
+        before = len(self.coordinator.heard(self.name))
+        self.wait(lambda: len(self.coordinator.heard(self.name)) > before)
+        assert self.coordinator.heard(self.name)[-1] == (
+            "the study waits for the approval of the site's people"
+        )
+        assert not self.coordinator.marker.exists()
+
+
+@pytest.fixture
+def node(tmp_path: Path, coordinator: Coordinator, request: Any) -> Iterator[Node]:
+    name = f"north-{abs(hash(request.node.name)) % 10_000}"
+    files = write_hospital(tmp_path / name)
+    files.configure("site", name)
+    # Flower's own programs are on the hospital's PATH, as in any environment.
+    environment = {
+        **os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PYTHONPATH": str(CHECKOUT),
+    }  # fmt: skip
+    node = Node(files=files, coordinator=coordinator, environment=environment)
+    node.client("keygen", "keys", "--site", "site.yaml")
+    coordinator.link.register(files.folder / "keys" / "hospital.pub", name)
+    try:
+        yield node
+    finally:
+        if node.process is not None:
+            node.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                node.process.wait(30)
+            node.process.kill()
+            node.process.wait()
+    for file in files.folder.rglob("*"):
+        assert file.suffix not in (".fab", ".py"), f"{file} was unpacked"
+    assert not coordinator.marker.exists()
+
+
+def _may_mount() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    tried = "mount -t tmpfs -o noexec none /mnt"
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", tried], capture_output=True, check=False
+    ).returncode == 0  # fmt: skip
+
+
+@pytest.mark.skipif(not _may_mount(), reason="this user may not mount in a namespace of its own")
+def test_on_a_noexec_mount_the_installed_client_answers(node: Node) -> None:
+    """The whole folder of the hospital, `.irene` included, is where nothing may be executed."""
+    folder = node.files.folder
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    there, here = shlex.quote(str(folder)), shlex.quote(str(copy))
+    script = (
+        f"mount -t tmpfs -o noexec none {there} && cp -a {here}/. {there} && cd {there} && "
+        "printf '#!/bin/sh\\necho executed' > try && chmod 700 try && "
+        '{ ./try || echo noexec; } && exec "$@"'
+    )
+    node.before = ["unshare", "-m", "sh", "-c", script, "sh"]
+    node.start()
+    node.answers()
+    assert "noexec" in node.told() and "executed" not in node.told()
+    assert node.process is not None
+    root = Path("/proc", str(node.process.pid), "root", str(folder)[1:])
+    seen = [path.name for path in root.rglob("*")]
+    assert "node.toml" in seen and "hospital.key" in seen
+    assert not [name for name in seen if name.endswith((".py", ".fab")) or "flwr-" in name]
+
+
+def test_a_program_that_a_scanner_removed_is_replaced_by_nothing(node: Node) -> None:
+    """Here the installation is a copy, from which a file is taken while the node runs."""
+    copy = node.files.folder.with_name("installation")
+    for package in ("client", "irene_model"):
+        shutil.copytree(CHECKOUT / package, copy / package)
+    node.environment["PYTHONPATH"] = str(copy)
+    node.start()
+    node.answers()
+    heard = len(node.coordinator.heard(node.name))
+    (copy / "client" / "installed.py").unlink()
+    shutil.rmtree(copy / "client" / "__pycache__")
+    log = node.state / "logs" / "superexec.log"
+    node.wait(lambda: "nothing was run" in log.read_text(errors="replace"))
+    node.wait(lambda: node.told().count("superexec: ended (exit code 1)") >= 2)
+    (problem,) = node.status()["problems"]
+    assert "superexec, which starts your client for each message," in problem
+    assert str(log) in problem
+    assert len(node.coordinator.heard(node.name)) <= heard + 1
+    # A new start is refused before anything is connected.
+    node.client("stop", "site.yaml")
+    said = node.client(*node.command[5:], code=2)
+    assert "can't be started here, and nothing is connected" in said
+    assert "Install federated-irene again" in said
+
+
+def test_superexec_killed_or_stopped_is_noticed_and_comes_back(node: Node) -> None:
+    node.start()
+    node.answers()
+    first = running(node.state)["superexec"].pid
+    os.kill(first, signal.SIGKILL)
+    node.wait(lambda: "superexec: ended (killed by SIGKILL)" in node.told())
+    node.wait(lambda: running(node.state)["superexec"].pid != first)
+    node.answers()
+    assert node.told().count("supernode: started") == 1  # the connection stayed
+    wait_for(lambda: node.status()["well"], lambda: str(node.status()))
+    second = running(node.state)["superexec"].pid
+    os.kill(second, signal.SIGSTOP)
+    (problem,) = node.status()["problems"]
+    assert "superexec, which starts your client for each message, is unreachable" in problem
+    node.wait(lambda: "superexec: no sign of life" in node.told())
+    node.wait(lambda: running(node.state)["superexec"].pid != second)
+    node.answers()
+
+
+def test_the_way_out_is_the_sites_proxy_and_loopback_is_direct(
+    node: Node, coordinator: Coordinator
+) -> None:
+    """The name of the server is known to the proxy alone; the environment's would lead nowhere."""
+    port = coordinator.link.port
+    proxy = ConnectProxy(names={f"{NAME}:443": ("127.0.0.1", port)}, login="me:4711")
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        node.environment[variable] = DEAD
+    node.environment["https_proxy"] = f"http://me:4711@{proxy.address}"
+    node.options = ["--server", f"{NAME}:443", "--proxy", "environment"]
+    node.start()
+    node.answers()
+    assert len(proxy.asked) > 2 and all(f"CONNECT {NAME}:443" in first for first in proxy.asked)
+    status = node.status()
+    assert status["well"] and status["proxy"] == "environment"
+    kept_files = [path.read_bytes() for path in node.state.rglob("*") if path.is_file()]
+    assert not any(b"me:4711" in content for content in kept_files)
+    proxy.close()
+
+
+def test_the_environments_proxy_alone_is_not_obeyed(node: Node) -> None:
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        node.environment[variable] = DEAD
+    node.start()
+    node.answers()
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed (apt install faketime)")
+@pytest.mark.parametrize(
+    ("shift", "said"), [("-3660s", "61 min behind"), ("+2h", "2.0 h ahead of")]
+)
+def test_a_wrong_clock_is_said_and_made_up_for(node: Node, shift: str, said: str) -> None:
+    clock: Mapping[str, str] = {
+        "LD_PRELOAD": str(FAKETIME), "FAKETIME": shift, "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_RESET": "1",
+    }  # fmt: skip
+    node.environment |= clock
+    node.start()
+    node.answers()
+    node.answers()  # and it stays connected
+    assert said in node.told() and "NTP" in node.told()
+    assert node.told().count("supernode: started") == 1
+    status = node.status()
+    assert status["well"] and any(said in task for task in status["todo"])
+    reading = kept(node.state)
+    assert reading is not None and abs(reading.now() - time.time()) < 5
+    kinds = [entry.kind for entry in journal_of(node.files.site).entries()]
+    assert kinds.count("clock wrong") == 1
