@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 import client.private.contributions
-from client.private import FusedSum
-from client.private.clipping import Clip, Sums
-from client.private.contributions import Contribution, Factors, PerPatient, Rows
+from client.private import Clip, Contribution, Factors, FusedSum, PerPatient, Rows, Sums
 from irene_model.inputs import Batch
 
 _MEMORY_FOR_TIME = 1.25  # how much larger than its factors a gradient was kept

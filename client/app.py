@@ -8,8 +8,7 @@ from pathlib import Path
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from client.consent import node_folder
-from client.gateway import coordinators_time
+from client.gateway import coordinators_time, node_folder
 from client.participant import Participant
 from client.refusals import refusal
 from irene_model.errors import ConfigError, IreneError

@@ -58,7 +58,8 @@ def start(
     Example: `irene-client start site.yaml --server irene.example.org:443 --ca ca.crt
     --key keys/hospital.key`
     """
-    from client.consent import Consent, journal_of, node_folder, user
+    from client.consent import Consent, journal_of, user
+    from client.gateway import node_folder
     from client.node import check_connection, run_node
     from client.site import Site
     from irene_model.errors import ConfigError
@@ -83,7 +84,7 @@ def stop(site_file: SiteFile) -> None:
 
     What was charged stays charged; the round's update is sent when it is asked for again.
     """
-    from client.consent import node_folder
+    from client.gateway import node_folder
     from client.site import Site
     from irene_model.operations import stop as end
 
@@ -201,7 +202,8 @@ def leave(
     yes: Annotated[bool, typer.Option("--yes", help="Leave without being asked.")] = False,
 ) -> None:
     """Leave: end the node, withdraw all approvals, forget the connection. Says what remains."""
-    from client.consent import Consent, forget, journal_of, node_folder, remembered, user
+    from client.consent import Consent, journal_of, user
+    from client.gateway import forget, node_folder, remembered
     from client.node import unit_name
     from client.site import Site
     from irene_model.operations import stop as end

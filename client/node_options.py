@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from client.consent import Connection
+    from client.gateway import Connection
     from client.site import Site
 
 Server = Annotated[
@@ -36,8 +36,7 @@ def chosen_connection(
     site: "Site", server: str | None, ca: Path | None, key: Path | None, proxy: str | None
 ) -> "Connection":
     """From the options, and for those that are left out from the last start."""
-    from client.consent import Connection, remembered
-    from client.gateway import NONE
+    from client.gateway import NONE, Connection, remembered
     from irene_model.errors import ConfigError
     from irene_model.study import parse
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.budget import declared_patients, permitted_plan
-from client.consent import Consent, Releases, journal_of, remembered
+from client.consent import Consent, Releases, journal_of
+from client.gateway import remembered
 from client.ledger import Ledger
 from client.private import Randomness, noise_of_evaluation
 from client.records import SiteDataset, open_dataset

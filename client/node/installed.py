@@ -1,8 +1,8 @@
 """A node runs the ClientApp that its hospital installed, whatever code a server ships.
 
 Flower's own program for a message, `flwr-clientapp`, unpacks the bundle of the server and imports
-the app in it. `client.node.superexec` starts this module instead (`client.node.launch`): nothing is unpacked,
-and the installed `client.app` answers.
+the app in it. `superexec` starts this module instead (see `launch`): nothing is unpacked, and the
+installed `client.app` answers.
 
 This leans on Flower's internals. Where they are not as they were when this was written, nothing
 runs at all: a message unanswered is better than foreign code beside patients' data.

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from client.consent import Connection, key_sha256, log_file, node_folder, remember
-from client.gateway import read_clock, way_out
+from client.consent import key_sha256
+from client.gateway import Connection, log_file, node_folder, read_clock, remember, way_out
 from client.node import superexec, supernode
 from client.node.launch import NOWHERE, NotOurs, trial
 from client.node.pulse import pulse_of

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from client.consent import Connection, log_file, node_folder
+from client.gateway import Connection, log_file, node_folder
 from client.node.pulse import pulse_of
 from client.node.watch import PATIENCE_S
 from client.site import Site

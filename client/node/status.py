@@ -10,16 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from client.budget import BudgetReport, read_budget
-from client.consent import (
-    Asked,
-    Consent,
-    Progress,
-    last_progress,
-    log_file,
-    node_folder,
-    remembered,
-)
-from client.gateway import Reading, kept
+from client.consent import Asked, Consent
+from client.gateway import Progress, Reading, kept, last_progress, log_file, node_folder, remembered
 from client.node.node_processes import NodeProcess, node_processes
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError

@@ -2,8 +2,8 @@
 
 Flower's own way looks for a program of a name on PATH. Where ours could not be executed, it found
 Flower's, which unpacks and runs what the server shipped. Here every task of a client goes to
-`client.node.launch`, which names interpreter and module and gives the task away to nothing else. Flower
-knows other kinds of tasks, which would run shipped code as well (an agent's, above all): they are
+`launch`, which names interpreter and module and gives the task away to nothing else. Flower knows
+other kinds of tasks, which would run shipped code as well (an agent's, above all): they are
 refused.
 
 This leans on Flower's internals. Where they are not as they were when this was written, nothing
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from client.consent import connection_in
+from client.gateway import connection_in
 from client.node.launch import NotOurs, begin, forbid_programs, trial
 from client.node.pulse import Pulse, pulse_of
 from irene_model.errors import IreneError

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from client.consent import Connection, user
+from client.consent import user
+from client.gateway import Connection
 from client.site import Site
 from irene_model.errors import ConfigError
 

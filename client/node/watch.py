@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.consent import Asked, Consent, Progress, follow, log_file, node_folder, user
-from client.gateway import Reading, kept
+from client.consent import Asked, Consent, user
+from client.gateway import Progress, Reading, follow, kept, log_file, node_folder
 from client.node.pulse import pulse_of
 from client.site import Site
 from irene_model.errors import IreneError

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from client.consent.connection import node_folder
+from client.gateway.connection import node_folder
 from client.site.site import Site
 from irene_model.operations.processes import running
 from server.coordinator.coordinator import Coordinator
@@ -76,7 +76,7 @@ class Drill:
             environment={
                 "IRENE_DRILL_PLAN": str(self._plan_file(name)),
                 "PYTHONPATH": os.pathsep.join(
-                    [str(CHECKOUT / "tests" / "drill_hand"), str(CHECKOUT)]
+                    [str(CHECKOUT / "tests" / "drills" / "hand"), str(CHECKOUT)]
                 ),
                 **self._clock(name),
             },

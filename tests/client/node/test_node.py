@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from client.consent.connection import (
+from client.consent.consent import Consent
+from client.consent.keys import make_key
+from client.gateway.connection import (
     Connection,
     Progress,
     follow,
@@ -22,8 +24,6 @@ from client.consent.connection import (
     remember,
     remembered,
 )
-from client.consent.consent import Consent
-from client.consent.keys import make_key
 from client.node.launch import NOWHERE
 from client.node.node import check_connection, free_ports, node_services
 from client.node.systemd import unit, write_unit

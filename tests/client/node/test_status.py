@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from client.consent.connection import Progress
 from client.consent.consent import Consent
 from client.gateway.clock import Reading
+from client.gateway.connection import Progress
 from client.node.node_processes import DOES, NodeProcess
 from client.node.status import NodeStatus, _problems, _todo, look
 from client.node.status_view import show

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from client.consent.connection import Connection, node_folder, remember
+from client.gateway.connection import Connection, node_folder, remember
 from client.node import superexec
 from client.node.launch import NotOurs
 from client.node.pulse import Pulse, pulse_of
@@ -22,7 +22,7 @@ from irene_model.errors import IreneError
 from irene_model.operations.orphans import born
 from tests.helpers.hospital_folder import HospitalFolder
 
-# `inspect.getsource` of Flower 1.41's run_superexec, as it was read when client/node/superexec.py was
+# `inspect.getsource` of Flower 1.41's run_superexec, as it was read when superexec.py was
 # written. Where this fails, read the new source: how does it start things, and what else does it
 # do? Then change this hash.
 SOURCE = "d11f4e7fbc8f0b121804772495484fae8987b2b52af8b2baa70baf40d5929e26"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.app import hello
-from client.consent.connection import node_folder
 from client.gateway.clock import Reading, keep
+from client.gateway.connection import node_folder
 from irene_model.errors import StaleMessage
 from irene_model.exchange.protocol import HelloReply, HelloRequest
 from server.rounds.exchange import Exchange

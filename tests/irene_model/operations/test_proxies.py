@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.consent.connection import Connection, remember
+from client.gateway.connection import Connection, remember
 from client.gateway.proxy import checked, shown, way_out
 from client.node_options import chosen_connection
 from irene_model.errors import ConfigError

@@ -1,7 +1,8 @@
 """The drill's hand on a hospital's client: who owns a machine can change what runs there.
 
-With this folder on PYTHONPATH, the program that a node starts for a message (`client.node.installed`)
-gets `client.app` with the drill's own app in it. All other processes are left as they are.
+With this folder on PYTHONPATH, the program that a node starts for a message
+(`client.node.installed`) gets `client.app` with the drill's own app in it. All other processes are
+left as they are.
 """
 
 import importlib.util

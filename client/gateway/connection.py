@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from client.gateway import checked
+from client.gateway.proxy import checked
 from client.site import Site
 from irene_model.errors import ConfigError
 from irene_model.study import Settings, parse
@@ -35,7 +35,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Connection(Settings):
-    """`server` as HOST:PORT; `ca` and `key` are absolute paths; `proxy` as `client.gateway.proxy` has it.
+    """`server` as HOST:PORT; `ca` and `key` are absolute paths; `proxy` is as in
+    `client.gateway.proxy`.
 
     The ports, on loopback, are those of the node that runs now: where SuperNode and SuperExec can
     be asked for their health, and where SuperExec finds the SuperNode.
