@@ -45,7 +45,7 @@ from pydantic import Field, field_validator, model_validator
 
 from client.site.limits import Limits
 from irene_model.errors import ConfigError
-from irene_model.study import SPLITS, Settings, Split, Study, parse, read_mapping
+from irene_model.study import SPLITS, Settings, SiteName, Split, Study, parse, read_mapping
 
 if TYPE_CHECKING:
     from irene_model.inputs import TextReader
@@ -213,8 +213,7 @@ class Memory(Settings):
 class Site(Settings):
     """One hospital. `declared_patients` is the public size of its training cohort: it weights the
     site's updates and sets its sampling rate, so that neither depends on the exact count. Without
-    it the count of training patients is declared, rounded to two significant digits and never
-    finer than tens.
+    it the count of training patients is declared, rounded to two digits, never finer than tens.
 
     `budget: none` must be written out to allow training without privacy. `limits` bound what a
     single study may ask for.
@@ -225,7 +224,7 @@ class Site(Settings):
     than `minimum_group` patients have, or have not.
     """
 
-    site: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
+    site: SiteName
     records: RecordsTable
     columns: Columns
     labs: dict[str, LabColumn] = Field(default_factory=dict)

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_serializer, model_validator
 
 from irene_model.errors import ConfigError
+from irene_model.study.names import Language, Name, PanelName, Unit
 from irene_model.study.settings import Settings
 
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
 Demographic = Literal["age", "sex"]
 
 
@@ -78,14 +78,14 @@ class TextShape(Settings):
     max_tokens: int = Field(default=40, ge=1, le=512)
     width: int = Field(default=64, ge=1, le=4096)
     trainable: bool = True
-    language: str = "en"
+    language: Language = "en"
 
 
 class Measurement(Settings):
     """One number of a panel; `low` and `high` bound the reference interval, in `unit`."""
 
     name: Name
-    unit: str = Field(min_length=1)
+    unit: Unit
     low: float
     high: float
 
@@ -114,7 +114,7 @@ class Panel(Settings):
     line in their place, seen from the study's own folder.
     """
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    name: PanelName
     values: tuple[Measurement, ...] = Field(min_length=1, max_length=100_000)
     per_token: int = Field(default=1, ge=1, le=4096)
 

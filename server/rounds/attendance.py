@@ -63,7 +63,7 @@ class Roll:
         Raises IreneError where so many nodes can't serve the study that the minimum is missed,
         unless it is to wait `forever`.
         """
-        minimum = self.study.federation.minimum_sites
+        minimum = self.study.federation.needed_sites
         expected = max(expected, minimum)
         deadline = time.monotonic() + patience_s
         shown = -1
