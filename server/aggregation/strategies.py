@@ -65,7 +65,8 @@ class FedAdam:
         for name, change in mean.items():
             moved, zero = _moved(name, change), np.zeros_like(change)
             m, v = state.get(f"m.{name}", zero), state.get(f"v.{name}", zero)
-            steps = state.get(f"t.{name}", np.zeros(moved.shape, np.int64)) + moved
+            before = state.get(f"t.{name}", np.zeros(moved.shape, np.int64))
+            steps = np.asarray(before + moved)
             first = np.where(moved, _BETA_1 * m + (1 - _BETA_1) * change, m)
             second = np.where(moved, self._second(v, change), v)
             state |= {f"m.{name}": first, f"v.{name}": second, f"t.{name}": steps}

@@ -28,6 +28,7 @@ from irene_model.weights import Labels, is_head
 from server.aggregation.bounds import least_weight
 
 _log = logging.getLogger(__name__)
+_NONE: Array = np.zeros(())
 _VALUES_AT_ONCE = 2**22  # of all sites together, 16 MiB in float32
 
 
@@ -56,7 +57,7 @@ class Tally(Protocol):
 class WeightedMean:
     """A running weighted mean of updates with the shapes of `like`.
 
-    largest_share: the most of the weight that the heaviest update has, where it is not alone.
+    largest_share: the most of the weight that one site has, where it is not alone.
     least_weight: a mean over fewer patients is taken as one over so many.
     """
 
@@ -69,42 +70,54 @@ class WeightedMean:
         self._least_weight = least_weight
         self._sums: dict[str, Array] = {}  # of all but the heaviest
         self._weights: dict[str, Array] = {}  # (), or (K, 1, …) for a head
+        self._own: dict[tuple[str, str], Array] = {}  # what one site has of a parameter's weight
         self._heaviest: Contribution | None = None
 
     def add(self, update: Contribution, *, late: bool = False) -> None:
         """Add an update that was judged."""
-        if not late:
-            self.sites.add(update.site)
+        if late:  # its site may have sent a fresh one too: together they have one share
+            self._fold(update, {name: self._share_of(update, name) for name in update.arrays})
+            return
+        self.sites.add(update.site)
         if self._heaviest is None:
             self._heaviest = update
             return
         lighter, self._heaviest = sorted((update, self._heaviest), key=lambda each: each.weight)
-        for name, array in lighter.arrays.items():
-            total, weights = self._of_others(name)
-            weight = _weight(lighter, name)
-            total += weight * array.astype(np.float64)
-            self._sums[name], self._weights[name] = total, weights + weight
+        self._fold(lighter, {name: _weight(lighter, name) for name in lighter.arrays})
 
     def result(self) -> Arrays:
         """The mean so far; zero in a head's row of a label that no site has."""
         last = {} if self._heaviest is None else self._heaviest.arrays
         return {name: self._mean(name) for name in {**self._sums, **last}}
 
-    def _of_others(self, name: str) -> tuple[Array, Array]:
-        if name not in self._sums:
-            return np.zeros(self._like[name].shape), np.zeros(())
-        return self._sums[name], self._weights[name]
+    def _fold(self, update: Contribution, weights: Mapping[str, Array]) -> None:
+        """Add an update to the sums, each of its arrays with its weight."""
+        for name, array in update.arrays.items():
+            if name not in self._sums:
+                self._sums[name] = np.zeros(self._like[name].shape)
+            self._sums[name] += weights[name] * array.astype(np.float64)
+            self._weights[name] = self._weights.get(name, _NONE) + weights[name]
+            own = (update.site, name)
+            self._own[own] = self._own.get(own, _NONE) + weights[name]
+
+    def _share_of(self, update: Contribution, name: str) -> Array:
+        """What the update's array may weigh beside the others, with what its site has already."""
+        wanted, own = _weight(update, name), self._own.get((update.site, name), _NONE)
+        others, last = self._weights.get(name, _NONE) - own, self._heaviest
+        if last is not None and last.site != update.site and name in last.arrays:
+            others = others + _weight(last, name)
+        if self._share == 1:
+            return wanted
+        most = np.maximum(others * self._share / (1 - self._share) - own, 0.0)
+        return np.where(others > 0, np.minimum(wanted, most), wanted)
 
     def _mean(self, name: str) -> Array:
-        total, others = self._of_others(name)
-        weights = others
-        if self._heaviest is not None and name in self._heaviest.arrays:
-            own = _weight(self._heaviest, name)
-            if self._share < 1:
-                most = others * self._share / (1 - self._share)
-                own = np.where(others > 0, np.minimum(own, most), own)
-            total = total + own * self._heaviest.arrays[name].astype(np.float64)
-            weights = others + own
+        total = self._sums.get(name, np.zeros(self._like[name].shape))
+        weights, last = self._weights.get(name, _NONE), self._heaviest
+        if last is not None and name in last.arrays:
+            own = self._share_of(last, name)
+            total = total + own * last.arrays[name].astype(np.float64)
+            weights = weights + own
         divisor = np.maximum(weights, self._least_weight)
         return np.divide(
             total,

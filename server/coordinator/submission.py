@@ -86,7 +86,8 @@ def new_run(
     enrolled, needed = len(Enrolment.read(coordinator.enrolled).sites), study_minimum(study)
     if enrolled < needed:
         raise ConfigError(
-            f"{study_file}: asks for at least {needed} sites and {enrolled} enrolled here; see "
+            f"{study_file}: asks for at least {needed} sites and {enrolled} enrolled here, by its "
+            f"federation.minimum_sites and its strategy {study.federation.strategy}; see "
             "irene-server enroll --help"
         )
     if name is None:

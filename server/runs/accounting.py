@@ -100,11 +100,11 @@ def _charged(
     for line in lines:
         for late in (each for each in line.get("late", ()) if each["site"] == site):
             # Its round was counted when the reply was missing; now its mechanism is known.
-            if "noise_multiplier" in late:
+            if "sample_rate" in late:
                 named.append(_mechanism(late, local_steps))
             rounds = max(rounds, len(named), late.get("rounds_charged", 0))
         entry = line["sites"].get(site, {"outcome": "absent"})
-        if "noise_multiplier" in entry:
+        if "sample_rate" in entry:
             named.append(_mechanism(entry, local_steps))
         if "rounds_charged" in entry:  # the ledger's word on all rounds until here
             rounds = max(len(named), entry["rounds_charged"])

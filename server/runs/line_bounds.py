@@ -47,7 +47,7 @@ def clean(line: Mapping[str, Any]) -> Json:
 def bounded(number: Any, most: float) -> bool:
     """Whether it is a finite number from 0 to `most`."""
     real = isinstance(number, int | float) and not isinstance(number, bool)
-    return real and math.isfinite(number) and 0 <= number <= most
+    return real and 0 <= number <= most  # which no NaN is
 
 
 def finite(number: float) -> float | None:
@@ -80,12 +80,14 @@ def _entry(entry: Json) -> Json:
     """What became of one site; one whose numbers are impossible was refused."""
     left_out = {
         key for key, most in _MOST.items()
-        if entry.get(key) is not None and not bounded(entry[key], most)
+        if key in entry and not bounded(entry[key], most)
+        and not (entry[key] is None and key.startswith("epsilon"))  # null without noise
     }  # fmt: skip
     if entry.get("outcome") == "refused":
         left_out |= set(_TOLD)
-    if entry.get("sample_rate") == 0 or left_out & {"noise_multiplier", "sample_rate"}:
-        left_out |= {"noise_multiplier", "sample_rate"}  # one alone is no mechanism
+    impossible = left_out & {"noise_multiplier", "sample_rate"} or entry.get("sample_rate") == 0
+    if impossible or "noise_multiplier" not in entry:
+        left_out |= {"noise_multiplier", "sample_rate"}  # one alone is no mechanism of training
     result = {"outcome": "failed", **{k: v for k, v in entry.items() if k not in left_out}}
     if result["outcome"] == "evaluated" and "noise_multiplier" not in result:
         result |= {"outcome": "refused", "reason": "its noise multiplier is impossible"}

@@ -1,4 +1,7 @@
-"""Sites for tests of the server: what they answer is made up, in the form of real replies."""
+"""Sites for tests of the server: what they answer is made up, in the form of real replies.
+
+They say any name, as a node may that runs other code.
+"""
 
 import math
 from typing import Any
@@ -53,7 +56,7 @@ def made_up_reply(study: Study, site: str, round: int, value: float = 1e-4) -> T
             steps=study.total_steps,
         )
     return TrainReply(
-        site=site,
+        site="x",
         round=round,
         fingerprint=study.fingerprint,
         outcome="updated",
@@ -68,7 +71,7 @@ def made_up_reply(study: Study, site: str, round: int, value: float = 1e-4) -> T
             for name, p in model.named_parameters()
             if name in names
         },
-    )
+    ).model_copy(update={"site": site})
 
 
 def made_up_evaluation(
@@ -107,7 +110,7 @@ def made_up_site(study: Study, site: str, value: float = 1e-4, *, evaluates: boo
         round = int(flat.values.get("round", 0))
         match flat.values["kind"]:
             case "hello":
-                return HelloReply(site=site, outcome="ready")
+                return HelloReply(site="x", outcome="ready").model_copy(update={"site": site})
             case "train":
                 return made_up_reply(study, site, round, value)
         if evaluates:
@@ -120,9 +123,9 @@ def made_up_site(study: Study, site: str, value: float = 1e-4, *, evaluates: boo
 
 def _no_metrics(study: Study, site: str, round: int) -> Typed:
     return EvaluateReply(
-        site=site,
+        site="x",
         round=round,
         fingerprint=study.fingerprint,
         outcome="declined",
         reason="metrics are turned off at this site",
-    )
+    ).model_copy(update={"site": site})
