@@ -142,6 +142,7 @@ def facts(answer: TrainReply) -> Json:
         "reason": answer.reason,
         "code": answer.code,
         "seconds": answer.seconds,
+        "weight": 0.0,
     }
     if answer.rounds_charged >= 0:
         entry["rounds_charged"] = answer.rounds_charged

@@ -113,7 +113,7 @@ def test_a_line_tells_what_a_site_said() -> None:
         site="n", round=1, fingerprint="", outcome="declined", reason="why", code="budget"
     )
     assert facts(declined) == {
-        "outcome": "declined", "reason": "why", "code": "budget", "seconds": 0.0,
+        "outcome": "declined", "reason": "why", "code": "budget", "seconds": 0.0, "weight": 0.0,
     }  # fmt: skip
 
 

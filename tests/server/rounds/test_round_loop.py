@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
 
 from irene_model.errors import IreneError
 from irene_model.exchange.protocol import Arrays, Flat, TrainReply
@@ -297,6 +298,25 @@ def test_where_all_decline_metrics_one_bad_site_holds_up_no_run(tmp_path: Path) 
         run.nodes[3].answer = bad
         (line,) = run.run()
         assert line["evaluation"]["auroc"] is None
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), DecodeError("x"), TypeError()])
+def test_bytes_that_flower_can_not_read_are_one_sites_trouble(
+    tmp_path: Path, error: Exception
+) -> None:
+    """A node may send any bytes as an object of Flower's; its grid then raises in our loop."""
+    run = federation(tmp_path)
+    answer = run.nodes[3].answer
+
+    def unreadable(flat: Flat) -> Typed | int:
+        if flat.values["kind"] != "hello":
+            raise error
+        return answer(flat)  # type: ignore[return-value]
+
+    run.nodes[3].answer = unreadable
+    for line in run.run():
+        assert outcomes(line) == ALL | {"south": "refused"}
+        assert line["sites"]["south"]["reason"].startswith("the reply can't be read (")
 
 
 def test_the_order_of_arrival_changes_nothing(tmp_path: Path) -> None:
