@@ -35,12 +35,12 @@ from irene_model.exchange import (
     EvaluateRequest,
     HelloReply,
     HelloRequest,
-    Outcome,
+    Nothing,
     TrainReply,
     TrainRequest,
 )
 from irene_model.privacy import evaluation_noise
-from irene_model.study import Study
+from irene_model.study import Study, one_line
 from irene_model.weights import labels_to_text
 
 _log = logging.getLogger(__name__)
@@ -278,7 +278,7 @@ class Participant:
         return open_dataset(self.site, study)
 
 
-def _outcome(error: Exception, declined: bool) -> Outcome:
+def _outcome(error: Exception, declined: bool) -> Nothing:
     if isinstance(error, AwaitsPeople):
         return "waiting"
     return "declined" if declined else "failed"
@@ -293,7 +293,7 @@ def _reason(error: Exception) -> str:
     """What may be said outside: our own sentences without paths or rows, else only a kind."""
     if isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError | AwaitsPeople):
         _log.warning("%s", error)
-        return str(error)
+        return one_line(str(error))
     if isinstance(error, IreneError):
         _log.error("%s", error)
     else:

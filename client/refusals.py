@@ -3,10 +3,12 @@
 Flower would send such an exception's text to the coordinator word by word, and it may hold paths.
 """
 
+import re
 from typing import Any
 
 from irene_model.errors import IreneError, ProtocolError
 from irene_model.exchange import Code, EvaluateReply, Flat, HelloReply, TrainReply
+from irene_model.study import MOST_ROUNDS, one_line
 
 
 def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> Flat:
@@ -17,8 +19,8 @@ def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> 
     values = {} if request is None else request.values
     round, fingerprint = values.get("round", 0), values.get("fingerprint", "")
     asked: dict[str, Any] = {
-        "round": round if isinstance(round, int) and round >= 0 else 0,
-        "fingerprint": fingerprint if isinstance(fingerprint, str) else "",
+        "round": round if type(round) is int and 0 <= round <= MOST_ROUNDS else 0,
+        "fingerprint": fingerprint if _is_fingerprint(fingerprint) else "",
     }
     said: dict[str, Any] = {"outcome": "failed", "reason": _reason(error), "code": _code(error)}
     match kind:
@@ -30,6 +32,10 @@ def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> 
             return HelloReply(site=site, **said).to_flat()
 
 
+def _is_fingerprint(told: Any) -> bool:
+    return isinstance(told, str) and re.fullmatch("[0-9a-f]{64}", told) is not None
+
+
 def _code(error: Exception) -> Code:
     if isinstance(error, ProtocolError):
         return "message"
@@ -38,7 +44,7 @@ def _code(error: Exception) -> Code:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ProtocolError):
-        return str(error)  # of the message alone
+        return one_line(str(error))  # of the message alone
     if isinstance(error, IreneError):
         return "the site's configuration can't be read; the site's log says where"
     return f"error at the site ({type(error).__name__}); the site's log says more"

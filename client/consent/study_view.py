@@ -43,7 +43,7 @@ def study_facts(study: Study) -> dict[str, str]:
         "reads": ", ".join([image, f"{len(study.labs)} laboratory values", *others]),
         "model": f"{study.model.method}, {study.model.preset}",
         "rounds": f"{federation.rounds}, {federation.local_steps} steps in each",
-        "sites": f"at least {federation.minimum_sites}",
+        "sites": f"at least {federation.needed_sites}",
         "privacy": f"{' and '.join(asked)}, delta {privacy.delta:g}, by {privacy.unit}",
         "clip norm": f"{privacy.clip_norm:g}",
         "evaluations": f"{study.evaluations('validation')} on validation patients, 1 on test",

@@ -46,7 +46,7 @@ from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
 from client.site.limits import Limits
 from client.site.table_files import LabTable, RecordsTable
 from irene_model.errors import ConfigError
-from irene_model.study import Settings, Study, parse, read_mapping
+from irene_model.study import Settings, SiteName, Study, parse, read_mapping
 
 if TYPE_CHECKING:
     from irene_model.inputs import TextReader
@@ -89,8 +89,7 @@ class Memory(Settings):
 class Site(Settings):
     """One hospital. `declared_patients` is the public size of its training cohort: it weights the
     site's updates and sets its sampling rate, so that neither depends on the exact count. Without
-    it the count of training patients is declared, rounded to two significant digits and never
-    finer than tens.
+    it the count of training patients is declared, rounded to two digits, never finer than tens.
 
     `budget: none` must be written out to allow training without privacy. `limits` bound what a
     single study may ask for.
@@ -101,7 +100,7 @@ class Site(Settings):
     than `minimum_group` patients have, or have not.
     """
 
-    site: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
+    site: SiteName
     records: RecordsTable
     columns: Columns
     labs: dict[str, LabColumn] = Field(default_factory=dict)

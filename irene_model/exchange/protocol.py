@@ -3,24 +3,53 @@
 The flat form is what travels. Flower's records are made of it in the apps and the round loop, so
 that messages and all that judges them can be tested without Flower. A message of the wrong form
 is a ProtocolError that names the field, never its value.
+
+Every field is bounded here, once, before anything reads it: numbers are finite and within what any
+study could lead to, names and sentences have their alphabet and length (`irene_model.study.names`), and a
+reply that gives nothing holds no arrays. What fits one study alone is judged by the server.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from irene_model.errors import ProtocolError, StaleMessage, StudyMismatch
-from irene_model.study import Encoding, HeldOut, Packed, Study, pack, unpack
+from irene_model.study import (
+    LARGEST_NOISE,
+    MOST_LABELS,
+    MOST_ROUNDS,
+    Encoding,
+    HeldOut,
+    Labels,
+    Modalities,
+    Packed,
+    Reason,
+    RunName,
+    SiteName,
+    Study,
+    one_line,
+    pack,
+    unpack,
+)
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
-Outcome = Literal["ready", "waiting", "updated", "evaluated", "declined", "failed"]
+Nothing = Literal["waiting", "declined", "failed"]
+"""What a reply says that gives nothing."""
 # Why a site does not serve, in one word, for what the server does about it; the reason says more.
 Code = Literal[
     "", "people", "stale", "study", "limits", "budget", "metrics", "message", "configuration",
@@ -31,6 +60,21 @@ WIRE_DTYPE = np.dtype(np.float32)
 # A label in an evaluation's reply: its histograms are there, the site does not have it, or fewer
 # patients than the site's minimum group have it or have it not.
 LABEL_SENT, LABEL_ABSENT, LABEL_WITHHELD = 1, 0, -1
+MOST_PATIENTS = 1e9  # of one site
+LARGEST_EPSILON = 1e6  # a bound beyond it bounds nothing
+
+
+def _no_bound_beyond(epsilon: float) -> float:
+    if not epsilon >= 0:
+        raise ValueError("must be at least 0")
+    return epsilon if epsilon <= LARGEST_EPSILON else float("inf")
+
+
+Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-z]{0,64}$")]
+NoiseMultiplier = Annotated[float, Field(ge=0, le=LARGEST_NOISE, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
+Epsilon = Annotated[float, AfterValidator(_no_bound_beyond)]
+"""Infinite without noise, and where it is too large to mean anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +107,8 @@ class Message(BaseModel):
 
     def to_flat(self) -> Flat:
         """The travelling form."""
-        values = {"kind": self.kind, "protocol": PROTOCOL, **self.model_dump(exclude={"arrays"})}
+        fields = self.model_dump(exclude={"arrays"}, warnings=False)  # judged where it is read
+        values = {"kind": self.kind, "protocol": PROTOCOL, **fields}
         return Flat(arrays=self.arrays, values=values, encoding=self.wire)
 
     @classmethod
@@ -78,8 +123,11 @@ class Message(BaseModel):
             return cls.model_validate({**values, "arrays": flat.arrays})
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(str(part) for part in problem["loc"])
-            raise ProtocolError(f"{cls.kind}: field '{field}': {problem['type']}") from None
+            field = one_line(".".join(str(part) for part in problem["loc"]), 80)
+            said = problem["type"]
+            if said == "value_error":  # a sentence of ours
+                said = problem["msg"].removeprefix("Value error, ")
+            raise ProtocolError(f"{cls.kind}: field '{field or 'outcome'}': {said}") from None
 
 
 class Request(Message):
@@ -91,8 +139,8 @@ class Request(Message):
     """
 
     study: str
-    fingerprint: str
-    run: str
+    fingerprint: Fingerprint
+    run: RunName
     deadline: float = Field(gt=0, allow_inf_nan=False)
     _made: float = PrivateAttr(default_factory=time.monotonic)
 
@@ -129,24 +177,44 @@ class HelloRequest(Request):
     kind = "hello"
 
 
-class HelloReply(Message):
-    """The site's name, and "ready", or why not; "waiting" for what its own people have to do."""
+class Reply(Message):
+    """What a site answers: its name, what became of the question, and why, if it gives nothing.
+
+    "waiting" is for what the site's own people have to do.
+    """
+
+    gives: ClassVar[str]
+    site: SiteName
+    outcome: str
+    reason: Reason = ""
+    code: Code = ""
+
+    @model_validator(mode="after")
+    def _gives_all_or_nothing(self) -> Self:
+        given = self.outcome == self.gives
+        if given and (self.reason or self.code):
+            raise ValueError("a reply that gives something has no reason not to")
+        if self.arrays and not given:
+            raise ValueError("a reply that gives nothing holds no arrays")
+        return self
+
+
+class HelloReply(Reply):
+    """Whether the site can serve the study."""
 
     kind = "here"
-    site: str
-    outcome: Outcome
-    reason: str = ""
-    code: Code = ""
+    gives = "ready"
+    outcome: Literal["ready"] | Nothing
 
 
 class TrainRequest(Request):
     """One round for one site. arrays: the round's weights, as they travel."""
 
     kind = "train"
-    round: int = Field(ge=1)
+    round: int = Field(ge=1, le=MOST_ROUNDS)
 
 
-class TrainReply(Message):
+class TrainReply(Reply):
     """What became of a round at a site.
 
     arrays: the update, new weights minus the round's, of the parameters that the study trains and
@@ -159,21 +227,19 @@ class TrainReply(Message):
     """
 
     kind = "trained"
-    site: str
-    round: int
-    fingerprint: str
-    outcome: Outcome
-    reason: str = ""
-    code: Code = ""
-    weight: float = Field(default=0.0, ge=0)
-    noise_multiplier: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    sample_rate: float = Field(default=0.0, ge=0, le=1)
-    rounds_charged: int = Field(default=-1, ge=-1)
-    modalities: str = Field(default="", pattern=r"^[a-z0-9_:,]*$", max_length=4000)
-    labels: str = Field(default="", pattern=r"^[01]*$")
-    epsilon_run: float = 0.0
-    epsilon_total: float = 0.0
-    seconds: float = 0.0
+    gives = "updated"
+    outcome: Literal["updated"] | Nothing
+    round: int = Field(ge=0, le=MOST_ROUNDS)
+    fingerprint: Fingerprint
+    weight: float = Field(default=0.0, ge=0, le=MOST_PATIENTS, allow_inf_nan=False)
+    noise_multiplier: NoiseMultiplier = 0.0
+    sample_rate: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    rounds_charged: int = Field(default=-1, ge=-1, le=MOST_ROUNDS)
+    modalities: Modalities = ""
+    labels: Labels = ""
+    epsilon_run: Epsilon = 0.0
+    epsilon_total: Epsilon = 0.0
+    seconds: Seconds = 0.0
 
 
 class EvaluateRequest(Request):
@@ -183,11 +249,11 @@ class EvaluateRequest(Request):
     """
 
     kind = "evaluate"
-    round: int = Field(ge=0)
+    round: int = Field(ge=0, le=MOST_ROUNDS)
     split: HeldOut
 
 
-class EvaluateReply(Message):
+class EvaluateReply(Reply):
     """arrays: none, or "histograms" and "labels" (K,) of LABEL_SENT and its like, if "evaluated".
 
     Histograms are (K, 2, BINS) of `irene_model.metrics` and exact, or (K, 2, COARSE_BINS) of it
@@ -197,17 +263,15 @@ class EvaluateReply(Message):
     """
 
     kind = "evaluated"
-    site: str
-    round: int
-    fingerprint: str
-    outcome: Outcome
-    reason: str = ""
-    code: Code = ""
-    noise_multiplier: float = Field(default=0.0, ge=0)
-    deviation: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    epsilon_run: float = 0.0
-    epsilon_total: float = 0.0
-    seconds: float = 0.0
+    gives = "evaluated"
+    outcome: Literal["evaluated"] | Nothing
+    round: int = Field(ge=0, le=MOST_ROUNDS)
+    fingerprint: Fingerprint
+    noise_multiplier: NoiseMultiplier = 0.0
+    deviation: float = Field(default=0.0, ge=0, le=LARGEST_NOISE * MOST_LABELS, allow_inf_nan=False)
+    epsilon_run: Epsilon = 0.0
+    epsilon_total: Epsilon = 0.0
+    seconds: Seconds = 0.0
 
 
 def read_study(text: str) -> Study:
@@ -223,7 +287,7 @@ def check_update(update: Mapping[str, Array], like: Mapping[str, Array]) -> None
     odd = sorted(set(update) ^ set(like))
     if odd:
         state = "unknown" if odd[0] in update else "missing"
-        raise ProtocolError(f"the update's array '{odd[0][:80]}' is {state}")
+        raise ProtocolError(f"the update's array '{one_line(odd[0], 80)}' is {state}")
     for name, array in update.items():
         if array.shape != like[name].shape:
             raise ProtocolError(

@@ -17,12 +17,14 @@ import typer
 
 from irene_model import __version__
 from irene_model.errors import IreneError, UserError
+from irene_model.study import OneLine, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 USER_MISTAKE, FAILURE, INTERRUPTED = 2, 1, 130
 PICTURES = (".png", ".svg", ".pdf")
+_LONGEST_COMPLAINT = 4000  # it may quote what each of many sites said
 
 
 def new_app(help_text: str) -> typer.Typer:
@@ -97,11 +99,9 @@ def configure_logging() -> None:
     unlike its own function needs no import.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("irene_model", "client", "server", "simulations"):
         logging.getLogger(package).setLevel(logging.INFO)
     logging.getLogger("pydicom").setLevel(logging.ERROR)
@@ -130,5 +130,5 @@ def run_app(app: typer.Typer) -> None:
 
 
 def _complain(said: str, code: int) -> int:
-    typer.echo(f"error: {' '.join(said.split())}", err=True)
+    typer.echo(f"error: {one_line(said, _LONGEST_COMPLAINT)}", err=True)
     return code

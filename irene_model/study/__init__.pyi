@@ -1,4 +1,16 @@
-from .federation import ADAPTIVE
+from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, Federation, trimmed
+from .names import (
+    MOST_LABELS,
+    Labels,
+    Modalities,
+    Name,
+    OneLine,
+    Reason,
+    RunName,
+    SiteName,
+    is_run_name,
+    one_line,
+)
 from .recipe import LastBlocks, LowRank, NamedSubset, Parameters
 from .records import OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
 from .schedule import server_rate, site_rate
@@ -7,44 +19,56 @@ from .shapes import (
     RESERVED,
     LabTest,
     Measurement,
-    Name,
     Panel,
     TextEncoder,
     TextShape,
     places,
     with_values_files,
 )
-from .study import Engine, Method, ModelShape, Study
+from .study import LARGEST_NOISE, Engine, Method, ModelShape, Study
 from .wire import STYPE, Encoding, Packed, pack, rounded, travelling_bytes, unpack
 
 __all__ = [
     "ADAPTIVE",
+    "LARGEST_NOISE",
+    "MOST_LABELS",
+    "MOST_ROUNDS",
     "OLDEST_YEARS",
     "RESERVED",
+    "ROBUST",
     "SPLITS",
     "STYPE",
     "Encoding",
     "Engine",
+    "Federation",
     "HeldOut",
     "LabTest",
+    "Labels",
     "LastBlocks",
     "LowRank",
     "Measurement",
     "Method",
+    "Modalities",
     "ModelShape",
     "Name",
     "NamedSubset",
+    "OneLine",
     "Packed",
     "Panel",
     "Parameters",
+    "Reason",
     "Record",
+    "RunName",
     "Settings",
     "Sex",
+    "SiteName",
     "Split",
     "Study",
     "TextEncoder",
     "TextShape",
     "dump",
+    "is_run_name",
+    "one_line",
     "override",
     "pack",
     "parse",
@@ -55,6 +79,7 @@ __all__ = [
     "server_rate",
     "site_rate",
     "travelling_bytes",
+    "trimmed",
     "unpack",
     "with_values_files",
 ]

@@ -3,6 +3,8 @@
 See docs/federation.md, which says what each choice does.
 """
 
+import itertools
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,9 +12,15 @@ from pydantic import Field, model_validator
 from irene_model.study.settings import Settings
 from irene_model.study.wire import Encoding
 
+MOST_ROUNDS = 1_000_000
 StrategyName = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "trimmed_mean", "median"]
 ADAPTIVE: tuple[StrategyName, ...] = ("fedadam", "fedyogi")
 ROBUST: tuple[StrategyName, ...] = ("trimmed_mean", "median")
+
+
+def trimmed(fraction: float, sites: int) -> int:
+    """How many of so many values a trimmed mean leaves out at each end."""
+    return math.floor(fraction * sites)
 
 
 class Late(Settings):
@@ -31,20 +39,23 @@ class Federation(Settings):
     `proximal_mu` is FedProx's pull to the round's weights, `trim_fraction` what the trimmed mean
     leaves out at each end. `late` says what becomes of an update after its site's time.
     `largest_cohort` is the largest declared number of patients that weighs an update; a reply
-    that declares more is refused. `wire` is how updates travel, `wire_down` how weights do.
+    that declares more is refused. In a mean no site has more than `largest_share` of the weight: a
+    declared size is a number that a site could lie about, and by default none outvotes all others
+    together. `wire` is how updates travel, `wire_down` how weights do.
     """
 
-    rounds: int = Field(ge=1)
-    local_steps: int = Field(ge=1)
-    minimum_sites: int = Field(default=2, ge=1)
+    rounds: int = Field(ge=1, le=MOST_ROUNDS)
+    local_steps: int = Field(ge=1, le=MOST_ROUNDS)
+    minimum_sites: int = Field(default=2, ge=1, le=10_000)
     round_deadline_s: float = Field(default=3600.0, gt=0)
     strategy: StrategyName = "fedavg"
     server_learning_rate: float = Field(default=1.0, gt=0)
     proximal_mu: float = Field(default=0.0, ge=0)
-    trim_fraction: float = Field(default=0.2, gt=0, lt=0.5)
+    trim_fraction: float = Field(default=0.2, ge=0.001, lt=0.5)
     evaluate_every: int = Field(default=1, ge=1)
     late: Literal["discard"] | Late = "discard"
-    largest_cohort: float | None = Field(default=None, gt=0)
+    largest_cohort: float | None = Field(default=None, ge=1)
+    largest_share: float = Field(default=0.5, ge=0.5, le=1)
     wire: Encoding = "float32"
     wire_down: Encoding = "float32"
 
@@ -60,6 +71,21 @@ class Federation(Settings):
     def discount(self) -> float | None:
         """The factor of a late update's weight for each round late; None where it is discarded."""
         return self.late.discount if isinstance(self.late, Late) else None
+
+    @property
+    def needed_sites(self) -> int:
+        """The updates without which a round waits: `minimum_sites`, or more under a strategy that
+        does not do what its name says with so few."""
+        return max(self.minimum_sites, self.robust_from)
+
+    @property
+    def robust_from(self) -> int:
+        """How many values it takes until a robust strategy leaves one out at each end; else 1."""
+        if self.strategy == "median":
+            return 3
+        if self.strategy != "trimmed_mean":
+            return 1
+        return next(n for n in itertools.count(3) if trimmed(self.trim_fraction, n) > 0)
 
     def evaluated(self, round: int) -> bool:
         """Whether the weights are evaluated on validation patients after `round`."""

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_serializer, model_validator
 
 from irene_model.errors import ConfigError
+from irene_model.study.names import Language, Name, PanelName, Unit
 from irene_model.study.settings import Settings
 
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w][\w .,()/+%-]*$")]
 Demographic = Literal["age", "sex"]
 
 
@@ -78,14 +78,14 @@ class TextShape(Settings):
     max_tokens: int = Field(default=40, ge=1, le=512)
     width: int = Field(default=64, ge=1, le=4096)
     trainable: bool = True
-    language: str = "en"
+    language: Language = "en"
 
 
 class Measurement(Settings):
     """One number of a panel; `low` and `high` bound the reference interval, in `unit`."""
 
     name: Name
-    unit: str = Field(min_length=1)
+    unit: Unit
     low: float
     high: float
 
@@ -114,7 +114,7 @@ class Panel(Settings):
     line in their place, seen from the study's own folder.
     """
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    name: PanelName
     values: tuple[Measurement, ...] = Field(min_length=1, max_length=100_000)
     per_token: int = Field(default=1, ge=1, le=4096)
 
@@ -136,6 +136,8 @@ class Panel(Settings):
             raise ValueError(f"value named twice: {repeated}")
         if self.name in RESERVED:
             raise ValueError(f"'{self.name}' is a modality of every study; choose another name")
+        if self.name in _OF_MODULES:
+            raise ValueError(f"'{self.name}' can't name a part of a model; choose another name")
         return self
 
     @model_serializer
@@ -160,6 +162,21 @@ class Panel(Settings):
 
 
 RESERVED = ("image", "text", "labs", "demographics")
+# What torch's containers of modules have, also once transformers is there.
+_OF_MODULES = frozenset({
+    "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "clear",
+    "compile", "cpu", "cuda", "double", "dump_patches", "eval", "extra_repr", "float", "forward",
+    "get_buffer", "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "items",
+    "keys", "load_state_dict", "modules", "mtia", "named_buffers", "named_children",
+    "named_modules", "named_parameters", "parameters", "pop", "register_backward_hook",
+    "register_buffer", "register_forward_hook", "register_forward_pre_hook",
+    "register_full_backward_hook", "register_full_backward_pre_hook",
+    "register_load_state_dict_post_hook", "register_load_state_dict_pre_hook", "register_module",
+    "register_parameter", "register_state_dict_post_hook", "register_state_dict_pre_hook",
+    "requires_grad_", "set_extra_state", "set_submodule", "share_memory", "smart_apply",
+    "state_dict", "to", "to_empty", "train", "training", "type", "update", "values",
+    "xpu", "zero_grad",
+})  # fmt: skip
 
 
 def with_values_files(study: Any, folder: Path) -> Any:

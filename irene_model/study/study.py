@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from irene_model.study.federation import Federation
+from irene_model.study.names import MOST_LABELS, MOST_PANELS, Name
 from irene_model.study.recipe import Training
 from irene_model.study.records import HeldOut
 from irene_model.study.settings import Settings, override, parse, read_mapping
@@ -22,12 +23,12 @@ from irene_model.study.shapes import (
     Demographic,
     ImageShape,
     LabTest,
-    Name,
     Panel,
     TextShape,
     with_values_files,
 )
 
+LARGEST_NOISE = 1e4  # a noise multiplier; calibration looks no further
 Engine = Literal["fused", "opacus"]
 _LEAST_CLIP_NORM, _LARGEST_CLIP_NORM = 1e-6, 1e6
 Method = Literal[
@@ -77,7 +78,7 @@ class Privacy(Settings):
     unit: Literal["patient"] = "patient"
     clip_norm: float = 1.0
     epsilon: float | None = Field(default=None, gt=0)
-    noise_multiplier: float | None = Field(default=None, ge=0)
+    noise_multiplier: float | None = Field(default=None, ge=0, le=LARGEST_NOISE)
     delta: float = Field(default=1e-5, gt=0, lt=0.1)
     engine: Engine = "fused"
 
@@ -114,18 +115,18 @@ class Evaluation(Settings):
     """
 
     epsilon: float | None = Field(default=None, gt=0)
-    noise_multiplier: float | None = Field(default=None, ge=0)
+    noise_multiplier: float | None = Field(default=None, ge=0, le=LARGEST_NOISE)
 
 
 class Study(Settings):
     """The whole contract; equal fingerprints mean equal contracts."""
 
     name: Name
-    labels: tuple[Name, ...] = Field(min_length=1)
+    labels: tuple[Name, ...] = Field(min_length=1, max_length=MOST_LABELS)
     image: ImageShape
     text: TextShape = TextShape()
     labs: tuple[LabTest, ...] = ()
-    panels: tuple[Panel, ...] = ()
+    panels: tuple[Panel, ...] = Field(default=(), max_length=MOST_PANELS)
     demographics: tuple[Demographic, ...] = ("age", "sex")
     model: ModelShape = ModelShape()
     training: Training = Training()

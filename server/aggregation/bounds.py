@@ -21,7 +21,12 @@ m = (1-β₁) Σ β₁^(t-i) gᵢ and v = (1-β₂) Σ β₂^(t-i) gᵢ², Cauch
 
 FedProx. Its pull to w shrinks ‖Δ‖ in SGD where η μ ≤ 2, and is one more gradient to AdamW: neither
 bound changes. SGD without noise is not clipped and has no bound of its own: there the run's other
-updates are the measure, see `from_experience`.
+updates are the measure, see `from_experience`, and before there are any, the weights themselves.
+
+The bound of SGD grows as 1 / b, and b is at most what a site declares: an honest site of one
+patient divides its noise by 1. Times the site's weight it does not grow, so a mean over fewer than
+`least_weight` patients is taken as one over so many, and nothing that a site says of its size lets
+it move a parameter further than a site of the expected batch may.
 """
 
 import math
@@ -70,6 +75,16 @@ def from_experience(norms: Sequence[float]) -> float | None:
     """Ten times the median of the run's latest accepted norms; None before there are three."""
     known = [norm for norm in norms if norm > 0]
     return _TIMES_THE_MEDIAN * float(np.median(known)) if len(known) >= _ENOUGH else None
+
+
+def from_weights(weights_norm: float, parameters: int) -> float:
+    """Ten times the norm that the weights have, or would have if each were 1, where more."""
+    return _TIMES_THE_MEDIAN * (weights_norm + math.sqrt(parameters))
+
+
+def least_weight(study: Study) -> float:
+    """The patients that a mean is over at least; see the module."""
+    return float(study.training.expected_batch) if study.training.optimizer == "sgd" else 0.0
 
 
 def _adam_ratio(step: int) -> float:

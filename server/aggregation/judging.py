@@ -15,17 +15,17 @@ from irene_model.exchange import Array, Arrays, TrainReply, check_moves, check_u
 from irene_model.privacy import noise_multiplier_for
 from irene_model.study import Study
 from irene_model.weights import is_trained, labels_from_text, modalities_of
-from server.aggregation.bounds import from_experience, largest_norm
+from server.aggregation.bounds import from_experience, from_weights, largest_norm
 from server.aggregation.tally import Contribution, norm
+from server.rounds import Declared
 from server.runs import Json, finite
 
-_COHORT_FACTOR = 2.0  # patients join and leave, and a rounded count jumps
 _TOLERANCE = 0.01
 _REMEMBERED = 30
 
 
 class Judge:
-    """Judges the replies of one run."""
+    """Judges the replies of one run. `declared` is what sites have said of themselves in it."""
 
     def __init__(self, study: Study, trained: Iterable[str], lines: Iterable[Json]) -> None:
         """trained: the parameters that the study trains. lines: the run's rounds so far."""
@@ -33,12 +33,13 @@ class Judge:
         self._trained = tuple(trained)
         self._like: Arrays = {}
         self._weights_norm = 0.0
-        self._cohorts: dict[str, float] = {}
         self._norms: deque[float] = deque(maxlen=_REMEMBERED)
+        self.declared = Declared()
         for line in lines:
             for site, entry in line["sites"].items():
-                if entry["outcome"] == "updated":
-                    self._remember(site, entry["weight"], entry.get("norm", 0.0))
+                if entry["outcome"] == "updated" and "weight" in entry:
+                    self.declared.note(site, entry["weight"], entry.get("labels", ""))
+                    self._norms.append(entry.get("norm", 0.0))
 
     def begin(self, weights: Mapping[str, Array]) -> None:
         """A round's weights, which updates must fit."""
@@ -46,21 +47,25 @@ class Judge:
         self._weights_norm = norm(self._like)
 
     def check_identity(self, answer: TrainReply, site: str, round: int) -> None:
-        """Raise ProtocolError for an answer to another question."""
+        """Raise ProtocolError for an answer to another question, or with an impossible account."""
         if (answer.site, answer.round) != (site, round):
             raise ProtocolError("the reply is of another site or another round")
         if answer.fingerprint != self._study.fingerprint:
             raise ProtocolError("the reply is of another study")
+        rounds = self._study.federation.rounds
+        if answer.rounds_charged > rounds:
+            raise ProtocolError(f"the reply counts more rounds than the study's {rounds}")
 
     def contribution(self, answer: TrainReply, *, factor: float = 1.0) -> Contribution:
         """The judged update of `answer`, its weight times `factor`; else a ProtocolError."""
-        self._check_cohort(answer)
+        rate, noise = self._check_cohort(answer)
         expected = self._expected(answer)
         check_update(answer.arrays, expected)
         size = norm(answer.arrays)
-        self._check_norm(answer, size)
+        self._check_norm(answer, size, rate=rate, noise=noise)
         check_moves(answer.arrays, self._study)
-        self._remember(answer.site, answer.weight, size)
+        self.declared.note(answer.site, answer.weight, answer.labels)
+        self._norms.append(size)
         return Contribution(
             site=answer.site,
             arrays=answer.arrays,
@@ -81,68 +86,70 @@ class Judge:
             if is_trained(name, modalities, self._study.model.method)
         }
 
-    def _check_cohort(self, answer: TrainReply) -> None:
+    def _check_cohort(self, answer: TrainReply) -> tuple[float, float]:
+        """The sampling rate and the noise multiplier that the declared cohort leads to."""
         study, weight = self._study, answer.weight
-        if not (math.isfinite(weight) and weight > 0):
-            raise ProtocolError("the update's weight must be a positive number")
+        if weight < 1 or not weight.is_integer():
+            raise ProtocolError("the update's weight must be a whole number of patients, from 1")
         largest = study.federation.largest_cohort
         if largest is not None and weight > largest:
             raise ProtocolError(
                 f"the site declares {weight:g} patients; federation.largest_cohort is {largest:g}"
             )
-        first = self._cohorts.get(answer.site, weight)
-        if not first / _COHORT_FACTOR <= weight <= first * _COHORT_FACTOR:
-            raise ProtocolError(
-                f"the site declares {weight:g} patients and declared {first:g} before in this run"
-            )
+        self.declared.check_cohort(answer.site, weight)
         rate = min(1.0, study.training.expected_batch / weight)
         if not math.isclose(answer.sample_rate, rate, rel_tol=_TOLERANCE):
             raise ProtocolError("the reply's sampling rate does not follow from its weight")
         noise = study.privacy.noise_multiplier
         if noise is None:
             assert study.privacy.epsilon is not None
-            noise = noise_multiplier_for(
-                study.privacy.epsilon,
-                delta=study.privacy.delta,
-                sample_rate=rate,
-                steps=study.total_steps,
-            )
+            try:
+                noise = noise_multiplier_for(
+                    study.privacy.epsilon,
+                    delta=study.privacy.delta,
+                    sample_rate=rate,
+                    steps=study.total_steps,
+                )
+            except (ValueError, ArithmeticError):
+                raise ProtocolError("no noise reaches the study's epsilon at its weight") from None
         if not math.isclose(answer.noise_multiplier, noise, rel_tol=_TOLERANCE):
             raise ProtocolError("the reply's noise multiplier is not the one that the study asks")
+        return rate, noise
 
-    def _check_norm(self, answer: TrainReply, size: float) -> None:
+    def _check_norm(self, answer: TrainReply, size: float, *, rate: float, noise: float) -> None:
+        parameters = sum(array.size for array in answer.arrays.values())
         bound = largest_norm(
             self._study,
             answer.round,
-            parameters=sum(array.size for array in answer.arrays.values()),
+            parameters=parameters,
             weights_norm=self._weights_norm,
-            noise_multiplier=answer.noise_multiplier,
-            expected_batch=answer.sample_rate * answer.weight,
+            noise_multiplier=noise,
+            expected_batch=rate * answer.weight,
         )
         why = "clip norm, noise and learning rate allow"
         if bound is None:
             bound, why = from_experience(self._norms), "ten times the usual norm of this run is"
-        if bound is not None and size > bound:
+        if bound is None:
+            bound = from_weights(self._weights_norm, parameters)
+            why = "ten times what the weights have is"
+        if size > bound:
             raise ProtocolError(f"the update's norm is {size:.3g}, and {why} {bound:.3g}")
-
-    def _remember(self, site: str, weight: float, size: float) -> None:
-        self._cohorts.setdefault(site, weight)
-        self._norms.append(size)
 
 
 def facts(answer: TrainReply) -> Json:
-    """What the round's line says of a site besides its update."""
+    """What the round's line says of a site besides its update; of an update, once it is judged."""
     entry: dict[str, Any] = {
         "outcome": str(answer.outcome),
         "reason": answer.reason,
         "code": answer.code,
         "seconds": answer.seconds,
-        "weight": answer.weight,
+        "weight": 0.0,
     }
     if answer.rounds_charged >= 0:
         entry["rounds_charged"] = answer.rounds_charged
     if answer.outcome == "updated":
         entry |= {
+            "weight": answer.weight,
             "noise_multiplier": answer.noise_multiplier,
             "sample_rate": answer.sample_rate,
             "epsilon": finite(answer.epsilon_run),

@@ -14,6 +14,7 @@ import numpy as np
 from irene_model.errors import CheckpointError
 from irene_model.exchange import Array, Arrays
 from irene_model.study import Study
+from irene_model.weights import is_head
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
@@ -50,26 +51,29 @@ class FedAdam:
     """Adam on the pseudo-gradient -Δ: Reddi et al. 2021, Algorithm 2.
 
     With the bias correction of Kingma & Ba 2015 (Algorithm 1), which theirs leaves out: a study
-    has few rounds, and without it the first ones take steps of another size. A parameter that no
-    site trained in a round keeps its moments.
+    has few rounds, and without it the first ones take steps of another size. What no site trained
+    in a round, a parameter or a label's row of a head, stays as it is and keeps its moments; and
+    each has a count of its own steps, so that one that is first trained late is corrected as one
+    that began.
     """
 
     state: Arrays = field(default_factory=dict)
 
     def apply(self, weights: Mapping[str, Array], mean: Mapping[str, Array], rate: float) -> Arrays:
-        """w + rate · m̂ / (√v̂ + ε); an array that no site moved stays as it is."""
-        step = int(self.state.get("step", np.zeros(1, np.int64))[0]) + 1
-        moments: Arrays = {**self.state, "step": np.array([step], np.int64)}
-        new: Arrays = dict(weights)
+        """w + rate · m̂ / (√v̂ + ε); an array or a row that no site moved stays as it is."""
+        state, new = dict(self.state), dict(weights)
         for name, change in mean.items():
-            array, zero = weights[name], np.zeros_like(change)
-            first = _BETA_1 * self.state.get(f"m.{name}", zero) + (1 - _BETA_1) * change
-            second = self._second(self.state.get(f"v.{name}", zero), change)
-            moments[f"m.{name}"], moments[f"v.{name}"] = first, second
-            scale = np.sqrt(second / (1 - _BETA_2**step)) + _EPSILON
-            move = first / (1 - _BETA_1**step) / scale
-            new[name] = (array + rate * move).astype(array.dtype)
-        self.state = moments
+            moved, zero = _moved(name, change), np.zeros_like(change)
+            m, v = state.get(f"m.{name}", zero), state.get(f"v.{name}", zero)
+            before = state.get(f"t.{name}", np.zeros(moved.shape, np.int64))
+            steps = np.asarray(before + moved)
+            first = np.where(moved, _BETA_1 * m + (1 - _BETA_1) * change, m)
+            second = np.where(moved, self._second(v, change), v)
+            state |= {f"m.{name}": first, f"v.{name}": second, f"t.{name}": steps}
+            t = np.maximum(steps, 1).astype(np.float64)
+            step = (first / (1 - _BETA_1**t)) / (np.sqrt(second / (1 - _BETA_2**t)) + _EPSILON)
+            new[name] = (weights[name] + rate * moved * step).astype(weights[name].dtype)
+        self.state = state
         return new
 
     def _second(self, before: Array, change: Array) -> Array:
@@ -87,6 +91,17 @@ class FedYogi(FedAdam):
     def _second(self, before: Array, change: Array) -> Array:
         square = change**2
         return np.asarray(before - (1 - _BETA_2) * np.sign(before - square) * square)
+
+
+def _moved(name: str, change: Array) -> Array:
+    """(K, 1, …) whether any site trained a head's row; () true of another array.
+
+    A mean is zero in a row that nobody trained (`server.aggregation.tally`), and a sum of noised updates
+    is not.
+    """
+    if not is_head(name):
+        return np.ones((), np.bool_)
+    return np.asarray(np.any(change != 0, axis=tuple(range(1, change.ndim)), keepdims=True))
 
 
 def strategy_for(study: Study, state: Mapping[str, Array]) -> Strategy:

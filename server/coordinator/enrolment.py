@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from pydantic import Field, TypeAdapter, ValidationError
 
 from irene_model.errors import ConfigError
-from irene_model.study import Name, Settings, parse
+from irene_model.study import Name, Settings, SiteName, parse
 from server.coordinator.certificates import write_private
 from server.coordinator.control import Control, ControlError
 from server.coordinator.coordinator import Coordinator, account
@@ -38,6 +38,7 @@ class Enrolment(Settings):
     """The whole file."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
+    # Names of older files are wider: such a site can still be expelled.
     sites: dict[Name, EnrolledSite] = Field(default_factory=dict)
 
     @classmethod
@@ -116,11 +117,11 @@ def expel(coordinator: Coordinator, control: Control, name: str) -> None:
 def check_name(name: str) -> None:
     """Raise ConfigError for what can't be a site's name in site.yaml."""
     try:
-        TypeAdapter(Name).validate_python(name)
+        TypeAdapter(SiteName).validate_python(name)
     except ValidationError:
         raise ConfigError(
-            "--name: expected the site's name as in its site.yaml: at most 80 letters, digits, "
-            "blanks and .,()/+%-"
+            "--name: expected the site's name as in its site.yaml: at most 40 letters, digits and "
+            "hyphens of ASCII, the first one no hyphen"
         ) from None
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from irene_model.errors import ConfigError, IreneError
 from irene_model.operations import running, supervisor_of
-from irene_model.study import Study
+from irene_model.study import Study, is_run_name, one_line
 from server.coordinator.control import Control, ControlError, RunStatus
 from server.coordinator.coordinator import Coordinator, account
 from server.coordinator.enrolment import Enrolment
-from server.runs import Json
+from server.runs import Json, clean
 
 Observe = Callable[[Json], None]
 Say = Callable[[str], None]
@@ -27,7 +27,6 @@ Say = Callable[[str], None]
 _POLL_S = 0.5
 _LOOK_S = 10.0  # asking Flower costs a second of a core
 _LOSSES = 3  # in a row, without a new round in between
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SUBMITTED = "run submitted"
 
 
@@ -66,7 +65,7 @@ class Submission:
             text = (self.folder / "rounds.jsonl").read_text(encoding="utf-8")
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [clean(json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def new_run(
@@ -87,7 +86,8 @@ def new_run(
     enrolled, needed = len(Enrolment.read(coordinator.enrolled).sites), study_minimum(study)
     if enrolled < needed:
         raise ConfigError(
-            f"{study_file}: asks for at least {needed} sites and {enrolled} enrolled here; see "
+            f"{study_file}: asks for at least {needed} sites and {enrolled} enrolled here, by its "
+            f"federation.minimum_sites and its strategy {study.federation.strategy}; see "
             "irene-server enroll --help"
         )
     if name is None:
@@ -197,7 +197,7 @@ def carry_out(
 
 def study_minimum(study: Study) -> int:
     """The sites without which a round of `study` waits."""
-    return study.federation.minimum_sites
+    return study.federation.needed_sites
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +270,9 @@ def _status(coordinator: Coordinator, control: Control, run_id: str) -> RunStatu
 
 
 def _folder(coordinator: Coordinator, name: str) -> Path:
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name}: a run's name has letters, digits, dots, hyphens, underscores")
+    if not is_run_name(name):
+        raise ConfigError(
+            f"{one_line(name)}: a run's name is at most 100 letters, digits, dots, hyphens and "
+            "underscores of ASCII, the first one a letter or a digit"
+        )
     return coordinator.runs / name

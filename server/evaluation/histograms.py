@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from irene_model.errors import ProtocolError
-from irene_model.exchange import LABEL_SENT, LABEL_WITHHELD, EvaluateReply
+from irene_model.exchange import LABEL_ABSENT, LABEL_SENT, LABEL_WITHHELD, EvaluateReply
 from irene_model.metrics import BINS, COARSE_BINS, Array, coarsen
 
 
@@ -28,12 +28,17 @@ class SiteHistograms:
         """A site's answer; a ProtocolError where its arrays break the contract."""
         hist = np.asarray(reply.arrays.get("histograms", np.empty(0)))
         labels = np.asarray(reply.arrays.get("labels", np.empty(0)))
+        if set(reply.arrays) - {"histograms", "labels"}:
+            raise ProtocolError(f"site {site}: arrays beside histograms and labels")
         shape = (n_labels, 2, COARSE_BINS if reply.deviation else BINS)
         if hist.shape != shape or labels.shape != (n_labels,):
             raise ProtocolError(
                 f"site {site}: histograms of shape {hist.shape} for {labels.size} labels, expected "
                 f"{shape}"
             )
+        if not np.isin(labels, (LABEL_SENT, LABEL_ABSENT, LABEL_WITHHELD)).all():
+            raise ProtocolError(f"site {site}: a label is neither sent, absent nor withheld")
+        hist, labels = hist.astype(np.float64), labels.astype(np.int8)
         if not np.all(np.isfinite(hist)):
             raise ProtocolError(f"site {site}: a histogram holds a weight that is not finite")
         if not reply.deviation and np.any(hist < 0):

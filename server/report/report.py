@@ -16,6 +16,7 @@ from irene_model.study import Study
 from server.report.learning_curves import curves
 from server.report.page_templates import pages
 from server.report.plots import STYLES, ticks
+from server.runs import clean
 
 Json = Mapping[str, Any]
 
@@ -157,7 +158,7 @@ def _how_metrics_came(entry: Json | None) -> str:
         return f"{entry['outcome']}: {entry['reason']}"
     noise = entry["noise_multiplier"]
     way = f"noised, multiplier {noise:.3g}" if noise else "exact counts"
-    withheld = ", ".join(entry["withheld"])
+    withheld = ", ".join(entry.get("withheld", ()))
     return f"{way}; too few patients, withheld: {withheld}" if withheld else way
 
 
@@ -194,10 +195,10 @@ def _read_json(path: Path) -> Json:
 def _read_lines(path: Path) -> list[Json]:
     if not path.exists():
         return []
-    lines = []
+    lines: list[Json] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            lines.append(json.loads(line))
-        except ValueError:
+            lines.append(clean(json.loads(line)))
+        except (ValueError, AttributeError):
             raise CheckpointError(f"{path}, line {number}: is not valid JSON") from None
     return lines

@@ -11,7 +11,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from irene_model.errors import IreneError, ProtocolError
+from irene_model.errors import ConfigError, IreneError, ProtocolError
 from irene_model.exchange import HelloReply, HelloRequest
 from irene_model.study import Study
 from server.rounds.enrolled_nodes import RegisterFile
@@ -60,10 +60,16 @@ class Roll:
     def wait(self, expected: int, patience_s: float, *, forever: bool = False) -> None:
         """Wait for `expected` sites; after `patience_s` seconds the study's minimum is enough.
 
-        Raises IreneError where so many nodes can't serve the study that the minimum is missed,
-        unless it is to wait `forever`.
+        Raises IreneError where fewer take part than the study needs, or so many nodes can't serve
+        the study that the minimum is missed, unless it is to wait `forever`.
         """
-        minimum = self.study.federation.minimum_sites
+        minimum = self.study.federation.needed_sites
+        if 0 < expected < minimum and not forever:
+            raise ConfigError(
+                f"{expected} sites take part and the study needs {minimum}, by its "
+                f"federation.minimum_sites and its strategy {self.study.federation.strategy}; add "
+                "sites, or change the study"
+            )
         expected = max(expected, minimum)
         deadline = time.monotonic() + patience_s
         shown = -1

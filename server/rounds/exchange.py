@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Flat, Request
 from irene_model.study import STYPE, Packed
 
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, DecodeError)
 _TYPES = {"hello": "query", "train": "train", "evaluate": "evaluate"}
 # Flower's own codes; its reasons may hold a site's exception text and stay out of our records.
 _ERRORS = {
@@ -155,15 +157,29 @@ class Exchange:
         """The reply to `sent` if it is there."""
         if sent.node not in self._look():
             return None
-        messages = (m for i in sent.identifiers for m in self._grid.pull_messages([i]))
-        for message in messages:
+        for message in self._pulled(sent):
             seconds = time.monotonic() - sent.time
+            if isinstance(message, str):
+                return Reply(
+                    sent=sent, flat=None, reason=message, seconds=seconds, lost=True, malformed=True
+                )
             if message.has_error():
                 code = message.error.code
                 reason = _ERRORS.get(code, f"Flower error {code}")
                 return Reply(sent=sent, flat=None, reason=reason, seconds=seconds, lost=True)
             return _read(message, sent, seconds)
         return None
+
+    def _pulled(self, sent: Sent) -> Iterator[Message | str]:
+        """What there is for `sent`; the reason alone of what Flower can't read of a node's bytes.
+
+        Flower has thrown such a reply away before it reads it, so that none other will come.
+        """
+        for identifier in sent.identifiers:
+            try:
+                yield from self._grid.pull_messages([identifier])
+            except _UNREADABLE as error:
+                yield f"the reply can't be read ({type(error).__name__})"
 
     def _look(self, *, now: bool = False) -> frozenset[int]:
         """The nodes that are online, as they were a moment ago."""

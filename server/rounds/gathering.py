@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Arrays, TrainReply, TrainRequest
-from irene_model.study import travelling_bytes
+from irene_model.study import one_line, travelling_bytes
 from server.aggregation import Judge, Tally, facts, norm
 from server.rounds.attendance import Roll
 from server.rounds.exchange import Exchange, Reply, Sent
@@ -86,7 +86,7 @@ class Gathering:
             line["bytes_up"] += reply.bytes
             line["bytes_down"] += a_message * (len(message.identifiers) - 1)
             del reply  # one update in memory at a time: the next one may be there already
-        if len(tally.sites) >= study.federation.minimum_sites:  # else the round is tried again
+        if len(tally.sites) >= study.federation.needed_sites:  # else the round is tried again
             for late, reply in self._late_replies(round):
                 line["late"].append(self._late_entry(late, reply, round, tally))
                 line["bytes_up"] += reply.bytes
@@ -169,22 +169,22 @@ class Gathering:
     def _judged(
         self, reply: Reply, site: str, round: int, tally: Tally, *, factor: float | None, late: bool
     ) -> Json:
-        """Judge a reply whole and add its update with `factor` times its weight; None: don't."""
+        """Judge a reply whole and add its update with `factor` times its weight; None: don't.
+
+        Of a reply that is refused nothing is used: no number of it is known to be true.
+        """
         assert reply.flat is not None
         try:
             answer = TrainReply.from_flat(reply.flat)
             self.judge.check_identity(answer, site, round)
+            if answer.outcome != "updated":
+                return facts(answer)
+            update = self.judge.contribution(answer, factor=1.0 if factor is None else factor)
         except ProtocolError as error:
-            return {"outcome": "refused", "reason": str(error)}
-        entry = facts(answer)
-        if answer.outcome != "updated" or factor is None:
-            return entry
-        try:
-            update = self.judge.contribution(answer, factor=factor)
-        except ProtocolError as error:
-            return entry | {"outcome": "refused", "reason": str(error)}
-        tally.add(update, late=late)
-        return entry | {"norm": norm(update.arrays)}
+            return {"outcome": "refused", "reason": one_line(str(error))}
+        if factor is not None:
+            tally.add(update, late=late)
+        return facts(answer) | {"norm": norm(update.arrays)}
 
 
 def _with_earlier(entry: Json, before: Json) -> Json:

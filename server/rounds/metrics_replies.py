@@ -12,9 +12,11 @@ import numpy as np
 
 from irene_model.errors import IreneError, ProtocolError
 from irene_model.exchange import Arrays, EvaluateReply, EvaluateRequest
-from irene_model.study import HeldOut
+from irene_model.study import HeldOut, one_line
 from server.evaluation import Evaluation, SiteHistograms, pool
+from server.rounds.answer_bounds import check_evaluation
 from server.rounds.attendance import Roll
+from server.rounds.declared import Declared
 from server.rounds.exchange import Exchange, Reply
 from server.runs import Json, RunFolder, finite
 
@@ -42,10 +44,12 @@ def ask_for_metrics(
     round: int,
     split: HeldOut,
     weights: Arrays,
+    declared: Declared,
 ) -> Answers:
     """All sites' score histograms on their patients of `split`, pooled.
 
-    Raises IreneError where no site evaluated and one of them could not, though it did not decline.
+    declared: what the sites have said of themselves in the run. Raises IreneError where no site
+    evaluated and one of them may do so later: it did not answer, or all of them failed.
     """
     study = folder.study
     request = EvaluateRequest.about(
@@ -69,26 +73,18 @@ def ask_for_metrics(
             answer = _read(reply, site, round, study.fingerprint)
             entries[site] = {"outcome": answer.outcome, "reason": answer.reason}
             if answer.outcome == "evaluated":
-                histograms[site] = SiteHistograms.read(site, answer, len(study.labels))
-                entries[site] |= {
-                    "noise_multiplier": answer.noise_multiplier,
-                    "withheld": histograms[site].withheld(study.labels),
-                }
-            if answer.noise_multiplier:
-                entries[site] |= {
-                    "epsilon": finite(answer.epsilon_run),
-                    "epsilon_total": finite(answer.epsilon_total),
-                }
+                read = SiteHistograms.read(site, answer, len(study.labels))
+                check_evaluation(answer, read, study, split, declared)
+                histograms[site] = read
+                entries[site] |= _facts(answer, read.withheld(study.labels))
         except ProtocolError as error:
-            entries[site] = {
-                "outcome": "missing" if reply.flat is None and not reply.malformed else "refused",
-                "reason": str(error),
-            }
+            entries[site] = {"outcome": _without(reply), "reason": one_line(str(error))}
         if entries[site]["outcome"] != "evaluated":
             _log.warning(
                 "evaluation after round %d, site %s: %s", round, site, entries[site]["reason"]
             )
-    if not histograms and any(entry["outcome"] != "declined" for entry in entries.values()):
+    outcomes = {entry["outcome"] for entry in entries.values()}
+    if not histograms and ("missing" in outcomes or outcomes == {"failed"}):
         reasons = "; ".join(f"{site}: {entry['reason']}" for site, entry in entries.items())
         raise IreneError(f"no site evaluated the weights of round {round} ({reasons})")
     evaluation = pool(
@@ -100,6 +96,22 @@ def ask_for_metrics(
     return Answers(evaluation=evaluation, sites=entries)
 
 
+def _facts(answer: EvaluateReply, withheld: list[str]) -> Json:
+    """What the line says of a site that evaluated."""
+    entry: Json = {"noise_multiplier": answer.noise_multiplier, "withheld": withheld}
+    if answer.noise_multiplier:
+        entry["epsilon"] = finite(answer.epsilon_run)
+        entry["epsilon_total"] = finite(answer.epsilon_total)
+    return entry
+
+
+def _without(reply: Reply) -> str:
+    """What became of a site of which nothing is used."""
+    if reply.missing:
+        return "missing"
+    return "failed" if reply.flat is None and not reply.malformed else "refused"
+
+
 def _read(reply: Reply, site: str, round: int, fingerprint: str) -> EvaluateReply:
     if reply.flat is None:
         raise ProtocolError(reply.reason)
@@ -108,6 +120,4 @@ def _read(reply: Reply, site: str, round: int, fingerprint: str) -> EvaluateRepl
         raise ProtocolError("the reply is of another site or another round")
     if answer.fingerprint != fingerprint:
         raise ProtocolError("the reply is of another study")
-    if (answer.deviation > 0) != (answer.noise_multiplier > 0):
-        raise ProtocolError("the reply's noise multiplier and deviation contradict each other")
     return answer

@@ -23,7 +23,7 @@ from server.rounds.exchange import Exchange
 from server.rounds.gathering import Gathering
 from server.rounds.metrics_replies import Answers, ask_for_metrics
 from server.rounds.pace import Pace
-from server.runs import Json, RunFolder, now, spending
+from server.runs import Json, RunFolder, bounded, now, spending
 
 _log = logging.getLogger(__name__)
 Observer = Callable[[Json], None]
@@ -66,7 +66,8 @@ class RoundLoop:
     def run(self) -> Json:
         """Train all rounds that are left, evaluate on the test patients, and give the results."""
         study, folder = self.folder.study, self.folder
-        started = time.monotonic() - folder.info.get("seconds", 0.0)  # of earlier sessions
+        before = folder.info.get("seconds", 0.0)  # of earlier sessions
+        started = time.monotonic() - (before if bounded(before, 1e9) else 0.0)
         weights = folder.load_checkpoint(folder.last_round)
         strategy = strategy_for(study, folder.load_state(folder.last_round))
         self.roll.wait(self.expected_sites, self.patience_s, forever=not self.give_up)
@@ -98,7 +99,7 @@ class RoundLoop:
         Tries until enough sites gave an update. Raises IreneError where it is to give up instead.
         """
         study, folder = self.folder.study, self.folder
-        minimum, started = study.federation.minimum_sites, time.monotonic()
+        minimum, started = study.federation.needed_sites, time.monotonic()
         sites: Json = {}
         pause_s, attempt = _FIRST_PAUSE_S, 0
         while True:
@@ -135,7 +136,7 @@ class RoundLoop:
         """Whether too few sites can ever give an update again; round 1 shows a wrong study."""
         spent = [site for site, e in line["sites"].items() if e.get("code") == "budget"]
         left = len(set(self.roll.names) - set(spent))
-        return line["round"] > 1 and left < self.folder.study.federation.minimum_sites
+        return line["round"] > 1 and left < self.folder.study.federation.needed_sites
 
     def _record_without_progress(self, line: Json) -> None:
         """Too few sites have budget left: keep the line and stop for good."""
@@ -150,7 +151,13 @@ class RoundLoop:
         while True:
             try:
                 return ask_for_metrics(
-                    self.exchange, self.roll, self.folder, round=round, split=split, weights=weights
+                    self.exchange,
+                    self.roll,
+                    self.folder,
+                    round=round,
+                    split=split,
+                    weights=weights,
+                    declared=self._gathering.judge.declared,
                 )
             except IreneError as error:
                 if self.give_up:

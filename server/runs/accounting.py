@@ -1,10 +1,11 @@
 """What any one patient of each site has spent in a run, by both accountants. Pure.
 
-An update names the mechanism of its round, and every reply how many rounds of the run the site's
-ledger has charged; these are composed once, at the end, since PRV takes up to seconds. What no
-reply tells counts as spent, unless the site was surely not asked: a lost, late or broken reply, and
-the round in which a server was restarted, whose first replies are forgotten. So the result may be
-more than the ledger's own, and is not less.
+A good update names the mechanism of its round, and every reply how many rounds of the run the
+site's ledger has charged; these are composed once, at the end, since PRV takes up to seconds. What
+no reply tells counts as spent, unless the site was surely not asked: a lost, late or broken reply,
+and the round in which a server was restarted, whose first replies are forgotten. So the result may
+be more than the ledger's own, and is not less. Of a refused reply nothing is used (`server.runs.line_bounds`):
+it counts as one that was never heard.
 
 Patients of training, validation and test are different people, so the split that spent the most
 counts. A site whose patients moved between splits tells an epsilon that no split explains; then all
@@ -13,11 +14,13 @@ that was charged is taken to have touched one patient.
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from irene_model.errors import ProtocolError
 from irene_model.privacy import Epsilons, Mechanism, epsilons, evaluation_noise
-from irene_model.study import HeldOut, Study
+from irene_model.study import Federation, HeldOut, Study
+from server.runs.line_bounds import clean
 
 Json = Mapping[str, Any]
 _ROUNDING = 1e-9
@@ -33,10 +36,11 @@ def spending(
     if it is unknown, and all are without noise. A site whose replies never came is not there: the
     server knows of no mechanism.
     """
+    lines, test = [clean(line) for line in lines], clean({"sites": test})["sites"]
     validations = [(line.get("evaluation") or {}).get("sites") or {} for line in lines]
     found = {}
     for site in dict.fromkeys(site for line in lines for site in line["sites"]):
-        trained = _charged(site, lines, study.federation.local_steps, restarted)
+        trained = _charged(site, lines, study.federation, restarted)
         splits = [
             trained,
             _evaluated([v[site] for v in validations if site in v], study, "validation"),
@@ -88,18 +92,19 @@ def _charges(entry: Json) -> bool:
 
 
 def _charged(
-    site: str, lines: Sequence[Json], local_steps: int, restarted: Collection[int]
+    site: str, lines: Sequence[Json], federation: Federation, restarted: Collection[int]
 ) -> list[Mechanism]:
+    local_steps, most = federation.local_steps, federation.rounds
     named: list[Mechanism] = []
     rounds = 0
     for line in lines:
         for late in (each for each in line.get("late", ()) if each["site"] == site):
             # Its round was counted when the reply was missing; now its mechanism is known.
-            if "noise_multiplier" in late:
+            if "sample_rate" in late:
                 named.append(_mechanism(late, local_steps))
             rounds = max(rounds, len(named), late.get("rounds_charged", 0))
         entry = line["sites"].get(site, {"outcome": "absent"})
-        if "noise_multiplier" in entry:
+        if "sample_rate" in entry:
             named.append(_mechanism(entry, local_steps))
         if "rounds_charged" in entry:  # the ledger's word on all rounds until here
             rounds = max(len(named), entry["rounds_charged"])
@@ -112,7 +117,8 @@ def _charged(
         sample_rate=max(each.sample_rate for each in named),
         steps=local_steps,
     )
-    return [*named, *[costliest] * (rounds - len(named))]
+    unnamed = min(rounds, most) - len(named)
+    return named if unnamed <= 0 else [*named, replace(costliest, steps=local_steps * unnamed)]
 
 
 def may_be_charged(entry: Json) -> bool:

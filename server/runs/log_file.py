@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from irene_model.errors import IreneError
+from irene_model.study import OneLine
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -18,7 +19,7 @@ def run_log(path: Path) -> Iterator[None]:
     """
     logger = logging.getLogger("server")
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(OneLine(_FORMAT))
     before = (logger.level, logger.propagate)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

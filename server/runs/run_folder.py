@@ -11,7 +11,6 @@ import errno
 import importlib.metadata
 import json
 import logging
-import math
 import os
 import platform
 import secrets
@@ -32,6 +31,7 @@ from irene_model.inputs import IreneProcessor
 from irene_model.study import Study, dump
 from irene_model.weights import StartingPoint, load_arrays, new_model, to_arrays
 from server.runs import manifest
+from server.runs.line_bounds import as_json, clean
 
 _log = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -198,8 +198,8 @@ class RunFolder:
         result = []
         for line in lines:
             try:
-                result.append(json.loads(line))
-            except ValueError:
+                result.append(clean(json.loads(line)))
+            except (ValueError, AttributeError):  # no JSON, or no object
                 break
         return result
 
@@ -209,19 +209,19 @@ class RunFolder:
             clear_of_disk_errors(self.path),
             (self.path / "rounds.jsonl").open("a", encoding="utf-8") as file,
         ):
-            file.write(json.dumps(line) + "\n")
+            file.write(as_json(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     def update_info(self, **facts: Any) -> None:
         """Change run.json, atomically."""
         self.info.update(facts)
-        _write_whole(self.path / "run.json", json.dumps(self.info, indent=2) + "\n")
+        _write_whole(self.path / "run.json", as_json(self.info, indent=2) + "\n")
 
     def write_results(self, results: Json) -> Path:
         """Write results.json, atomically."""
         path = self.path / "results.json"
-        _write_whole(path, json.dumps(results, indent=2, allow_nan=False) + "\n")
+        _write_whole(path, as_json(results, indent=2) + "\n")
         return path
 
 
@@ -234,11 +234,6 @@ def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
     """Versions of what computes the results."""
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"federated-irene": __version__, "python": platform.python_version(), **found}
-
-
-def finite(epsilon: float) -> float | None:
-    """JSON knows no infinity: without noise there is no epsilon."""
-    return epsilon if math.isfinite(epsilon) else None
 
 
 def now() -> str:

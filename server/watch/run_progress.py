@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from irene_model.errors import ConfigError
 from irene_model.study import Study
+from server.runs import clean
 
 Json = Mapping[str, Any]
 State = Literal["finished", "stopped", "running", "waiting", "silent", "unreadable"]
@@ -169,7 +170,7 @@ def read_lines(path: Path) -> list[Json]:
             break
         if not _is_line(line):
             break
-        lines.append(line)
+        lines.append(clean(line))
     return lines
 
 
@@ -228,7 +229,8 @@ def _waiting(info: Json) -> Json:
     told = info.get("waiting")
     if not isinstance(told, dict):
         return {}
-    return told if _is_line({"round": told.get("round"), "sites": told.get("sites")}) else {}
+    whole = _is_line({"round": told.get("round"), "sites": told.get("sites")})
+    return clean(told) if whole else {}
 
 
 def _why_it_waits(waiting: Json) -> str:

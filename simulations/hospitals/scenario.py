@@ -29,6 +29,7 @@ from irene_model.errors import ConfigError
 from irene_model.study import (
     RESERVED,
     Settings,
+    SiteName,
     Study,
     override,
     parse,
@@ -47,7 +48,7 @@ class SimulatedSite(Settings):
     missing: chance of a single laboratory value to be missing.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")
+    name: SiteName
     share: float = Field(default=1.0, gt=0)
     lacks: tuple[str, ...] = ()
     lacks_labels: tuple[str, ...] = ()

@@ -136,7 +136,7 @@ def scenario(script: Script) -> Scenario:
             f"cohort.sites=[{shares}]",
             "privacy={noise_multiplier: 0, clip_norm: 1.0}",
             "training={expected_batch: 32, learning_rate: 0.004}",
-            f"federation={{rounds: {rounds}, local_steps: 12, minimum_sites: 2,"
+            f"federation={{rounds: {rounds}, local_steps: 12, minimum_sites: 2, largest_share: 1,"
             f" round_deadline_s: 240, evaluate_every: {rounds}, late: {{discount: 0.5}}}}",
         ),
     )

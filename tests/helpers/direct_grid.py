@@ -19,7 +19,7 @@ from irene_model.exchange.protocol import Message as Typed
 from irene_model.study.wire import STYPE, Packed
 from server.rounds.exchange import Exchange
 
-Answer = Callable[[Flat], Typed | int]  # a reply, or one of Flower's error codes
+Answer = Callable[[Flat], Typed | RecordDict | int]  # a reply, or one of Flower's error codes
 
 
 @dataclass
@@ -106,15 +106,20 @@ def _what(flat: Flat) -> str:
     return f"{flat.values['kind']} {flat.values.get('round', '')}".strip()
 
 
-def _reply(message: Message, answer: Typed | int) -> Message:
+def _reply(message: Message, answer: Typed | RecordDict | int) -> Message:
     if isinstance(answer, int):
         return Message(Error(code=answer, reason="a path of the hospital's"), reply_to=message)
-    flat = answer.to_flat()
+    if isinstance(answer, RecordDict):
+        return Message(answer, reply_to=message)
+    return Message(records_of(answer.to_flat()), reply_to=message)
+
+
+def records_of(flat: Flat) -> RecordDict:
+    """Flower's records of a reply."""
     arrays = ArrayRecord(
         {
             name: Array(each.encoding, each.shape, STYPE, each.data)
             for name, each in flat.packed().items()
         }
     )
-    values = ConfigRecord(dict(flat.values))
-    return Message(RecordDict({"arrays": arrays, "values": values}), reply_to=message)
+    return RecordDict({"arrays": arrays, "values": ConfigRecord(dict(flat.values))})

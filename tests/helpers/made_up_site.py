@@ -1,12 +1,18 @@
-"""Sites for tests of the server: what they answer is made up, in the form of real replies."""
+"""Sites for tests of the server: what they answer is made up, in the form of real replies.
 
+They say any name, as a node may that runs other code.
+"""
+
+import math
 from typing import Any
 
 import numpy as np
 
-from irene_model.exchange.protocol import EvaluateReply, Flat, HelloReply, TrainReply
+from irene_model.exchange.protocol import LABEL_SENT, EvaluateReply, Flat, HelloReply, TrainReply
 from irene_model.exchange.protocol import Message as Typed
-from irene_model.privacy.calibration import noise_multiplier_for
+from irene_model.metrics.coarse_bins import COARSE_BINS
+from irene_model.privacy.calibration import evaluation_noise, noise_multiplier_for
+from irene_model.study.records import HeldOut
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, trained_names
 from tests.helpers.direct_grid import Node
@@ -50,7 +56,7 @@ def made_up_reply(study: Study, site: str, round: int, value: float = 1e-4) -> T
             steps=study.total_steps,
         )
     return TrainReply(
-        site=site,
+        site="x",
         round=round,
         fingerprint=study.fingerprint,
         outcome="updated",
@@ -65,19 +71,51 @@ def made_up_reply(study: Study, site: str, round: int, value: float = 1e-4) -> T
             for name, p in model.named_parameters()
             if name in names
         },
+    ).model_copy(update={"site": site})
+
+
+def made_up_evaluation(
+    study: Study, site: str, round: int, split: HeldOut, patients: float = 40.0
+) -> EvaluateReply:
+    """Noised histograms of so many patients a label, scored well, as the study asks for them."""
+    noise = evaluation_noise(study, split)
+    deviation = noise * math.sqrt(len(study.labels))
+    rising = np.linspace(0.05, 1.95, COARSE_BINS) * patients / (2 * COARSE_BINS)
+    shape = (len(study.labels), 2, COARSE_BINS)
+    exact = np.broadcast_to(np.stack([rising[::-1], rising]), shape)
+    rng = np.random.default_rng([round, *site.encode()])
+    return EvaluateReply(
+        site=site,
+        round=round,
+        fingerprint=study.fingerprint,
+        outcome="evaluated",
+        noise_multiplier=noise,
+        deviation=deviation,
+        epsilon_run=1.0,
+        epsilon_total=1.0,
+        arrays={
+            "histograms": (exact + deviation * rng.standard_normal(shape)).astype(np.float32),
+            "labels": np.full(len(study.labels), LABEL_SENT, np.int8),
+        },
     )
 
 
-def made_up_site(study: Study, site: str, value: float = 1e-4) -> Node:
-    """A node whose site is ready, updates every parameter by `value`, and sends no metrics."""
+def made_up_site(study: Study, site: str, value: float = 1e-4, *, evaluates: bool = False) -> Node:
+    """A node whose site is ready, updates every parameter by `value`, and sends no metrics.
+
+    evaluates: it sends noised ones.
+    """
 
     def answer(flat: Flat) -> Typed:
         round = int(flat.values.get("round", 0))
         match flat.values["kind"]:
             case "hello":
-                return HelloReply(site=site, outcome="ready")
+                return HelloReply(site="x", outcome="ready").model_copy(update={"site": site})
             case "train":
                 return made_up_reply(study, site, round, value)
+        if evaluates:
+            split = "test" if flat.values["split"] == "test" else "validation"
+            return made_up_evaluation(study, site, round, split)
         return _no_metrics(study, site, round)
 
     return Node(answer)
@@ -85,9 +123,9 @@ def made_up_site(study: Study, site: str, value: float = 1e-4) -> Node:
 
 def _no_metrics(study: Study, site: str, round: int) -> Typed:
     return EvaluateReply(
-        site=site,
+        site="x",
         round=round,
         fingerprint=study.fingerprint,
         outcome="declined",
         reason="metrics are turned off at this site",
-    )
+    ).model_copy(update={"site": site})

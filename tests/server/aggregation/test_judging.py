@@ -8,9 +8,11 @@ import pytest
 
 from irene_model.errors import ProtocolError
 from irene_model.exchange.protocol import Arrays, TrainReply
+from irene_model.privacy.calibration import noise_multiplier_for
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays, trained_names
 from server.aggregation.judging import Judge, facts
+from server.aggregation.tally import WeightedMean, norm
 from tests.helpers.made_up_site import STUDY, made_up_reply, study_of
 
 
@@ -53,7 +55,10 @@ def scale(arrays: Arrays) -> None:
         ({"weight": 0.0}, "weight"),
         ({"weight": float("nan")}, "weight"),
         ({"weight": float("inf")}, "weight"),
+        ({"weight": 1e-6}, "whole number of patients"),
+        ({"weight": 99.5}, "whole number of patients"),
         ({"weight": 3000.0}, "largest_cohort is 2000"),
+        ({"rounds_charged": 4}, "more rounds than the study's 3"),
         ({"weight": 1000.0}, "sampling rate"),
         ({"sample_rate": 0.0}, "sampling rate"),
         ({"noise_multiplier": 0.1}, "noise multiplier"),
@@ -111,3 +116,55 @@ def test_a_line_tells_what_a_site_said() -> None:
     assert facts(declined) == {
         "outcome": "declined", "reason": "why", "code": "budget", "seconds": 0.0, "weight": 0.0,
     }  # fmt: skip
+
+
+def test_a_cohort_for_which_no_noise_is_enough_is_refused() -> None:
+    study = study_of({"largest_cohort": None}, privacy={"epsilon": 1e-7, "delta": 1e-9})
+    known = made_up_reply(STUDY, "north", 1).model_copy(
+        update={"fingerprint": study.fingerprint, "weight": 1.0, "sample_rate": 1.0}
+    )
+    with pytest.raises(ProtocolError, match="no noise reaches the study's epsilon"):
+        judge_of(study).contribution(known)
+
+
+def sgd() -> Study:
+    return study_of(
+        training={"expected_batch": 32, "optimizer": "sgd", "learning_rate": 0.1},
+        privacy={"epsilon": 8.0, "clip_norm": 1.0, "delta": 1e-5},
+    )
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0, 8.0, 32.0])
+def test_a_small_declared_cohort_moves_the_mean_no_further_than_the_expected_batch(
+    weight: float,
+) -> None:
+    """Whatever one site says of its size, what its update may do to a mean is the study's."""
+    study = sgd()
+    steps = study.total_steps
+    noise = noise_multiplier_for(8.0, delta=1e-5, sample_rate=1.0, steps=steps)
+
+    def largest(weight: float) -> float:
+        judge, value, reached = judge_of(study), 1e-6, 0.0
+        rate = min(1.0, 32 / weight)
+        for _ in range(60):
+            reply = made_up_reply(study, "mallory", 1, value).model_copy(
+                update={"weight": weight, "sample_rate": rate, "noise_multiplier": noise}
+            )
+            try:
+                kept = judge.contribution(reply)
+            except ProtocolError as error:
+                assert "norm is" in str(error)
+                return reached
+            mean = WeightedMean(to_arrays(new_model(study, seed=0)), least_weight=32.0)
+            mean.add(kept)
+            reached, value = norm(mean.result()), value * 1.3
+        raise AssertionError("no bound")
+
+    assert largest(weight) <= 1.31 * largest(32.0)
+
+
+def test_without_clip_or_noise_the_first_updates_are_bounded_by_the_weights() -> None:
+    study = study_of(training={"optimizer": "sgd", "expected_batch": 4})
+    judged(study)
+    with pytest.raises(ProtocolError, match="ten times what the weights have"):
+        judged(study, arrays={n: a * 1e9 for n, a in made_up_reply(study, "n", 1).arrays.items()})

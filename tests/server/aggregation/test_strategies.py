@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load, save
 
 from irene_model.errors import CheckpointError
 from irene_model.exchange.protocol import Arrays
@@ -98,3 +99,54 @@ def test_moments_outlive_a_round_in_which_nobody_trained_the_parameter(
 def test_these_move_the_weights_as_fedavg_does(name: str) -> None:
     assert isinstance(strategy_for(study(name), {}), FedAvg)
     assert isinstance(strategy_for(study("fedyogi"), {}), FedYogi)
+
+
+def adam_of(grads: list[float], rate: float, start: float = 0.0) -> float:
+    """Adam by hand on one number, Kingma & Ba's Algorithm 1, of pseudo-gradients that are given."""
+    m = v = 0.0
+    weight = start
+    for t, change in enumerate(grads, start=1):
+        m, v = 0.9 * m + 0.1 * change, 0.999 * v + 0.001 * change**2
+        weight += rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)) ** 0.5 + 1e-8)
+    return weight
+
+
+def test_a_parameter_that_is_trained_late_begins_as_any_other() -> None:
+    strategy, weights = FedAdam(), {"a": np.zeros(1, np.float32), "b": np.zeros(1, np.float32)}
+    for _ in range(20):
+        weights = strategy.apply(weights, {"a": np.float32([1])}, 0.01)
+    for change in (2.0, -1.0):
+        weights = strategy.apply(weights, {"b": np.float32([change])}, 0.01)
+    assert weights["b"][0] == pytest.approx(adam_of([2.0, -1.0], 0.01), rel=1e-5)
+    assert weights["a"][0] == pytest.approx(adam_of([1.0] * 20, 0.01), rel=1e-5)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_heads_row_whose_sites_are_absent_stays_and_keeps_its_moments(resumed: bool) -> None:
+    """Row 0 is trained in rounds 1, 2, 4; row 1 in rounds 1 and 4. Checkpoints keep the counts."""
+    changes = {0: [1.0, 3.0, None, -2.0], 1: [2.0, None, None, 0.5]}
+    strategy: FedAdam = FedAdam()
+    weights = {
+        "head.weight": np.ones((2, 3), np.float32),
+        "head.bias": np.ones(2, np.float32),
+        "norm.weight": np.ones(3, np.float32),
+    }
+    for round in range(4):
+        rows = np.float32([changes[row][round] or 0.0 for row in (0, 1)])
+        mean = {"head.weight": np.repeat(rows[:, None], 3, axis=1), "head.bias": rows}
+        mean["norm.weight"] = np.ones(3, np.float32)
+        before, weights = weights, strategy.apply(weights, mean, 0.01)
+        for row in (0, 1):
+            if changes[row][round] is None:
+                for name, array in list(weights.items())[:2]:
+                    np.testing.assert_array_equal(array[row], before[name][row])
+        if resumed:
+            taken_up = strategy_for(study("fedadam"), load(save(strategy.state)))
+            assert isinstance(taken_up, FedAdam)
+            strategy = taken_up
+    for row in (0, 1):
+        expected = adam_of([each for each in changes[row] if each is not None], 0.01, start=1.0)
+        for name in ("head.weight", "head.bias"):
+            np.testing.assert_allclose(weights[name][row], expected, rtol=1e-5)
+    assert strategy.state["t.head.bias"].tolist() == [3, 2]
+    assert int(strategy.state["t.norm.weight"]) == 4

@@ -149,3 +149,93 @@ def test_one_site_alone_moves_a_robust_middle_only_so_far(middle: object, tmp_pa
 
 def test_norm_by_hand() -> None:
     assert norm(update(1.0, 2.0)) == pytest.approx(8**0.5)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@given(
+    st.lists(st.tuples(st.floats(1, 1e9), st.booleans()), min_size=2, max_size=6),
+    st.sampled_from([0.5, 0.75]),
+)
+def test_no_site_has_more_than_its_share_of_a_mean(
+    late: bool, sites: list[tuple[float, bool]], share: float
+) -> None:
+    """The heaviest moves each value to 1, and the others leave it at 0: the mean is its share."""
+    heaviest = max(range(len(sites)), key=lambda i: sites[i][0])
+    mean = WeightedMean({**LIKE, **HEAD}, largest_share=share)
+    for i, (weight, has) in enumerate(sites):
+        arrays = {**update(i == heaviest, i == heaviest), **head(i == heaviest)}
+        mean.add(of(f"s{i}", arrays, weight, [True, has or i == heaviest]))
+    if late:
+        arrays = {**update(1.0, 1.0), **head(1.0)}
+        mean.add(of(f"s{heaviest}", arrays, sites[heaviest][0] / 2), late=True)
+    result = mean.result()
+    weights = [weight for weight, _ in sites]
+    honest = max(weights) * (1.5 if late else 1.0)
+    expected = min(share, honest / (honest + sum(weights) - max(weights)))
+    assert result["b"][0] == pytest.approx(expected, rel=1e-5)
+    assert result["head.bias"][0] == pytest.approx(expected, rel=1e-5)
+    with_label = [i for i, (_, has) in enumerate(sites) if has and i != heaviest]
+    if not with_label:
+        assert result["head.bias"][1] == 1.0  # nobody else has it
+
+
+def test_a_sites_share_holds_where_its_late_update_is_lighter_than_anothers() -> None:
+    mean = WeightedMean(LIKE, largest_share=0.5)
+    mean.add(of("east", update(0.0, 0.0), 100))
+    mean.add(of("west", update(1.0, 1.0), 90))
+    mean.add(of("west", update(1.0, 1.0), 1e9), late=True)
+    assert mean.result()["b"][0] == pytest.approx(0.5)
+
+
+def test_a_mean_over_few_patients_is_one_over_as_many_as_a_step_expects() -> None:
+    """Σ n u / max(Σ n, 32): a site of one patient, whose bound is 32 times as wide, moves as far
+    as one of 32."""
+    mean = WeightedMean({**LIKE, **HEAD}, least_weight=32.0)
+    mean.add(of("mallory", {**update(32.0, 32.0), **head(32.0)}, 1.0, [True, True]))
+    mean.add(of("north", {**update(1.0, 1.0), **head(1.0)}, 99.0, [True, False]))
+    result = mean.result()
+    assert result["b"][0] == pytest.approx((32 + 99) / 100)
+    assert result["head.bias"][1] == pytest.approx(1.0)  # which mallory alone has
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fraction", "needed"),
+    [
+        ("median", 0.2, 3), ("trimmed_mean", 0.2, 5), ("trimmed_mean", 0.25, 4),
+        ("trimmed_mean", 0.34, 3), ("trimmed_mean", 0.49, 3), ("trimmed_mean", 0.001, 1000),
+        ("fedavg", 0.2, 2), ("fedadam", 0.2, 2),
+    ],
+)  # fmt: skip
+def test_a_robust_strategy_needs_as_many_sites_as_leave_one_out(
+    strategy: str, fraction: float, needed: int
+) -> None:
+    federation = {"rounds": 1, "local_steps": 1, "strategy": strategy, "trim_fraction": fraction}
+    study = Study.model_validate({**STUDY, "federation": federation})
+    assert study.federation.needed_sites == needed
+    if strategy == "trimmed_mean":
+        values = np.float32([0.0] * (needed - 1) + [1e9])
+        assert trimmed_mean(values, fraction) == 0.0  # one site's value is left out
+
+
+def test_what_too_few_sites_train_stays_as_it_is(tmp_path: Path) -> None:
+    study = Study.model_validate(
+        {**STUDY, "federation": {**STUDY["federation"], "strategy": "median"}}
+    )
+    tally = tally_for(study, {**LIKE, **HEAD}, tmp_path / "u")
+    for site, value in (("east", 1.0), ("north", 2.0), ("south", 3.0)):
+        arrays = {**update(value, value), **head(value)}
+        if site == "south":
+            del arrays["a"]
+        tally.add(of(site, arrays, 100, [True, site != "south"]))
+    result = tally.result()
+    assert set(result) == {"b", *HEAD}
+    np.testing.assert_array_equal(result["head.bias"], np.float32([2.0, 0.0]))
+
+
+def test_a_tiny_site_moves_a_median_no_further_than_one_of_the_expected_batch(
+    tmp_path: Path,
+) -> None:
+    tally = CoordinateWise(tmp_path / "u", median, least_weight=32.0)
+    for site, value, weight in (("a", 32.0, 1.0), ("b", 32.0, 1.0), ("c", 5.0, 100.0)):
+        tally.add(of(site, update(value, value), weight))
+    assert tally.result()["b"][0] == pytest.approx(1.0)

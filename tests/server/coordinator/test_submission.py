@@ -95,7 +95,7 @@ def test_what_could_not_become_a_run_is_refused(coordinator: Coordinator, tmp_pa
     with pytest.raises(ConfigError, match=r"--name taken: .* exists; use --resume taken"):
         first(coordinator, name="taken")
     for name in ("../out", "a/b", "", ".hidden", "a b"):
-        with pytest.raises(ConfigError, match="a run's name has letters"):
+        with pytest.raises(ConfigError, match="a run's name is at most 100 letters"):
             first(coordinator, name=name)
     with pytest.raises(ConfigError, match=r"--start-image: .*: no such file"):
         first(coordinator, start_image=tmp_path / "nothing")

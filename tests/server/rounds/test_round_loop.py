@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
 
 from irene_model.errors import IreneError
 from irene_model.exchange.protocol import Arrays, Flat, TrainReply
@@ -243,6 +244,79 @@ def test_strategies_by_name(tmp_path: Path, strategy: str) -> None:
     else:
         assert run.moved(1) > 0
     assert not (run.folder.path / "updates").exists()
+
+
+@pytest.mark.parametrize(("strategy", "needed"), [("median", 3), ("trimmed_mean", 5)])
+def test_a_robust_strategy_that_could_leave_nobody_out_does_not_begin(
+    tmp_path: Path, strategy: str, needed: int
+) -> None:
+    run = federation(tmp_path, strategy=strategy)
+    del run.nodes[3]
+    with pytest.raises(IreneError, match=f"2 sites take part and the study needs {needed}, by its"):
+        run.run()
+
+
+def test_a_round_with_too_few_for_a_robust_strategy_is_not_done(tmp_path: Path) -> None:
+    run = federation(tmp_path, strategy="median")
+    answer = run.nodes[1].answer
+    run.nodes[1].answer = lambda flat: 8 if flat.values.get("round") == 2 else answer(flat)
+    with pytest.raises(IreneError, match="round 2: fewer than 3 sites gave an update"):
+        run.run()
+
+
+def test_a_discarded_late_update_is_judged_all_the_same(tmp_path: Path) -> None:
+    study = study_of({"round_deadline_s": 0.4})
+    nodes = three_sites(study)
+    answer = nodes[3].answer
+
+    def lying(flat: Flat) -> Any:
+        reply = answer(flat)
+        return (
+            reply.model_copy(update={"sample_rate": 0.5})
+            if flat.values["kind"] == "train"
+            else reply
+        )
+
+    nodes[3].answer = lying
+    nodes[3].silent = {"train"}
+    run = Federation(tmp_path / "run", study, nodes)
+    run.after[1] = nodes[3].silent.clear
+    (entry,) = run.run()[1]["late"]
+    assert entry["outcome"] == "refused" and "sample_rate" not in entry
+
+
+def test_where_all_decline_metrics_one_bad_site_holds_up_no_run(tmp_path: Path) -> None:
+    for said in ({"outcome": "failed", "reason": "x"}, {"seconds": float("nan")}, 8):
+        run = federation(tmp_path / str(said), rounds=1)
+        answer = run.nodes[3].answer
+
+        def bad(flat: Flat, answer: Any = answer, said: Any = said) -> Any:
+            if flat.values["kind"] != "evaluate":
+                return answer(flat)
+            return said if said == 8 else answer(flat).model_copy(update=said)
+
+        run.nodes[3].answer = bad
+        (line,) = run.run()
+        assert line["evaluation"]["auroc"] is None
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), DecodeError("x"), TypeError()])
+def test_bytes_that_flower_can_not_read_are_one_sites_trouble(
+    tmp_path: Path, error: Exception
+) -> None:
+    """A node may send any bytes as an object of Flower's; its grid then raises in our loop."""
+    run = federation(tmp_path)
+    answer = run.nodes[3].answer
+
+    def unreadable(flat: Flat) -> Typed | int:
+        if flat.values["kind"] != "hello":
+            raise error
+        return answer(flat)  # type: ignore[return-value]
+
+    run.nodes[3].answer = unreadable
+    for line in run.run():
+        assert outcomes(line) == ALL | {"south": "refused"}
+        assert line["sites"]["south"]["reason"].startswith("the reply can't be read (")
 
 
 def test_the_order_of_arrival_changes_nothing(tmp_path: Path) -> None:

@@ -112,6 +112,25 @@ def test_a_ledger_that_tells_too_little_is_not_believed() -> None:
     assert spent(told(charged=1), told(charged=0))["north"]["epsilon"] == of_rounds(2)
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"sample_rate": 0.0}, {"sample_rate": 1e-300}, {"noise_multiplier": 1e200},
+        {"noise_multiplier": 0.01}, {"rounds_charged": 10**13}, {"noise_multiplier": float("nan")},
+        {"sample_rate": "x"}, {"rounds_charged": None},
+    ],
+)  # fmt: skip
+def test_of_a_refused_reply_nothing_is_used(lie: dict[str, Any]) -> None:
+    """Older servers wrote what a refused reply said; it counts as one that was never heard."""
+    found = spent(told(charged=1), told("refused", charged=2) | lie)
+    assert found["north"]["epsilon"] == of_rounds(2)
+
+
+def test_no_more_rounds_are_charged_than_the_study_has() -> None:
+    assert spent(told(charged=10**13))["north"]["epsilon"] == of_rounds(1)
+    assert spent(told(charged=900))["north"]["epsilon"] == of_rounds(5)
+
+
 def test_without_noise_there_is_no_epsilon() -> None:
     found = spent(told(charged=1, noise_multiplier=0.0))["north"]
     assert found["epsilon"] is found["rdp"] is found["prv"] is None
@@ -178,6 +197,8 @@ def with_late(entries: list[dict[str, Any]], late_in: int, late: dict[str, Any])
 def test_a_late_update_was_charged_once_whatever_became_of_it(outcome: str) -> None:
     entries = [silent("missing"), told(charged=2)]
     assert with_late(entries, 2, told(outcome, charged=1)) == of_rounds(2)
+    if outcome == "refused":
+        return  # of such a reply nothing is used, and nothing else tells of a mechanism here
     gone = [silent("missing"), silent("absent", asked=False)]
     assert with_late(gone, 2, told(outcome, charged=1)) == of_rounds(1)
     both = [silent("missing"), silent("missing")]

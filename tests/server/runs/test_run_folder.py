@@ -182,8 +182,8 @@ def test_a_run_without_checkpoints_is_refused(folder: RunFolder) -> None:
         RunFolder.resume(folder.path)
 
 
-def test_results_hold_no_nan(folder: RunFolder) -> None:
-    assert json.loads(folder.write_results({"auroc": None}).read_text()) == {"auroc": None}
-    with pytest.raises(ValueError, match="JSON"):
-        folder.write_results({"auroc": float("nan")})
-    assert json.loads((folder.path / "results.json").read_text()) == {"auroc": None}
+def test_results_hold_no_nan_and_are_written_all_the_same(folder: RunFolder) -> None:
+    results = {"auroc": float("nan"), "sites": [{"loss": float("-inf")}, 1.5, "n"]}
+    written = folder.write_results(results).read_text(encoding="utf-8")
+    assert json.loads(written) == {"auroc": None, "sites": [{"loss": None}, 1.5, "n"]}
+    assert "NaN" not in written and "Infinity" not in written
