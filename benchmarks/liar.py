@@ -12,8 +12,9 @@ from irene_model.metrics import COARSE_BINS, Array, coarsen, score_histograms
 from irene_model.operations import new_app, run_app
 from irene_model.privacy import evaluation_noise
 from irene_model.study import Study
+from server.aggregation import Declared
 from server.evaluation import SiteHistograms, pool
-from server.rounds import Declared, check_evaluation
+from server.rounds import check_evaluation
 
 app = new_app(
     "What one lying site can do to the pooled metrics, however many honest ones there are."

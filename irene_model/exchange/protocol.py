@@ -5,8 +5,8 @@ that messages and all that judges them can be tested without Flower. A message o
 is a ProtocolError that names the field, never its value.
 
 Every field is bounded here, once, before anything reads it: numbers are finite and within what any
-study could lead to, names and sentences have their alphabet and length (`irene_model.study.names`), and a
-reply that gives nothing holds no arrays. What fits one study alone is judged by the server.
+study could lead to, names and sentences have their alphabet and length (`irene_model.study.names`),
+and a reply that gives nothing holds no arrays. What fits one study alone is judged by the server.
 """
 
 import time

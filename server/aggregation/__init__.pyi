@@ -1,8 +1,10 @@
+from .declared import Declared
 from .judging import Judge, facts
 from .strategies import strategy_for
 from .tally import Tally, WeightedMean, norm, tally_for
 
 __all__ = [
+    "Declared",
     "Judge",
     "Tally",
     "WeightedMean",

@@ -16,8 +16,8 @@ from irene_model.privacy import noise_multiplier_for
 from irene_model.study import Study
 from irene_model.weights import is_trained, labels_from_text, modalities_of
 from server.aggregation.bounds import from_experience, from_weights, largest_norm
+from server.aggregation.declared import Declared
 from server.aggregation.tally import Contribution, norm
-from server.rounds import Declared
 from server.runs import Json, finite
 
 _TOLERANCE = 0.01

@@ -96,8 +96,8 @@ class FedYogi(FedAdam):
 def _moved(name: str, change: Array) -> Array:
     """(K, 1, …) whether any site trained a head's row; () true of another array.
 
-    A mean is zero in a row that nobody trained (`server.aggregation.tally`), and a sum of noised updates
-    is not.
+    A mean is zero in a row that nobody trained (`server.aggregation.tally`), and a sum of noised
+    updates is not.
     """
     if not is_head(name):
         return np.ones((), np.bool_)

@@ -13,10 +13,10 @@ import numpy as np
 from irene_model.errors import IreneError, ProtocolError
 from irene_model.exchange import Arrays, EvaluateReply, EvaluateRequest
 from irene_model.study import HeldOut, one_line
+from server.aggregation import Declared
 from server.evaluation import Evaluation, SiteHistograms, pool
 from server.rounds.answer_bounds import check_evaluation
 from server.rounds.attendance import Roll
-from server.rounds.declared import Declared
 from server.rounds.exchange import Exchange, Reply
 from server.runs import Json, RunFolder, finite
 

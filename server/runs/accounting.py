@@ -4,8 +4,8 @@ A good update names the mechanism of its round, and every reply how many rounds 
 site's ledger has charged; these are composed once, at the end, since PRV takes up to seconds. What
 no reply tells counts as spent, unless the site was surely not asked: a lost, late or broken reply,
 and the round in which a server was restarted, whose first replies are forgotten. So the result may
-be more than the ledger's own, and is not less. Of a refused reply nothing is used (`server.runs.line_bounds`):
-it counts as one that was never heard.
+be more than the ledger's own, and is not less. Of a refused reply nothing is used
+(`server.runs.line_bounds`): it counts as one that was never heard.
 
 Patients of training, validation and test are different people, so the split that spent the most
 counts. A site whose patients moved between splits tells an epsilon that no split explains; then all

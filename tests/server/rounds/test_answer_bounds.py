@@ -11,9 +11,9 @@ from irene_model.exchange.protocol import LABEL_ABSENT, LABEL_WITHHELD, Evaluate
 from irene_model.metrics.coarse_bins import COARSE_BINS
 from irene_model.metrics.metrics import BINS
 from irene_model.study.study import Study
+from server.aggregation.declared import Declared
 from server.evaluation.histograms import SiteHistograms
 from server.rounds.answer_bounds import check_evaluation
-from server.rounds.declared import Declared
 from tests.helpers.made_up_site import made_up_evaluation, study_of
 
 STUDY = study_of(evaluation={"noise_multiplier": 1.0})
