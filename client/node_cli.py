@@ -1,6 +1,7 @@
 """irene-client: the node's life, from a key to leaving."""
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +70,7 @@ def start(site_file: SiteFile, *, server: Server = None, ca: Ca = None, key: Key
     from irene_model.errors import ConfigError
     from irene_model.operations import supervisor_of
 
+    os.umask(0o077)  # whatever Flower's processes write is for their owner, too
     site = Site.read(site_file)
     if supervisor_of(node_folder(site)) is not None:
         raise ConfigError(f"{site_file}: its node runs already; `irene-client stop` ends it")

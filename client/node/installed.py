@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from irene_model.errors import IreneError
-from irene_model.operations import take_back, write_program
+from irene_model.operations import private_folder, take_back, write_program
 
 CLIENT_PROGRAM = "flwr-clientapp"
 _RUNTIME = "flwr.supernode.runtime.run_clientapp"
@@ -39,7 +39,7 @@ def write_programs(folder: Path) -> None:
     """Write the programs that Flower's executor is to find in `folder`, and no others."""
     from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
 
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     for old in folder.iterdir():
         old.unlink()
     for name in {*TASK_TYPE_TO_COMMAND.values(), CLIENT_PROGRAM}:

@@ -31,7 +31,7 @@ from client.consent import (
 from client.node.installed import write_programs
 from client.site import Site
 from irene_model.errors import ConfigError, IreneError
-from irene_model.operations import Service, Supervisor
+from irene_model.operations import Service, Supervisor, write_private
 
 NAME = "supernode"
 _PORTS = range(9400, 9900)  # below those that the system gives to outgoing connections
@@ -81,10 +81,8 @@ def node_service(site: Site, site_file: Path, connection: Connection) -> Service
     programs, config = folder / "bin", folder / "node.toml"
     write_programs(programs)
     # A file, because Flower's own option can't take a path with quotes in it.
-    config.write_text(
-        f'site = "{_toml(str(site_file.resolve()))}"\nname = "{_toml(site.site)}"\n',
-        encoding="utf-8",
-    )
+    named = f'site = "{_toml(str(site_file.resolve()))}"\nname = "{_toml(site.site)}"\n'
+    write_private(config, named.encode())
 
     def command() -> tuple[str, ...]:
         """With ports that are free at this start; the connection says which, for `status`."""

@@ -19,6 +19,7 @@ from client.consent import (
     node_folder,
     remembered,
 )
+from client.ledger import Ledger, contradictions
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError
 from irene_model.operations import (
@@ -135,7 +136,9 @@ def look(site: Site, now: datetime | None = None) -> NodeStatus:
         broken.append(str(error))
     try:
         budget = read_budget(site)
-    except LedgerError as error:
+        if (history := Ledger.seen(site)) is not None:
+            broken += contradictions(consent.journal.entries(), history)
+    except (LedgerError, DataError) as error:
         broken.append(str(error))
     status = NodeStatus(
         site=site.site,
@@ -178,7 +181,8 @@ def _todo(status: NodeStatus) -> Iterator[str]:
     if status.paused:
         yield "the site is paused: irene-client resume"
     if status.budget is not None and status.budget.left == 0:
-        yield "the privacy budget is spent: the site declines every further round"
+        why = " for a ledger that was lost" if status.budget.loss else ""
+        yield f"the privacy budget is spent{why}: the site declines every further round"
 
 
 def _newest_releases(journal: Journal) -> tuple[Release, ...]:

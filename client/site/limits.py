@@ -64,17 +64,26 @@ def check_study(limits: Limits, study: Study) -> None:
             raise _beyond(f"{field} {others[0]}", f"only {', '.join(allowed)}", name)
 
 
-def check_noise(limits: Limits, *, noise_multiplier: float, epsilon: float) -> None:
-    """Raise LimitExceeded where the site's own noise, or a whole run's epsilon, is not allowed."""
-    least, most = limits.smallest_noise_multiplier, limits.largest_epsilon
+def check_noise(limits: Limits, *, noise_multiplier: float, epsilon: float, of: str = "") -> None:
+    """Raise LimitExceeded where the site's own noise, or a whole run's epsilon, is not allowed.
+
+    of: of whose patients, where it is not training's, as " of test patients".
+    """
+    least = limits.smallest_noise_multiplier
     if least is not None and noise_multiplier < least:
         raise _beyond(
-            f"a noise multiplier of {noise_multiplier:.4g}",
+            f"a noise multiplier{of} of {noise_multiplier:.4g}",
             f"at least {least:g}",
             "smallest_noise_multiplier",
         )
+    check_epsilon(limits, epsilon, of)
+
+
+def check_epsilon(limits: Limits, epsilon: float, of: str = "") -> None:
+    """Raise LimitExceeded where a whole run's epsilon, `of` some patients, is not allowed."""
+    most = limits.largest_epsilon
     if most is not None and epsilon > most:
-        raise _beyond(f"an epsilon of {epsilon:.4g}", f"at most {most:g}", "largest_epsilon")
+        raise _beyond(f"an epsilon{of} of {epsilon:.4g}", f"at most {most:g}", "largest_epsilon")
 
 
 def _replaced_sizes(study: Study) -> list[str]:

@@ -24,9 +24,9 @@ Outcome = Literal["ready", "waiting", "updated", "evaluated", "declined", "faile
 # Why a site does not serve, in one word, for what the server does about it; the reason says more.
 Code = Literal[
     "", "people", "stale", "study", "limits", "budget", "metrics", "message", "configuration",
-    "files", "patients", "error",
+    "files", "patients", "ledger", "error",
 ]  # fmt: skip
-PROTOCOL = 3
+PROTOCOL = 4
 WIRE_DTYPE = np.dtype(np.float32)
 # A label in an evaluation's reply: its histograms are there, the site does not have it, or fewer
 # patients than the site's minimum group have it or have it not.
@@ -135,10 +135,15 @@ class HelloReply(Message):
 
 
 class TrainRequest(Request):
-    """One round for one site. arrays: the round's weights, as they travel."""
+    """One round for one site. arrays: the round's weights, as they travel.
+
+    rounds_charged: how many rounds of this run the site itself has told that it charged, at most.
+    A ledger that knows of fewer was lost or is an older copy.
+    """
 
     kind = "train"
     round: int = Field(ge=1)
+    rounds_charged: int = Field(default=0, ge=0, le=1_000_000)
 
 
 class TrainReply(Message):

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from irene_model.study.records import HeldOut
 from irene_model.study.settings import Settings
 from irene_model.study.wire import Encoding
 
@@ -60,6 +61,11 @@ class Federation(Settings):
     def discount(self) -> float | None:
         """The factor of a late update's weight for each round late; None where it is discarded."""
         return self.late.discount if isinstance(self.late, Late) else None
+
+    def named(self, split: HeldOut, round: int) -> bool:
+        """Whether the study has an evaluation of `split` after `round`; of test patients one may
+        come after any round, since a run can end early, but only one does."""
+        return 1 <= round <= self.rounds and (split == "test" or self.evaluated(round))
 
     def evaluated(self, round: int) -> bool:
         """Whether the weights are evaluated on validation patients after `round`."""

@@ -185,7 +185,7 @@ class Study(Settings):
         """How often a whole run evaluates the patients of `split`."""
         if split == "test":
             return 1
-        return sum(map(self.federation.evaluated, range(1, self.federation.rounds + 1)))
+        return -(-self.federation.rounds // self.federation.evaluate_every)  # the last one always
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Study":
