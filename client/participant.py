@@ -202,7 +202,8 @@ class Participant:
         declared = declared_patients(self.site, dataset)
         plan = permitted_plan(self.site, study, declared, request.round)
         ledger = Ledger.of(self.site)
-        check_coordinator(request, ledger.history(), self.releases and self.releases.journal)
+        journal = None if self.releases is None else self.releases.journal
+        check_coordinator(request, ledger.history(), journal)
         if self.simulation_seed is None:
             randomness = Randomness.of_the_operating_system()
         else:

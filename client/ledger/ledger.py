@@ -63,7 +63,7 @@ class Ledger:
     @classmethod
     def seen(cls, site: Site) -> History | None:
         """What the ledger of `site` says; None before the first start, and none is created."""
-        if not LedgerFile(site.resolve(site.ledger), Witnesses.of(site)).exists:
+        if not LedgerFile(site.resolve(site.ledger), Witnesses.of(site)).found():
             return None
         return cls.of(site).history()
 

@@ -109,18 +109,23 @@ class LedgerFile:
         loss: what a new file is charged with, where it takes the place of a lost one. Without it
         LedgerError is raised where something shows that there was a ledger.
         """
+        if loss is None:
+            self.found()
         with self._connection() as connection:
             if self._version(connection) == 0:
                 self._create(connection, loss or Loss())
         with self.read():
             pass
 
-    @property
-    def exists(self) -> bool:
-        """Whether there is a ledger; LedgerError where there is none and something shows one."""
-        if self.path.exists():
-            return True
-        if head_path(self.path).exists():
+    def found(self) -> bool:
+        """Whether there is a ledger; LedgerLost where there is none and something shows one."""
+        try:
+            if self.path.exists() and (self.path.is_dir() or self.path.stat().st_size):
+                return True
+            head_there = head_path(self.path).exists()
+        except OSError as error:
+            raise self._unreachable(error) from None
+        if head_there:
             raise self._lost(_GONE)
         self._vouched(None)
         return False
@@ -212,6 +217,12 @@ class LedgerFile:
             write_head(path, newest)
         connection.execute("ROLLBACK")
 
+    def _unreachable(self, error: OSError) -> LedgerError:
+        return LedgerError(
+            f"{self.path}: the ledger's folder or one of its files can't be read or written "
+            f"({error.strerror}); see to it, nothing is lost"
+        )
+
     def _failure(self, error: sqlite3.Error) -> LedgerError:
         """What to do about it; SQLite's extended codes keep the primary one in the lowest byte."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -248,10 +259,7 @@ class LedgerFile:
             except sqlite3.Error as error:
                 raise self._failure(error) from None
             except OSError as error:
-                raise LedgerError(
-                    f"{self.path}: the ledger's folder or head file can't be read or written "
-                    f"({error.strerror}); see to it, nothing is lost"
-                ) from None
+                raise self._unreachable(error) from None
 
 
 def _append(

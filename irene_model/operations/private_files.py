@@ -34,18 +34,20 @@ def open_private(path: Path, flags: int) -> int:
     return descriptor
 
 
-def write_private(path: Path, content: bytes, *, part: str = "part") -> None:
-    """Replace the file durably: a reader, or a crash, sees the old content or the new.
+def write_private(path: Path, content: bytes, *, part: str = "part", durable: bool = True) -> None:
+    """Replace the file: a reader, and if `durable` a crash, sees the old content or the new.
 
     part: how the unfinished file's name ends; writers that don't wait for each other differ in it.
     """
     unfinished = path.with_name(f"{path.name}.{part}")
     with os.fdopen(open_private(unfinished, os.O_WRONLY | os.O_TRUNC), "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     unfinished.replace(path)
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def tighten(path: Path) -> None:

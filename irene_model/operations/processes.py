@@ -175,8 +175,8 @@ class Supervisor:
             born=born(child.process.pid),
         )
         written = {key: value for key, value in asdict(running).items() if key != "alive"}
-        # Whole or not at all: `status` reads while this is written.
-        write_private(self.state / f"{service.name}.json", json.dumps(written).encode())
+        text = json.dumps(written)
+        write_private(self.state / f"{service.name}.json", text.encode(), durable=False)
         self.observe(f"{service.name}: started")
 
     def _ended(self, child: _Child) -> None:

@@ -52,7 +52,7 @@ class ModelShape(Settings):
     method: Method = "irene"
     prior: float = Field(default=0.1, gt=0, lt=1)
     hidden_size: int | None = Field(default=None, ge=8)
-    num_hidden_layers: int | None = Field(default=None, ge=1)
+    num_hidden_layers: int | None = Field(default=None, ge=1, le=500)
     num_bidirectional_layers: int | None = Field(default=None, ge=0)
     num_attention_heads: int | None = Field(default=None, ge=1)
     intermediate_size: int | None = Field(default=None, ge=8)
