@@ -40,7 +40,7 @@ def accept_loss(
     Example: `irene-client ledger accept-loss site.yaml`
     """
     from client.budget import number
-    from client.consent import node_folder
+    from client.consent import node_folder, plain
     from client.ledger import accept_loss as accept
     from client.ledger import find_loss
     from client.site import Site
@@ -59,7 +59,7 @@ def accept_loss(
         + (": there is none, so nothing bounds it." if site.budget == "none" else ".")
     )
     for run, rounds in loss.runs.items():
-        typer.echo(f"- run {run}: {rounds} rounds are known to have been charged")
+        typer.echo(f"- run {plain(run)}: {rounds} rounds are known to have been charged")
     if not yes:
         typer.confirm("Is the newest ledger lost for good, and shall this be charged?", abort=True)
     for path in accept(site, loss):

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from client.budget.budget import BudgetReport, Outlook
+from client.consent import plain
 from client.ledger import Loss
 
 
@@ -52,7 +53,7 @@ def show(report: BudgetReport, console: Console) -> None:
 
 def loss_sentence(loss: Loss) -> str:
     """What was charged for lost ledgers, and what it means."""
-    runs = f", of runs {', '.join(loss.runs)}" if loss.runs else ""
+    runs = f", of runs {', '.join(map(plain, loss.runs))}" if loss.runs else ""
     return (
         f"Epsilon {number(loss.epsilon)} at delta {loss.delta:g} of it is charged for a ledger "
         f"that was lost{runs}: only what the budget in site.yaml allows beyond that can be spent"

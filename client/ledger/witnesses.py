@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from client.consent import Consent
+from client.consent import Consent, plain
 from client.ledger.head import Head
 from client.ledger.history import History
 from client.site import Site
@@ -86,8 +86,8 @@ def check_releases(lines: Sequence[Entry], history: History | None) -> None:
         if _was_charged(line) and (facts.get("run"), facts.get("round"), what) not in charged:
             raise ValueError(
                 f"the journal's line {line.sequence} lists the release of round "
-                f"{facts.get('round')} of run {facts.get('run')}, which the ledger lacks: it was "
-                "lost, or is an older copy"
+                f"{facts.get('round')} of run {plain(str(facts.get('run')))}, which the ledger "
+                "lacks: it was lost, or is an older copy"
             )
 
 
@@ -131,8 +131,9 @@ def contradictions(lines: Sequence[Entry], history: History) -> list[str]:
         for facts in (_facts(line) for line in since_loss(lines) if line.kind == CONTRADICTED)
     }
     return [
-        f"the coordinator says that {rounds} rounds of run {run} were charged here, and the ledger "
-        f"knows of {history.rounds_charged(run)}: if it is an older copy, put the newest back"
+        f"the coordinator says that {rounds} rounds of run {plain(run)} were charged here, and the "
+        f"ledger knows of {history.rounds_charged(run)}: if it is an older copy, put the newest "
+        "back; if it was lost, see `irene-client ledger accept-loss --help`"
         for run, rounds in told.items()
         if rounds > history.rounds_charged(run)
     ]

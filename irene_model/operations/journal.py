@@ -44,8 +44,17 @@ class Journal:
         return entry
 
     def entries(self) -> list[Entry]:
-        """All entries, verified; DataError names the first line that is not as it was written."""
-        return self._read(self.path.read_text(encoding="utf-8")) if self.path.exists() else []
+        """All entries, verified; DataError names the first line that is not as it was written.
+
+        A line that is being added is waited for: what is read here is on disk.
+        """
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                text = file.read()
+        except FileNotFoundError:
+            return []
+        return self._read(text)
 
     def _read(self, text: str) -> list[Entry]:
         lines = text[: text.rfind("\n") + 1].splitlines()
