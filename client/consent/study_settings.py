@@ -62,8 +62,11 @@ def _of_value(value: Any, usual: Any, key: str) -> Iterator[Setting]:
 
 
 def _of_items(items: tuple[Settings, ...], key: str) -> Iterator[Setting]:
-    yield Setting(key=key, value=f"{len(items)}, sha256 {_digest([e.model_dump() for e in items])}")
-    shown = items if len(items) <= _MOST_ROWS else (*items[:3], items[-1])
+    shown = items
+    if len(items) > _MOST_ROWS:
+        every = [each.model_dump() for each in items]
+        yield Setting(key=key, value=f"{len(items)}, sha256 {_digest(every)}; of them:")
+        shown = (*items[:3], items[-1])
     for item in shown:
         name = plain(str(getattr(item, "name", "")))
         fields = {field: getattr(item, field) for field in type(item).model_fields}
