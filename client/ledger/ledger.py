@@ -150,7 +150,8 @@ class Ledger:
         with self._file.write() as now:
             if reservation.id in now.history.releases:
                 return _kept(now, reservation)
-            if now.history.find(reservation.run, reservation.round, reservation.split) is None:
+            known = now.history.find(reservation.run, reservation.round, reservation.split)
+            if known is None or known.id != reservation.id:
                 raise LedgerError(
                     f"{self._file.path}: round {reservation.round} is not reserved in this ledger, "
                     "which was exchanged meanwhile; the round can't be released"

@@ -120,15 +120,22 @@ class LedgerFile:
     def found(self) -> bool:
         """Whether there is a ledger; LedgerLost where there is none and something shows one."""
         try:
-            if self.path.exists() and (self.path.is_dir() or self.path.stat().st_size):
-                return True
-            head_there = head_path(self.path).exists()
+            if not self._begun():
+                self._check_first_start()
+        except LedgerLost:
+            if not self._begun():  # else another process began it meanwhile
+                raise
         except OSError as error:
             raise self._unreachable(error) from None
-        if head_there:
+        return self._begun()
+
+    def _check_first_start(self) -> None:
+        if head_path(self.path).exists():
             raise self._lost(_GONE)
         self._vouched(None)
-        return False
+
+    def _begun(self) -> bool:
+        return self.path.exists() and (self.path.is_dir() or self.path.stat().st_size > 0)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Snapshot]:

@@ -143,7 +143,7 @@ class TrainRequest(Request):
 
     kind = "train"
     round: int = Field(ge=1)
-    rounds_charged: int = Field(default=0, ge=0, le=1_000_000)
+    rounds_charged: int = Field(default=0, ge=0, le=1_000_000_000)
 
 
 class TrainReply(Message):

@@ -91,7 +91,7 @@ def _charged(
     site: str, lines: Sequence[Json], local_steps: int, restarted: Collection[int]
 ) -> list[Mechanism]:
     named: list[Mechanism] = []
-    rounds = 0
+    rounds = told = 0
     for line in lines:
         for late in (each for each in line.get("late", ()) if each["site"] == site):
             # Its round was counted when the reply was missing; now its mechanism is known.
@@ -102,7 +102,8 @@ def _charged(
         if "noise_multiplier" in entry:
             named.append(_mechanism(entry, local_steps))
         if "rounds_charged" in entry:  # the ledger's word on all rounds until here
-            rounds = max(len(named), entry["rounds_charged"])
+            told = max(told, entry["rounds_charged"])  # a count that falls is a lost ledger's
+            rounds = max(len(named), told)
         elif may_be_charged(entry) or line["round"] in restarted:
             rounds += 1
     if not named:

@@ -112,6 +112,12 @@ def test_a_ledger_that_tells_too_little_is_not_believed() -> None:
     assert spent(told(charged=1), told(charged=0))["north"]["epsilon"] == of_rounds(2)
 
 
+def test_a_count_that_falls_forgets_nothing() -> None:
+    """A lost ledger: what it had told before was charged, also where no reply had named it."""
+    fallen = (told(charged=1), silent("missing"), silent("failed", rounds_charged=2))
+    assert spent(*fallen, silent("failed", rounds_charged=0))["north"]["epsilon"] == of_rounds(2)
+
+
 def test_without_noise_there_is_no_epsilon() -> None:
     found = spent(told(charged=1, noise_multiplier=0.0))["north"]
     assert found["epsilon"] is found["rdp"] is found["prv"] is None
