@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from client.budget import Outlook, number, number_or_unknown, site_delta
+from client.budget import Outlook, number, number_or_unknown, permitted_evaluation, site_delta
 from client.consent.study_settings import plain, unusual
 from client.site import Site
-from irene_model.errors import ProtocolError
+from irene_model.errors import LimitExceeded, ProtocolError
 from irene_model.privacy import Epsilons, evaluation_noise
 from irene_model.study import HeldOut, Study
 from irene_model.weights import footprint
@@ -151,6 +151,10 @@ def _evaluations(study: Study, site: Site) -> str:
         return f"nothing: {error}"
     if site.metrics == "off" or (site.metrics == "private" and noise == 0):
         return f"nothing (metrics: {site.metrics} in site.yaml)"
+    try:
+        permitted_evaluation(site, study, "validation", study.federation.rounds)
+    except LimitExceeded as error:
+        return f"nothing: {error}"
     if noise > 0:
         return f"histograms of scores, with noise (multiplier {noise:.4g})"
     return f"EXACT histograms of scores, of groups of at least {site.minimum_group} patients"

@@ -75,7 +75,7 @@ def check_study(limits: Limits, study: Study) -> None:
         if others:
             raise _beyond(f"{field} {others[0]}", f"only {', '.join(allowed)}", name)
     _check_size("tokens", tokens(study), limits)
-    _check_size("parameters", least_parameters(study), limits)
+    _check_size("parameters", least_parameters(study), limits, surely="at least ")
     _check_size("parameters", footprint(study).parameters, limits)
 
 
@@ -101,10 +101,10 @@ def check_epsilon(limits: Limits, epsilon: float, of: str = "") -> None:
         raise _beyond(f"an epsilon{of} of {epsilon:.4g}", f"at most {most:g}", "largest_epsilon")
 
 
-def _check_size(what: str, count: int, limits: Limits) -> None:
+def _check_size(what: str, count: int, limits: Limits, *, surely: str = "") -> None:
     most = getattr(limits, f"most_{what}")
     if count > most:
-        raise _beyond(f"a model of {count} {what}", f"at most {most}", f"most_{what}")
+        raise _beyond(f"a model of {surely}{count} {what}", f"at most {most}", f"most_{what}")
 
 
 def _replaced_sizes(study: Study) -> list[str]:
