@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client import node_cli
+from client import ledger_cli, node_cli
 from client.status_cli import status
 from irene_model.operations import Version, new_app, picture_file, run_app
 
@@ -264,6 +264,7 @@ def _show(report: "QualityReport") -> None:
 
 for command in (*node_cli.COMMANDS, status):
     app.command()(command)
+app.add_typer(ledger_cli.app, name="ledger")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """irene-client: the node's life, from a key to leaving."""
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,6 +66,7 @@ def start(
     from irene_model.errors import ConfigError
     from irene_model.operations import supervisor_of
 
+    os.umask(0o077)  # whatever Flower's processes write is for their owner, too
     site = Site.read(site_file)
     if supervisor_of(node_folder(site)) is not None:
         raise ConfigError(f"{site_file}: its node runs already; `irene-client stop` ends it")
@@ -144,14 +146,13 @@ def approve(
     """Show a study, what it would cost and what would leave here; then approve it.
 
     From then on the site serves it whenever the coordinator asks, within its budget and limits.
-    A study with one changed digit needs a new approval. The files may be read, to know how many
-    patients the site declares.
+    A study with one changed digit needs a new approval. The files may be read, to count patients.
 
     Example: `irene-client approve study.yaml site.yaml`
     """
     from rich.console import Console
 
-    from client.budget import declared_by, look_ahead
+    from client.budget import declared_by, look_ahead, permitted_plan
     from client.consent import Consent, show_here, show_study
     from client.site import Site, check_study
     from irene_model.errors import ConfigError, LimitExceeded
@@ -159,14 +160,15 @@ def approve(
     site = Site.read(site_file)
     consent = Consent.of(site)
     study = _study(wanted, consent.find)
-    console = Console()
-    show_study(study, console)
+    show_study(study, console := Console())
     try:
         check_study(site.limits, study)
+        site.check_against(study)
+        declared = declared_by(site, study)
+        permitted_plan(site, study, declared, 1)
     except LimitExceeded as error:
         raise ConfigError(f"{site_file}: {error}") from None
-    site.check_against(study)
-    show_here(study, site, look_ahead(site, study, declared_by(site, study)), console)
+    show_here(study, site, look_ahead(site, study, declared), console)
     if consent.approved(study.fingerprint):
         typer.echo("This study is approved already.")
         return

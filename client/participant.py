@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.budget import declared_patients, permitted_plan
-from client.consent import Consent, Releases, journal_of
+from client.budget import declared_patients, permitted_evaluation, permitted_plan
+from client.consent import Consent, Releases
 from client.gateway import remembered
-from client.ledger import Ledger
+from client.ledger import Ledger, check_coordinator
 from client.private import Randomness, noise_of_evaluation
 from client.records import SiteDataset, open_dataset
 from client.site import Site, check_study, mapped_labels, mapped_modalities
@@ -23,6 +23,8 @@ from irene_model.errors import (
     ConfigError,
     DataError,
     IreneError,
+    LedgerBehind,
+    LedgerError,
     LimitExceeded,
     MetricsWithheld,
     ProtocolError,
@@ -39,11 +41,11 @@ from irene_model.exchange import (
     TrainReply,
     TrainRequest,
 )
-from irene_model.privacy import evaluation_noise
 from irene_model.study import Study, one_line
 from irene_model.weights import labels_to_text
 
 _log = logging.getLogger(__name__)
+_SAID = (BudgetExceeded, MetricsWithheld, ProtocolError, AwaitsPeople, LedgerBehind)
 _JUDGED = (LimitExceeded, StaleMessage, StudyMismatch)
 _CODES: tuple[tuple[type[Exception], Code], ...] = (
     (AwaitsPeople, "people"),
@@ -55,6 +57,7 @@ _CODES: tuple[tuple[type[Exception], Code], ...] = (
     (MetricsWithheld, "metrics"),
     (ConfigError, "configuration"),
     (DataError, "files"),
+    (LedgerError, "ledger"),
 )
 
 
@@ -84,8 +87,7 @@ class Participant:
         site = Site.read(path)
         connection = remembered(site)
         server = "" if connection is None else connection.server
-        releases = Releases(journal=journal_of(site), server=server)
-        return cls(site=site, consent=Consent.of(site), releases=releases)
+        return cls(site=site, consent=Consent.of(site), releases=Releases.of(site, server))
 
     def hello(self, request: HelloRequest) -> HelloReply:
         """Say who is here, and whether the study can be served."""
@@ -95,6 +97,7 @@ class Participant:
             present = len(dataset.patients["train"]) > 0
             if present:
                 permitted_plan(self.site, study, declared_patients(self.site, dataset), 1)
+            Ledger.seen(self.site)  # one that can't be trusted is said before the first round
         except Exception as error:
             return HelloReply(
                 site=self.site.site,
@@ -150,13 +153,9 @@ class Participant:
 
     def _evaluate(self, request: EvaluateRequest, started: float) -> EvaluateReply:
         study, site = self._agreed(request.timely_study()), self.site
-        noise = evaluation_noise(study, request.split)
-        if site.metrics == "off":
-            raise MetricsWithheld("metrics are turned off at this site")
-        if site.metrics == "private" and noise == 0:
-            raise MetricsWithheld(
-                "this site sends metrics with noise only, and the study asks for exact ones"
-            )
+        noise = permitted_evaluation(site, study, request.split, request.round)
+        if self.releases is not None:
+            self.releases.check_first(request)
         dataset = self._dataset(study)
         what = Evaluated(
             dataset=dataset,
@@ -204,6 +203,8 @@ class Participant:
         declared = declared_patients(self.site, dataset)
         plan = permitted_plan(self.site, study, declared, request.round)
         ledger = Ledger.of(self.site)
+        journal = None if self.releases is None else self.releases.journal
+        check_coordinator(request, ledger.history(), journal)
         if self.simulation_seed is None:
             randomness = Randomness.of_the_operating_system()
         else:
@@ -248,13 +249,11 @@ class Participant:
 
     def _rounds_charged(self, run: str) -> int:
         try:
-            if not self.site.resolve(self.site.ledger).exists():
-                return 0
-            charged = Ledger.of(self.site).reservations(run)
+            history = Ledger.seen(self.site)
         except (IreneError, OSError) as error:
             _log.error("%s", error)
             return -1
-        return sum(reservation.split == "train" for reservation in charged)
+        return 0 if history is None else history.rounds_charged(run)
 
     def _agreed(self, study: Study) -> Study:
         """`study`, if it is within the limits and the site's people serve it; else AwaitsPeople.
@@ -271,7 +270,7 @@ class Participant:
         self, reply: TrainReply | EvaluateReply, request: TrainRequest | EvaluateRequest
     ) -> None:
         if self.releases is not None:
-            self.releases.note(reply, study=Study.from_canonical(request.study), run=request.run)
+            self.releases.note_answer(reply, request)
 
     def _dataset(self, study: Study) -> SiteDataset:
         check_study(self.site.limits, study)  # before any file is opened
@@ -291,7 +290,7 @@ def _code(error: Exception) -> Code:
 
 def _reason(error: Exception) -> str:
     """What may be said outside: our own sentences without paths or rows, else only a kind."""
-    if isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError | AwaitsPeople):
+    if isinstance(error, _SAID):
         _log.warning("%s", error)
         return one_line(str(error))
     if isinstance(error, IreneError):

@@ -12,6 +12,7 @@
     │   ├── BudgetExceeded     the release would cost more than is left
     │   ├── MetricsWithheld    the site does not send the metrics that were asked for
     │   └── LedgerError        the ledger can't be read, written or trusted
+    │       └── LedgerLost     it is missing, damaged or behind what else is known of it
     ├── AwaitsPeople           a study is not approved here, or the site has paused
     └── ProtocolError          a message of the other side breaks the contract
         ├── LimitExceeded      its study asks for more than the site's limits allow
@@ -61,6 +62,14 @@ class MetricsWithheld(PrivacyError):  # noqa: N818  # a decision, no error
 
 class LedgerError(PrivacyError):
     """The ledger is unreadable, belongs to other patients, or could not be written durably."""
+
+
+class LedgerLost(LedgerError):  # noqa: N818  # a fact, which its people may accept
+    """The ledger, or what vouches for it, is missing, damaged or behind the others."""
+
+
+class LedgerBehind(LedgerLost):
+    """The coordinator was told of more rounds than the ledger knows; its text may leave."""
 
 
 class AwaitsPeople(IreneError):  # noqa: N818  # a state, no error

@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from client.site import Site
-from irene_model.operations import loopback_direct
+from irene_model.operations import loopback_direct, open_private, private_folder
 from irene_model.weights import StartingPoint
 from server.app import execute
 from server.rounds import Observer
@@ -121,11 +121,9 @@ def client_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
 
 def _log_to(site: Site) -> None:
     """A simulated client's log lies beside its site.yaml; Ray shares processes between sites."""
-    folder = site.folder / ".irene"
-    folder.mkdir(exist_ok=True)
-    logging.basicConfig(
-        filename=folder / "client.log", level=logging.INFO, format=_LOG_FORMAT, force=True
-    )
+    log = private_folder(site.folder / ".irene") / "client.log"
+    os.close(open_private(log, os.O_WRONLY))
+    logging.basicConfig(filename=log, level=logging.INFO, format=_LOG_FORMAT, force=True)
 
 
 def _run_engine(server: ServerApp, client: ClientApp, *, num_sites: int, parallel: int) -> None:

@@ -5,15 +5,15 @@ is reserved.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from client.budget.plan import plan_round
-from client.ledger import Ledger, Reservation, at_most, least_exposures
+from client.budget.plan import evaluations_of, plan_round
+from client.ledger import Exposures, Ledger, Loss, Reservation, at_most, least_exposures
 from client.site import Site
 from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons
-from irene_model.study import Study
+from irene_model.study import SPLITS, Split, Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,25 @@ class RunCost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Charged:
+    """What was charged: for lost ledgers, and after that all that can have touched one patient."""
+
+    loss: Loss
+    exposures: Exposures
+
+    def after(self, *more: Mechanism, split: Split = "train", delta: float) -> Epsilons:
+        """Epsilon of the patients of `split` by both bounds, once `more` were charged too."""
+        return self.loss.before(epsilons([*self.exposures[split], *more], delta=delta))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a study would cost here; `rounds_left` of its rounds fit into what is left."""
+    """What a study would cost here; `rounds_left` of its rounds fit into what is left.
+
+    mechanism: one round's. alone: split -> epsilon of a whole run by itself, at the site's delta,
+    for all splits that a run charges. after_run: the same after all that is charged already, for
+    patients who stay in their split.
+    """
 
     study: str
     declared_patients: int
@@ -42,17 +59,29 @@ class Outlook:
     rounds: int
     rounds_left: int
     after_next_round: Epsilons
+    alone: Mapping[Split, Epsilons]
+    after_run: Mapping[Split, Epsilons]
+
+    @property
+    def after_all(self) -> float:
+        """The ledger's epsilon after a whole run, if all of it fits."""
+        return max(each.smallest for each in self.after_run.values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetReport:
-    """`budget` is None where site.yaml says `none`; then `delta` is 1e-5, to have something."""
+    """`budget` is None where site.yaml says `none`; its delta is then 1e-5, to have something.
+
+    loss: what was charged for lost ledgers, None where none was. It is in `spent`, and its delta in
+    `delta`, beside the budget's.
+    """
 
     site: str
     budget: float | None
     delta: float
     spent: Epsilons
     runs: tuple[RunCost, ...]
+    loss: Loss | None = None
     outlook: Outlook | None = None
 
     @property
@@ -73,12 +102,15 @@ def read_budget(site: Site) -> BudgetReport:
     """The site's budget and spending; where there is no ledger yet, none is created."""
     budget = None if site.budget == "none" else site.budget
     delta = 1e-5 if budget is None else budget.delta
-    reservations = _reservations(site)
+    history = Ledger.seen(site)
+    reservations = () if history is None else history.reservations
+    loss = Loss() if history is None else history.loss
     return BudgetReport(
         site=site.site,
         budget=None if budget is None else budget.epsilon,
-        delta=delta,
-        spent=at_most(least_exposures(reservations, delta=delta), delta=delta),
+        delta=delta + loss.delta,
+        spent=loss.before(at_most(least_exposures(reservations, delta=delta), delta=delta)),
+        loss=loss or None,
         runs=tuple(
             _cost(run, [r for r in reservations if r.run == run], delta)
             for run in dict.fromkeys(r.run for r in reservations)
@@ -86,13 +118,12 @@ def read_budget(site: Site) -> BudgetReport:
     )
 
 
-def charges(site: Site, *, delta: float) -> tuple[Mechanism, ...]:
-    """All that can have touched one training patient; nothing where there is no ledger yet."""
-    return least_exposures(_reservations(site), delta=delta)["train"]
-
-
-def _reservations(site: Site) -> Sequence[Reservation]:
-    return Ledger.of(site).reservations() if site.resolve(site.ledger).exists() else ()
+def charged_so_far(site: Site, *, delta: float) -> Charged:
+    """What the ledger of `site` holds; nothing where there is none yet."""
+    history = Ledger.seen(site)
+    if history is None:
+        return Charged(loss=Loss(), exposures=least_exposures((), delta=delta))
+    return Charged(loss=history.loss, exposures=least_exposures(history.reservations, delta=delta))
 
 
 def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
@@ -104,17 +135,24 @@ def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
     budget = None if site.budget == "none" else site.budget
     rounds = study.federation.rounds
     delta = 1e-5 if budget is None else budget.delta
-    charged = charges(site, delta=delta)
+    charged = charged_so_far(site, delta=delta)
+    run: dict[Split, Mechanism] = {"train": replace(mechanism, steps=study.total_steps)}
+    run.update(evaluations_of(site, study))  # type: ignore[arg-type]  # held-out splits are splits
     fitting = rounds
     if budget is not None:
-        fitting = rounds_within(budget.epsilon, charged, mechanism, delta=delta, most=rounds)
+        left, before = budget.epsilon - charged.loss.epsilon, charged.exposures["train"]
+        fitting = rounds_within(left, before, mechanism, delta=delta, most=rounds)
     return Outlook(
         study=study.name,
         declared_patients=declared,
         mechanism=mechanism,
         rounds=rounds,
         rounds_left=fitting,
-        after_next_round=epsilons([*charged, mechanism], delta=delta),
+        after_next_round=charged.after(mechanism, delta=delta),
+        alone={split: epsilons([whole], delta=delta) for split, whole in run.items()},
+        after_run={
+            s: charged.after(*[run[s]] if s in run else [], split=s, delta=delta) for s in SPLITS
+        },
     )
 
 
@@ -124,7 +162,8 @@ def rounds_within(
     """How many rounds of `mechanism`, at most `most`, fit after `charged`."""
 
     def fits(rounds: int) -> bool:
-        after = [*charged, *[mechanism] * rounds]
+        more = [replace(mechanism, steps=rounds * mechanism.steps)] if rounds else []
+        after = [*charged, *more]
         if epsilon(after, delta=delta) <= budget:
             return True  # RDP is quick, and its word is enough
         return epsilons(after, delta=delta).smallest <= budget

@@ -9,6 +9,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from client.budget.budget import BudgetReport, Outlook
+from client.consent import plain
+from client.ledger import Loss
 
 
 def show(report: BudgetReport, console: Console) -> None:
@@ -36,6 +38,8 @@ def show(report: BudgetReport, console: Console) -> None:
         "the smaller counts",
         soft_wrap=True,
     )
+    if report.loss is not None:
+        console.print(loss_sentence(report.loss), highlight=False, soft_wrap=True)
     if report.runs:
         console.print(
             "Patients of training, validation and test are counted apart; the most counts."
@@ -45,6 +49,15 @@ def show(report: BudgetReport, console: Console) -> None:
         console.print("No round has been charged yet.")
     if report.outlook is not None:
         _show_outlook(report.outlook, report.budget, console)
+
+
+def loss_sentence(loss: Loss) -> str:
+    """What was charged for lost ledgers, and what it means."""
+    runs = f", of runs {', '.join(map(plain, loss.runs))}" if loss.runs else ""
+    return (
+        f"Epsilon {number(loss.epsilon)} at delta {loss.delta:g} of it is charged for a ledger "
+        f"that was lost{runs}: only what the budget in site.yaml allows beyond that can be spent"
+    )
 
 
 def _runs(report: BudgetReport) -> Table:
@@ -78,8 +91,11 @@ def _show_outlook(outlook: Outlook, budget: float | None, console: Console) -> N
     )
     if budget is not None:
         console.print(
-            f"{outlook.rounds_left} of a run's {outlook.rounds} rounds fit into what is left.",
+            f"{outlook.rounds_left} of a run's {outlook.rounds} rounds fit into what is left. A "
+            f"whole run, its evaluations included, would bring epsilon to "
+            f"{number(outlook.after_all)}.",
             highlight=False,
+            soft_wrap=True,
         )
 
 

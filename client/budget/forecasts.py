@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from client.budget.budget import charges, rounds_within
+from client.budget.budget import charged_so_far, rounds_within
 from client.budget.plan import plan_round
 from client.site import Site
 from irene_model.errors import ConfigError
-from irene_model.privacy import Epsilons, Mechanism, epsilons, noise_multiplier_for
+from irene_model.privacy import Epsilons, Mechanism, noise_multiplier_for
 from irene_model.study import Study
 
 _SHARES = (1 / 4, 1 / 2, 1, 2, 4)  # of the planned rounds: what the table shows
@@ -92,8 +92,8 @@ def forecast(
             if noise_multiplier is not None
             else f"the study {study.name} asks for no noise: give --noise, a multiplier above 0"
         )
-    charged = charges(site, delta=delta)
-    spent = epsilons(charged, delta=delta)
+    so_far = charged_so_far(site, delta=delta)
+    charged, spent = so_far.exposures["train"], so_far.after(delta=delta)
     if spent.smallest >= target:
         raise ConfigError(
             f"site {site.site}: epsilon {spent.smallest:.2f} is spent already, and the target is "
@@ -103,11 +103,12 @@ def forecast(
     mechanism = replace(asked, noise_multiplier=noise)
 
     def after(number: int, each: Mechanism) -> Choice:
-        total = epsilons([*charged, *[each] * number], delta=delta)
-        return Choice(rounds=number, mechanism=each, epsilon=total)
+        more = [replace(each, steps=number * each.steps)] if number else []
+        return Choice(rounds=number, mechanism=each, epsilon=so_far.after(*more, delta=delta))
 
     counts = sorted({max(1, round(share * rounds)) for share in _SHARES})
-    fitting = after(_fitting(target, charged, mechanism, delta), mechanism)
+    left = target - so_far.loss.epsilon
+    fitting = after(_fitting(left, charged, mechanism, delta), mechanism)
     last = max(fitting.rounds + 1, round(1.25 * fitting.rounds), rounds)
     return Forecast(
         site=site.site,
@@ -120,7 +121,7 @@ def forecast(
         rounds=rounds,
         study_asks=asked.noise_multiplier,
         choices=tuple(
-            after(number, _spending(target, charged, mechanism, number, delta)) for number in counts
+            after(number, _spending(left, charged, mechanism, number, delta)) for number in counts
         ),
         fitting=fitting,
         curve=tuple(

@@ -1,16 +1,17 @@
-"""One round's plan at one site: noise, sampling rate, steps, learning rate.
+"""One round's plan at one site: noise, sampling rate, steps, learning rate; and its evaluations.
 
 It follows from the study and the site's public size alone. No message can lower the noise: the
 server sends a study, and the site computes its own multiplier from it.
 """
 
+import contextlib
 from dataclasses import dataclass, replace
 
 from client.records import SiteDataset
-from client.site import Site, check_noise, check_study
-from irene_model.errors import ProtocolError
-from irene_model.privacy import Mechanism, epsilon, epsilons, noise_multiplier_for
-from irene_model.study import Study, site_rate
+from client.site import Site, check_epsilon, check_noise, check_study
+from irene_model.errors import MetricsWithheld, ProtocolError
+from irene_model.privacy import Mechanism, epsilon, epsilons, evaluation_noise, noise_multiplier_for
+from irene_model.study import HELD_OUT, HeldOut, Study, site_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +48,81 @@ def declared_size(site: Site, count: int) -> int:
 
 
 def permitted_plan(site: Site, study: Study, declared: int, round: int) -> Plan:
-    """`plan_round`, where the site's limits allow what comes of it; else LimitExceeded.
+    """`plan_round`, where the site's limits allow all that comes of a run; else LimitExceeded.
 
-    A run's epsilon is judged at the delta of the site's budget: a study could name a larger one,
-    at which any noise seems to be enough.
+    A run's epsilon is that of training or of an evaluation's patients, whichever is more, and is
+    judged at the delta of the site's budget: a study could name a larger one, at which any noise
+    seems to be enough.
     """
     check_study(site.limits, study)
     plan = plan_round(study, declared, round)
-    run = [replace(plan.mechanism, steps=study.total_steps)]
-    delta = study.privacy.delta if site.budget == "none" else site.budget.delta
-    spent, most = epsilon(run, delta=delta), site.limits.largest_epsilon
-    if most is not None and spent > most:  # only now ask the tighter accountant: it takes seconds
-        spent = epsilons(run, delta=delta).smallest
-    check_noise(site.limits, noise_multiplier=plan.mechanism.noise_multiplier, epsilon=spent)
+    check_noise(
+        site.limits,
+        noise_multiplier=plan.mechanism.noise_multiplier,
+        epsilon=_of_run(site, study, replace(plan.mechanism, steps=study.total_steps)),
+    )
+    if site.limits.largest_epsilon is not None:
+        for split, mechanism in evaluations_of(site, study).items():
+            check_epsilon(site.limits, _of_run(site, study, mechanism), f" of {split} patients")
     return plan
+
+
+def permitted_evaluation(site: Site, study: Study, split: HeldOut, round: int) -> float:
+    """The noise multiplier of one evaluation, which the study names and the site allows; 0: exact.
+
+    Raises ProtocolError for one that the study does not have, LimitExceeded for too little noise
+    or a run's epsilon beyond the limits, and MetricsWithheld where the site sends no such metrics.
+    """
+    check_study(site.limits, study)
+    if not study.federation.named(split, round):
+        raise ProtocolError(f"the study evaluates no {split} patients after round {round}")
+    if site.metrics == "off":
+        raise MetricsWithheld("metrics are turned off at this site")
+    noise = evaluation_noise(study, split)
+    if noise == 0:
+        if site.metrics == "private":
+            raise MetricsWithheld(
+                "this site sends metrics with noise only, and the study asks for exact ones"
+            )
+        return noise
+    mechanism = evaluations_of(site, study)[split]
+    check_noise(
+        site.limits,
+        noise_multiplier=noise,
+        epsilon=_of_run(site, study, mechanism),
+        of=f" of {split} patients",
+    )
+    return noise
+
+
+def evaluations_of(site: Site, study: Study) -> dict[HeldOut, Mechanism]:
+    """What the evaluations of a whole run charge at this site, together, for each split.
+
+    One that is not charged is left out: what the site does not send, what is exact, and what asks
+    for an epsilon that no noise reaches.
+    """
+    found: dict[HeldOut, Mechanism] = {}
+    for split in HELD_OUT if site.metrics != "off" else ():
+        with contextlib.suppress(ProtocolError):
+            if noise := evaluation_noise(study, split):
+                found[split] = Mechanism(
+                    noise_multiplier=noise, sample_rate=1.0, steps=study.evaluations(split)
+                )
+    return found
+
+
+def _of_run(site: Site, study: Study, mechanism: Mechanism) -> float:
+    """Epsilon of `mechanism` at the site's delta, as exactly as the limit needs it."""
+    delta, most = site_delta(site, study), site.limits.largest_epsilon
+    spent = epsilon([mechanism], delta=delta)
+    if most is not None and spent > most:  # only now ask the tighter accountant: it takes seconds
+        spent = epsilons([mechanism], delta=delta).smallest
+    return spent
+
+
+def site_delta(site: Site, study: Study) -> float:
+    """The delta at which a site judges what a study costs: its budget's, if it has one."""
+    return study.privacy.delta if site.budget == "none" else site.budget.delta
 
 
 def plan_round(study: Study, declared: int, round: int) -> Plan:

@@ -15,7 +15,7 @@ from pathlib import Path
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, ProtocolError
 from irene_model.exchange import read_study
-from irene_model.operations import Journal
+from irene_model.operations import Journal, private_folder, write_private
 from irene_model.study import Study
 
 _MOST_REQUESTS = 50  # a server may ask for any number of studies; the oldest requests go
@@ -66,6 +66,11 @@ class Consent:
     def approved(self, fingerprint: str) -> bool:
         """Whether the study of this fingerprint was approved."""
         return fingerprint in self._approvals()
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Those of all approved studies."""
+        return tuple(self._approvals())
 
     def approve(self, study: Study) -> None:
         """Approve `study`, which the site then serves whenever it is asked."""
@@ -152,14 +157,11 @@ class Consent:
     def _write(self, name: str, content: dict[str, object]) -> None:
         """Whole or not at all, and readable by its owner alone: a node may read meanwhile."""
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.folder)
+        private_folder(path.parent)
         document = {"schema": 1, "studies": content} if name == "approvals.json" else content
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump(document, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        text = json.dumps(document, indent=1)
+        write_private(path, text.encode(), part=f"{os.getpid()}.part")
 
 
 def _begins(asked: Asked, wanted: str) -> bool:

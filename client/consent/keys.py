@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from irene_model.errors import ConfigError
+from irene_model.operations import private_folder
 
 NAME = "hospital"
 
@@ -44,7 +45,8 @@ def make_key(folder: Path) -> KeyPair:
             )
     key = ec.generate_private_key(ec.SECP384R1())
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not folder.exists():  # one that is there may be anything, and the key is private anyway
+            private_folder(folder)
         _create(
             private, 0o600, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         )

@@ -1,23 +1,66 @@
 """Every release that leaves a site, in its journal: for which run and study, and which bytes."""
 
 import hashlib
+import json
 import math
 from dataclasses import dataclass
 
+from client.consent.consent import journal_of
+from client.site import Budget, Site
 from client.training import pack
-from irene_model.exchange import EvaluateReply, TrainReply
+from irene_model.errors import ProtocolError
+from irene_model.exchange import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest
 from irene_model.operations import Fact, Journal
-from irene_model.study import Study
+from irene_model.study import Split, Study
 
 
 @dataclass(frozen=True, kw_only=True)
 class Releases:
-    """server: the address that the node is connected to, "" where nobody said one."""
+    """server: the address that the node is connected to, "" where nobody said one.
+
+    budget: the site's, so that the journal knows the largest there ever was; None for none.
+    """
 
     journal: Journal
     server: str = ""
+    budget: Budget | None = None
 
-    def note(self, reply: TrainReply | EvaluateReply, *, study: Study, run: str) -> None:
+    @classmethod
+    def of(cls, site: Site, server: str) -> "Releases":
+        """Those of a node."""
+        budget = None if site.budget == "none" else site.budget
+        return cls(journal=journal_of(site), server=server, budget=budget)
+
+    def check_first(self, request: EvaluateRequest) -> None:
+        """Raise ProtocolError for a test where another round's was released: a study has one.
+
+        The ledger knows noised ones itself; exact ones are charged to none.
+        """
+        for line in self.journal.entries() if request.split == "test" else ():
+            facts = json.loads(line.content)
+            released = facts.get("run"), facts.get("split")
+            if released == (request.run, "test") and facts["round"] != request.round:
+                raise ProtocolError(
+                    f"the run evaluated its test patients after round {facts['round']}, and a "
+                    "study does so once"
+                )
+
+    def note_answer(
+        self, reply: TrainReply | EvaluateReply, request: TrainRequest | EvaluateRequest
+    ) -> None:
+        """`note` the reply to `request`."""
+        split = request.split if isinstance(request, EvaluateRequest) else "train"
+        study = Study.from_canonical(request.study)
+        self.note(reply, study=study, run=request.run, split=split)
+
+    def note(
+        self,
+        reply: TrainReply | EvaluateReply,
+        *,
+        study: Study,
+        run: str,
+        split: Split = "train",
+    ) -> None:
         """Note `reply` before it leaves. What can't be noted must not leave: this raises.
 
         The hash is that of the bytes that the ledger keeps; what is sent again gets a line again.
@@ -25,11 +68,14 @@ class Releases:
         facts: dict[str, Fact] = {
             "run": run,
             "round": reply.round,
+            "split": split,
             "server": self.server,
             "study": study.name,
             "fingerprint": study.fingerprint,
             "sha256": hashlib.sha256(pack(reply.arrays)).hexdigest(),
             "noise_multiplier": reply.noise_multiplier,
+            "budget": None if self.budget is None else self.budget.epsilon,
+            "budget_delta": None if self.budget is None else self.budget.delta,
             "epsilon_total": reply.epsilon_total if math.isfinite(reply.epsilon_total) else None,
         }
         what = "update released" if isinstance(reply, TrainReply) else "evaluation released"

@@ -1,25 +1,35 @@
-"""A study as a hospital's people see it before they approve it: what it asks and what leaves."""
+"""A study as a hospital's people see it before they approve it: what it asks and what leaves.
 
-from dataclasses import replace
+First what people ask about, in words; then every setting that is not the usual one, as it stands in
+the contract (`client.consent.study_settings`), so that nothing a study says is out of sight; then what it
+would cost and mean at this site.
+"""
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from client.budget import Outlook
+from client.budget import Outlook, number, number_or_unknown, permitted_evaluation, site_delta
+from client.consent.study_settings import plain, unusual
 from client.site import Site
-from irene_model.privacy import epsilons, evaluation_noise
-from irene_model.study import Study
+from irene_model.errors import LimitExceeded, ProtocolError
+from irene_model.privacy import Epsilons, evaluation_noise
+from irene_model.study import HeldOut, Study
+from irene_model.weights import footprint
 
 
 def show_study(study: Study, console: Console) -> None:
     """What the study says by itself."""
     console.print(f"Fingerprint {study.fingerprint}", soft_wrap=True, highlight=False)
-    table = _table(f"Study {study.name}")
-    for key, value in study_facts(study).items():
-        table.add_row(key, escape(value))
-    console.print(table)
+    for title, facts in (
+        (f"Study {study.name}", headline(study)),
+        ("All settings that are not the usual ones", settings(study)),
+    ):
+        table = _table(title)
+        for key, value in facts.items():
+            table.add_row(escape(key), escape(value))
+        console.print(table)
 
 
 def show_here(study: Study, site: Site, ahead: Outlook, console: Console) -> None:
@@ -31,61 +41,139 @@ def show_here(study: Study, site: Site, ahead: Outlook, console: Console) -> Non
 
 
 def study_facts(study: Study) -> dict[str, str]:
-    """Line by line what the study asks for."""
-    privacy, federation = study.privacy, study.federation
+    """Line by line all that the study asks for."""
+    return {**headline(study), **settings(study)}
+
+
+def settings(study: Study) -> dict[str, str]:
+    """Dotted key -> value, of every setting that is not the usual one."""
+    return {f"· {each.key}": each.shown for each in unusual(study)}
+
+
+def headline(study: Study) -> dict[str, str]:
+    """What people ask about first. Raises ConfigError for sizes that make no model."""
+    privacy, federation, training = study.privacy, study.federation, study.training
+    size = footprint(study)
     asked = [] if privacy.epsilon is None else [f"epsilon {privacy.epsilon:g} for the whole run"]
     if privacy.noise_multiplier is not None:
         asked.append(f"noise multiplier {privacy.noise_multiplier:g}")
     image = f"images of {study.image.size} x {study.image.size}"
-    others = [*study.demographics, f"texts of up to {study.text.max_tokens} tokens"]
+    panels = [f"{panel.name} ({len(panel.values)} values)" for panel in study.panels]
+    others = [*study.demographics, f"texts of up to {study.text.max_tokens} tokens", *panels]
     return {
         "labels": ", ".join(study.labels),
         "reads": ", ".join([image, f"{len(study.labs)} laboratory values", *others]),
-        "model": f"{study.model.method}, {study.model.preset}",
-        "rounds": f"{federation.rounds}, {federation.local_steps} steps in each",
+        "model": (
+            f"{study.model.method}, {study.model.preset}: {size.parameters:,} parameters, "
+            f"{size.tokens:,} tokens of a record"
+        ),
+        "trained": f"{size.trained:,} parameters ({training.parameters.kind})",
+        "rounds": (
+            f"{federation.rounds}, {federation.local_steps} steps in each: "
+            f"{study.total_steps} steps in all"
+        ),
+        "a step": (
+            f"{training.expected_batch} patients on average, {training.optimizer}, learning rate "
+            f"{training.learning_rate:g}; at the server {federation.strategy}, rate "
+            f"{federation.server_learning_rate:g}"
+        ),
+        "travels, each round": f"{_mb(size.down)} to the site, {_mb(size.up)} from it",
         "sites": f"at least {federation.needed_sites}",
         "privacy": f"{' and '.join(asked)}, delta {privacy.delta:g}, by {privacy.unit}",
         "clip norm": f"{privacy.clip_norm:g}",
-        "evaluations": f"{study.evaluations('validation')} on validation patients, 1 on test",
+        "evaluations": f"{_evaluation(study, 'validation')}; {_evaluation(study, 'test')}",
     }
 
 
 def site_facts(study: Study, site: Site, ahead: Outlook) -> dict[str, str]:
     """Line by line what it would cost and what would leave here."""
-    mechanism, delta = ahead.mechanism, study.privacy.delta
+    mechanism = ahead.mechanism
+    size, delta = footprint(study), site_delta(site, study)
+    patients = min(site.memory.micro_batch, study.training.expected_batch)
     facts = {
         "declared patients": str(ahead.declared_patients),
+        "a patient's chance": f"{mechanism.sample_rate:.4g} to take part in a step",
         "noise multiplier": f"{mechanism.noise_multiplier:.4g}",
+        "memory": f"about {size.memory(patients) / 2**30:.2g} GiB, {patients} patients at a time",
     }
     if mechanism.noise_multiplier > 0:
-        alone = epsilons([replace(mechanism, steps=study.total_steps)], delta=delta)
-        facts["a whole run alone"] = f"epsilon {alone.smallest:.2f} at delta {delta:g}"
+        for split, alone in ahead.alone.items():
+            what = "training" if split == "train" else f"{split} patients"
+            facts[f"a whole run alone, {what}"] = f"{_both(alone)} at your delta {delta:g}"
     if site.budget != "none":
         facts["budget"] = (
-            f"the next round brings epsilon to {ahead.after_next_round.smallest:.2f} of "
+            f"the next round brings epsilon to {number(ahead.after_next_round.smallest)} of "
             f"{site.budget.epsilon:g}; {ahead.rounds_left} of {ahead.rounds} rounds fit"
         )
+        facts["budget afterwards"] = _afterwards(site.budget.epsilon, ahead)
     noised = "with noise" if mechanism.noise_multiplier > 0 else "WITHOUT NOISE"
     facts["leaves, each round"] = (
-        f"an update of the weights, {noised}; the declared number of patients, seconds, epsilon"
+        f"an update of the weights, {noised}, {_mb(size.up)}; the declared number of patients, "
+        "seconds, epsilon"
     )
     facts["leaves, evaluations"] = _evaluations(study, site)
     facts["never leaves"] = "images, texts, values, ids, file names"
     return facts
 
 
+def _afterwards(budget: float, ahead: Outlook) -> str:
+    """What is left once the whole run is charged, or why it will not come to that."""
+    after = ahead.after_all
+    if after <= budget:
+        return (
+            f"after the whole run, evaluations included: epsilon {number(after)} spent, "
+            f"{number(budget - after)} left"
+        )
+    beyond = [
+        "training" if split == "train" else f"the evaluations of {split} patients"
+        for split, each in ahead.after_run.items()
+        if each.smallest > budget
+    ]
+    return (
+        f"NOT ALL OF IT FITS: {' and '.join(beyond)} would bring epsilon to {number(after)}; what "
+        "exceeds the budget is declined"
+    )
+
+
+def _evaluation(study: Study, split: HeldOut) -> str:
+    try:
+        noise = evaluation_noise(study, split)
+    except ProtocolError:
+        return f"none on {split} patients: no noise reaches the epsilon"
+    way = f"noise multiplier {noise:.4g} each" if noise else "EXACT COUNTS"
+    return f"{study.evaluations(split)} on {split} patients, {way}"
+
+
 def _evaluations(study: Study, site: Site) -> str:
-    noise = evaluation_noise(study, "validation")
+    try:
+        noise = evaluation_noise(study, "validation")
+    except ProtocolError as error:
+        return f"nothing: {error}"
     if site.metrics == "off" or (site.metrics == "private" and noise == 0):
         return f"nothing (metrics: {site.metrics} in site.yaml)"
+    try:
+        permitted_evaluation(site, study, "validation", study.federation.rounds)
+    except LimitExceeded as error:
+        return f"nothing: {error}"
     if noise > 0:
         return f"histograms of scores, with noise (multiplier {noise:.4g})"
     return f"EXACT histograms of scores, of groups of at least {site.minimum_group} patients"
 
 
+def _both(alone: Epsilons) -> str:
+    return (
+        f"epsilon {number(alone.smallest)} (by RDP {number(alone.rdp)}, by PRV "
+        f"{number_or_unknown(alone.prv)})"
+    )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.2f} MB"
+
+
 def _table(title: str) -> Table:
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        title=escape(plain(title)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
         show_header=False,
     )  # fmt: skip
     table.add_column(style="dim", no_wrap=True)

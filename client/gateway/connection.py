@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from client.gateway.proxy import checked
 from client.site import Site
 from irene_model.errors import ConfigError
+from irene_model.operations import private_folder, write_private
 from irene_model.study import Settings, parse
 
 State = Literal["starting", "connected", "refused", "untrusted", "unreachable", "ended"]
@@ -137,11 +138,10 @@ def connection_in(folder: Path) -> Connection | None:
 
 def remember(site: Site, connection: Connection) -> None:
     """Keep `connection` for `remembered`."""
-    folder = node_folder(site)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unfinished = folder / "connection.json.part"
-    unfinished.write_text(connection.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(folder / "connection.json")
+    private_folder(site.folder / ".irene")
+    folder = private_folder(node_folder(site))
+    text = connection.model_dump_json(indent=1) + "\n"
+    write_private(folder / "connection.json", text.encode())
 
 
 def forget(site: Site) -> None:

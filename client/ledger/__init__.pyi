@@ -1,10 +1,19 @@
-from .exposures import at_most, least_exposures
+from .accept_loss import accept_loss, find_loss
+from .exposures import Exposures, at_most, least_exposures
 from .history import Reservation
 from .ledger import Ledger
+from .loss import Loss
+from .witnesses import check_coordinator, contradictions
 
 __all__ = [
+    "Exposures",
     "Ledger",
+    "Loss",
     "Reservation",
+    "accept_loss",
     "at_most",
+    "check_coordinator",
+    "contradictions",
+    "find_loss",
     "least_exposures",
 ]

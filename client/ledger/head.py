@@ -2,17 +2,16 @@
 
 It is written after every commit, so a crash between the two leaves it behind; then its entry is an
 ancestor of the newest one, which is legal. A ledger that lacks the head's entry is an older copy or
-was cut. Ledger and head copied back together can't be told from here: the server's record of the
-rounds it received from this site can.
+was cut. Ledger and head copied back together are not told from here but by the site's journal
+(`client.ledger.witnesses`).
 """
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from irene_model.operations import Entry
+from irene_model.operations import Entry, tighten, write_private
 
 _LINE = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n?")
 
@@ -29,6 +28,14 @@ class Head:
         """The head that points to `entry`."""
         return cls(sequence=entry.sequence, hash=entry.hash)
 
+    @classmethod
+    def parse(cls, line: str) -> "Head":
+        """The inverse of str(); ValueError for what is none."""
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ValueError("no head")
+        return cls(sequence=int(match[1]), hash=match[2])
+
     def __str__(self) -> str:
         return f"{self.sequence} {self.hash}"
 
@@ -41,13 +48,12 @@ def head_path(ledger: Path) -> Path:
 def read_head(path: Path) -> Head | None:
     """The head at `path`, None where there is no such file; ValueError where it is no head."""
     try:
-        line = path.read_bytes().decode("ascii", errors="replace")
+        tighten(path)
+        return Head.parse(path.read_bytes().decode("ascii", errors="replace"))
     except FileNotFoundError:
         return None
-    match = _LINE.fullmatch(line)
-    if match is None:
-        raise ValueError(f"{path.name} is no head file")
-    return Head(sequence=int(match[1]), hash=match[2])
+    except ValueError:
+        raise ValueError(f"{path.name} is no head file") from None
 
 
 def write_head(path: Path, head: Head) -> None:
@@ -55,17 +61,7 @@ def write_head(path: Path, head: Head) -> None:
 
     For one writer at a time; the caller holds the ledger's lock.
     """
-    new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="ascii") as file:
-        file.write(f"{head}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_private(path, f"{head}\n".encode("ascii"), part="new")
 
 
 def check_head(head: Head | None, chain: Sequence[Entry]) -> None:

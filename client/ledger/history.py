@@ -1,14 +1,18 @@
 """What the ledger's entries say: its reservations, their releases, and its patients. Pure.
 
-Four kinds of entry: `opened` (the first: the salt of patients' hashes), `patients` (whenever the
-training set is another one), `reservation` and `release`.
+Five kinds of entry: `opened` (the first: the sha256 of the key of patients' hashes), `loss` (the
+second, where an earlier ledger was lost and its people accepted that), `patients` (whenever the
+training set is another one), `reservation` and `release`. Each also names the newest line that the
+site's journal had then.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from client.ledger.head import Head
+from client.ledger.loss import Loss
 from client.records import PatientSet
 from irene_model.operations import Entry
 from irene_model.privacy import Mechanism
@@ -49,14 +53,31 @@ class Reservation:
 class History:
     """All that a verified chain says.
 
+    key_sha256: of the key in its own file (`client.ledger.ledger_key`). Ledgers of version 2 hold their
+    key themselves, in `old_key`.
     releases: reservation's id -> sha256 of the bytes that were released.
     patients: the newest recorded training set; None before the first.
+    journal: the newest line of the site's journal that the ledger saw; None before the first.
+    loss: what was charged for earlier ledgers that were lost.
     """
 
-    salt: bytes
+    key_sha256: str
+    old_key: bytes = b""
     reservations: tuple[Reservation, ...]
     releases: Mapping[int, str]
     patients: PatientSet | None
+    journal: Head | None = None
+    loss: Loss = field(default_factory=Loss)
+
+    @classmethod
+    def of_loss(cls, loss: Loss) -> "History":
+        """That of a ledger which is about to begin in the place of a lost one."""
+        return cls(key_sha256="", reservations=(), releases={}, patients=None, loss=loss)
+
+    def rounds_charged(self, run: str) -> int:
+        """Rounds of a run that were charged, in lost ledgers too."""
+        known = sum(r.run == run and r.split == "train" for r in self.reservations)
+        return known + self.loss.runs.get(run, 0)
 
     def find(self, run: str, round: int, split: Split) -> Reservation | None:
         """The reservation of a round of a run: its update's, or an evaluation's."""
@@ -69,19 +90,27 @@ def replay(chain: Sequence[Entry]) -> History:
 
     A chain can be whole and yet hold what this code never writes, as when another version did.
     """
-    salt: bytes | None = None
+    key_sha256, old_key, opened = "", b"", False
+    journal: Head | None = None
+    loss = Loss()
     patients: PatientSet | None = None
     reservations: dict[int, Reservation] = {}
     releases: dict[int, str] = {}
     for entry in chain:
-        if (entry.kind == "opened") != (salt is None):
+        if (entry.kind == "opened") == opened or (entry.kind == "loss" and entry.sequence != 2):
             raise ValueError(f"row {entry.sequence} is out of order")
         try:
             content: dict[str, Any] = json.loads(entry.content)
             content.pop("at")
+            mark = content.pop("journal", None)
+            journal = journal if mark is None else Head.parse(mark)
             match entry.kind:
                 case "opened":
-                    salt = bytes.fromhex(content["salt"])
+                    opened = True
+                    old_key = bytes.fromhex(content.get("salt", ""))
+                    key_sha256 = "" if old_key else str(content["key_sha256"])
+                case "loss":
+                    loss = Loss.from_content(content)
                 case "patients":
                     patients = PatientSet(**content)
                 case "reservation":
@@ -96,13 +125,16 @@ def replay(chain: Sequence[Entry]) -> History:
                     raise ValueError
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"row {entry.sequence} holds what this release never writes") from None
-    if salt is None:
+    if not opened:
         raise ValueError("row 1 is missing")
     return History(
-        salt=salt,
+        key_sha256=key_sha256,
+        old_key=old_key,
         reservations=tuple(reservations.values()),
         releases=releases,
         patients=patients,
+        journal=journal,
+        loss=loss,
     )
 
 

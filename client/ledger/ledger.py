@@ -23,9 +23,11 @@ from pathlib import Path
 from client.ledger.exposures import at_most, concerned, spent
 from client.ledger.history import History, Reservation
 from client.ledger.ledger_file import LedgerFile, Snapshot
+from client.ledger.loss import Loss
+from client.ledger.witnesses import Witnesses
 from client.records import PatientSet
 from client.site import Budget, Site
-from irene_model.errors import BudgetExceeded, LedgerError
+from irene_model.errors import BudgetExceeded, LedgerError, ProtocolError
 from irene_model.privacy import Mechanism
 from irene_model.study import Split
 
@@ -37,17 +39,34 @@ _log = logging.getLogger(__name__)
 class Ledger:
     """The ledger file of one site. Safe for several processes at once."""
 
-    def __init__(self, path: Path, budget: Budget | None) -> None:
-        """Open or create the ledger at `path`; `budget` None accepts releases without noise."""
-        self._file = LedgerFile(path)
+    def __init__(
+        self, path: Path, budget: Budget | None, witnesses: Witnesses | None = None
+    ) -> None:
+        """Open or create the ledger at `path`; `budget` None accepts releases without noise.
+
+        Raises LedgerLost where `witnesses` know more than the file, or it is missing or damaged.
+        """
+        self._file = LedgerFile(path, witnesses)
         self._budget = budget
         self._file.open()
 
     @classmethod
     def of(cls, site: Site) -> "Ledger":
-        """The ledger that site.yaml names, with its budget."""
+        """The ledger that site.yaml names, with its budget and what vouches for it."""
         budget = None if site.budget == "none" else site.budget
-        return cls(site.resolve(site.ledger), budget)
+        return cls(site.resolve(site.ledger), budget, Witnesses.of(site))
+
+    @classmethod
+    def begin(cls, site: Site, loss: Loss) -> None:
+        """Begin a ledger at `site` in the place of a lost one, charged with `loss`."""
+        LedgerFile(site.resolve(site.ledger), Witnesses.of(site)).open(loss)
+
+    @classmethod
+    def seen(cls, site: Site) -> History | None:
+        """What the ledger of `site` says; None before the first start, and none is created."""
+        if not LedgerFile(site.resolve(site.ledger), Witnesses.of(site)).found():
+            return None
+        return cls.of(site).history()
 
     def record_patients(self, digests: Iterable[bytes]) -> None:
         """Record the training patients where they are others than those recorded last.
@@ -56,7 +75,7 @@ class Ledger:
         """
         with self._file.write() as now:
             recorded = now.history.patients
-            current = PatientSet.of(digests, salt=now.history.salt)
+            current = PatientSet.of(digests, salt=now.key)
             if current == recorded:
                 return
             if recorded is not None:
@@ -82,17 +101,18 @@ class Ledger:
         clip_norm: float,
         split: Split = "train",
         assignment: str = "",
+        once: bool = False,
     ) -> Reservation:
         """Charge `mechanism` to the budget, durably, before any of the split's patients is read.
 
         A round that was reserved before is returned as it stands, whether released or not, if it
         asks for the same mechanism. Raises BudgetExceeded where the budget would be exceeded for a
         patient of the split. `assignment` is the data set's; without it the charge counts for
-        everyone.
+        everyone. With `once` a run has one round of this split: another is a ProtocolError.
         """
         with self._file.write() as now:
             if assignment:  # keyed, as all that the ledger keeps of patients
-                assignment = hmac.digest(now.history.salt, assignment.encode(), "sha256").hex()
+                assignment = hmac.digest(now.key, assignment.encode(), "sha256").hex()
             earlier = now.history.find(run, round, split)
             if earlier is not None:
                 if (earlier.mechanism, earlier.clip_norm) != (mechanism, clip_norm):
@@ -106,6 +126,8 @@ class Ledger:
                         "splits since; it can't be taken up again, later rounds can"
                     )
                 return earlier
+            if once:
+                _check_first(now.history, run, split)
             reservation = Reservation(
                 id=0,
                 run=run,
@@ -129,6 +151,12 @@ class Ledger:
         with self._file.write() as now:
             if reservation.id in now.history.releases:
                 return _kept(now, reservation)
+            known = now.history.find(reservation.run, reservation.round, reservation.split)
+            if known is None or known.id != reservation.id:
+                raise LedgerError(
+                    f"{self._file.path}: round {reservation.round} is not reserved in this ledger, "
+                    "which was exchanged meanwhile; the round can't be released"
+                )
             sha256 = hashlib.sha256(payload).hexdigest()
             now.append("release", {"reservation": reservation.id, "sha256": sha256})
             now.keep(reservation, payload)
@@ -144,22 +172,42 @@ class Ledger:
         with self._file.read() as now:
             return tuple(r for r in now.history.reservations if run in (None, r.run))
 
+    def history(self) -> History:
+        """All that it says."""
+        with self._file.read() as now:
+            return now.history
+
     def epsilon(self, *, delta: float, run: str | None = None) -> float:
-        """Epsilon of any one patient, of all that is reserved at this site or by one run."""
-        return spent(self.reservations(run), delta=delta)
+        """Epsilon of any one patient, of all that is reserved at this site or by one run.
+
+        What was charged for lost ledgers is in it, and brings its own delta beside `delta`.
+        """
+        history = self.history()
+        lost = history.loss.epsilon if run is None else history.loss.of_run(run)
+        return lost + spent([r for r in history.reservations if run in (None, r.run)], delta=delta)
 
     def _check(self, history: History, new: Reservation) -> None:
         if self._budget is None:
             return
-        delta = self._budget.delta
+        delta, lost = self._budget.delta, history.loss.epsilon
         after, exposures = concerned(history.reservations, new, delta=delta)
-        if after > self._budget.epsilon:  # only now ask the tighter accountant: it takes seconds
+        if lost + after > self._budget.epsilon:  # only now the tighter accountant: seconds
             after = at_most(exposures, delta=delta).smallest
-        if after > self._budget.epsilon:
+        if lost + after > self._budget.epsilon:
+            why = f", {lost:g} of it for a ledger that was lost," if history.loss else ""
             raise BudgetExceeded(
-                f"the round would bring epsilon to {after:.2f} and the site's budget is "
-                f"{self._budget.epsilon:g} at delta {self._budget.delta:g}"
+                f"the round would bring epsilon to {lost + after:.2f}{why} and the site's budget "
+                f"is {self._budget.epsilon:g} at delta {self._budget.delta:g}"
             )
+
+
+def _check_first(history: History, run: str, split: Split) -> None:
+    earlier = [r.round for r in history.reservations if (r.run, r.split) == (run, split)]
+    if earlier:
+        raise ProtocolError(
+            f"the run evaluated its {split} patients after round {earlier[0]}, and a study does so "
+            "once"
+        )
 
 
 def _kept(now: Snapshot, reservation: Reservation) -> bytes:

@@ -1,12 +1,13 @@
-"""The ledger's file: SQLite with full durability, verified at every use, and its head beside it.
+"""The ledger's file: SQLite with full durability, verified at every use; head and key beside it.
 
 `entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest two releases of
 each run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified
-under SQLite's lock, so nothing is decided on a ledger that can't be trusted.
+under SQLite's lock, and which the site's journal does not contradict (`client.ledger.witnesses`), so
+nothing is decided on a ledger that can't be trusted. All files are their owner's alone.
 """
 
 import contextlib
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,10 +16,14 @@ from pathlib import Path
 
 from client.ledger.head import Head, check_head, head_path, read_head, write_head
 from client.ledger.history import History, Reservation, replay
-from irene_model.errors import LedgerError
-from irene_model.operations import Entry, append, verify
+from client.ledger.ledger_key import key_path, key_sha256, new_key, read_key
+from client.ledger.loss import Loss
+from client.ledger.witnesses import Witnesses
+from irene_model.errors import LedgerError, LedgerLost
+from irene_model.operations import Entry, append, open_private, private_folder, verify
 
-_VERSION = 2  # raise when tables or entries change; kept in SQLite's user_version
+_VERSION = 3  # raise when tables or entries change; kept in SQLite's user_version
+_READ = (2, _VERSION)  # version 2 holds its key itself
 _SCHEMA = (
     "CREATE TABLE entries (sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
     "content TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL)",
@@ -35,8 +40,9 @@ _COLUMNS = "sequence, kind, content, previous, hash"
 _BEFORE = " (before)"  # marks the outbox's release before the newest; no run has such a name
 _LOCK_S = 60  # how long another client may hold the ledger
 _REMEDY = (
-    "nothing is trained; put the newest ledger and its head file back together, and ask the "
-    "coordinator which rounds came from this site"
+    "nothing is trained; put the newest ledger, its head file, its key and the journal back "
+    "together. If they are lost for good, `irene-client ledger accept-loss SITE.yaml` charges the "
+    "whole budget and begins anew"
 )
 _GONE = "the ledger is gone but for its head file"
 _CAUSES = {
@@ -45,8 +51,10 @@ _CAUSES = {
     sqlite3.SQLITE_READONLY: "it is read-only; the client must be able to write file and folder",
     sqlite3.SQLITE_CANTOPEN: "it can't be opened; the client must be able to write file and folder",
     sqlite3.SQLITE_BUSY: "another client holds it; stop that client or try again",
-    sqlite3.SQLITE_NOTADB: f"it is no ledger: {_REMEDY}",
-    sqlite3.SQLITE_CORRUPT: f"it is damaged or was cut: {_REMEDY}",
+}
+_LOST = {
+    sqlite3.SQLITE_NOTADB: "it is no ledger",
+    sqlite3.SQLITE_CORRUPT: "it is damaged or was cut",
 }
 
 
@@ -57,10 +65,12 @@ class Snapshot:
     chain: tuple[Entry, ...]
     history: History
     connection: sqlite3.Connection
+    key: bytes
+    journal: Head | None
 
     def append(self, kind: str, content: Mapping[str, object]) -> Entry:
         """Add an entry after those of the snapshot; at most one in a transaction."""
-        return _append(self.connection, self.chain, kind, content)
+        return _append(self.connection, self.chain, kind, content, self.journal)
 
     def kept(self, reservation: int) -> bytes | None:
         """The outbox's bytes of a released reservation; None where they are gone."""
@@ -88,17 +98,44 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """One file, and the only way to it."""
+    """One file, and the only way to it. witnesses: of the site; None for a path alone."""
 
     path: Path
+    witnesses: Witnesses | None = None
 
-    def open(self) -> None:
-        """Create the file where there is none, and verify it."""
+    def open(self, loss: Loss | None = None) -> None:
+        """Create the file where there is none, and verify it.
+
+        loss: what a new file is charged with, where it takes the place of a lost one. Without it
+        LedgerError is raised where something shows that there was a ledger.
+        """
+        if loss is None:
+            self.found()
         with self._connection() as connection:
             if self._version(connection) == 0:
-                self._create(connection)
+                self._create(connection, loss or Loss())
         with self.read():
             pass
+
+    def found(self) -> bool:
+        """Whether there is a ledger; LedgerLost where there is none and something shows one."""
+        try:
+            if not self._begun():
+                self._check_first_start()
+        except LedgerLost:
+            if not self._begun():  # else another process began it meanwhile
+                raise
+        except OSError as error:
+            raise self._unreachable(error) from None
+        return self._begun()
+
+    def _check_first_start(self) -> None:
+        if head_path(self.path).exists():
+            raise self._lost(_GONE)
+        self._vouched(None)
+
+    def _begun(self) -> bool:
+        return self.path.exists() and (self.path.is_dir() or self.path.stat().st_size > 0)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Snapshot]:
@@ -122,7 +159,7 @@ class LedgerFile:
 
     def _verified(self, connection: sqlite3.Connection) -> Snapshot:
         if self._version(connection) == 0:  # removed or emptied under an open client
-            raise LedgerError(f"{self.path}: {_GONE}; {_REMEDY}")
+            raise self._lost(_GONE)
         rows = connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY sequence").fetchall()
         chain = tuple(
             Entry(sequence=row[0], kind=row[1], content=row[2], previous=row[3], hash=row[4])
@@ -133,13 +170,31 @@ class LedgerFile:
             # After the rows: our lock keeps out commits, so the head can't be ahead of them.
             check_head(read_head(head_path(self.path)), chain)
             history = replay(chain)
+            key = history.old_key or read_key(key_path(self.path), history.key_sha256)
         except ValueError as error:
-            raise LedgerError(f"{self.path}: {error}; {_REMEDY}") from None
-        return Snapshot(chain=chain, history=history, connection=connection)
+            raise self._lost(error) from None
+        return Snapshot(
+            chain=chain,
+            history=history,
+            connection=connection,
+            key=key,
+            # After the rows: what the journal lists was committed here before.
+            journal=self._vouched(history),
+        )
 
-    def _create(self, connection: sqlite3.Connection) -> None:
+    def _vouched(self, history: History | None) -> Head | None:
+        """The journal's newest line; LedgerLost where a witness contradicts `history`."""
+        try:
+            return None if self.witnesses is None else self.witnesses.check(history)
+        except ValueError as error:
+            raise self._lost(error) from None
+
+    def _lost(self, what: object) -> LedgerLost:
+        return LedgerLost(f"{self.path}: {what}; {_REMEDY}")
+
+    def _create(self, connection: sqlite3.Connection, loss: Loss) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        if self._version(connection) == _VERSION:  # another process was quicker
+        if self._version(connection) != 0:  # another process was quicker
             return
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise LedgerError(
@@ -147,10 +202,14 @@ class LedgerFile:
                 "file of its own in site.yaml (`ledger`)"
             )
         if head_path(self.path).exists():
-            raise LedgerError(f"{self.path}: {_GONE}; {_REMEDY}")
+            raise self._lost(_GONE)
+        mark = self._vouched(History.of_loss(loss) if loss else None)
+        key = new_key(key_path(self.path))
         for statement in _SCHEMA:
             connection.execute(statement)
-        _append(connection, (), "opened", {"salt": secrets.token_hex(32)})
+        opened = _append(connection, (), "opened", {"key_sha256": key_sha256(key)}, mark)
+        if loss:
+            _append(connection, (opened,), "loss", loss.content(), mark)
         connection.execute("COMMIT")
         self._advance_head(connection)
 
@@ -165,9 +224,23 @@ class LedgerFile:
             write_head(path, newest)
         connection.execute("ROLLBACK")
 
+    def _unreachable(self, error: OSError) -> LedgerError:
+        return LedgerError(
+            f"{self.path}: the ledger's folder or one of its files can't be read or written "
+            f"({error.strerror}); see to it, nothing is lost"
+        )
+
+    def _failure(self, error: sqlite3.Error) -> LedgerError:
+        """What to do about it; SQLite's extended codes keep the primary one in the lowest byte."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _LOST:
+            return self._lost(_LOST[code])
+        cause = _CAUSES.get(code, f"the ledger can't be read or written ({error})")
+        return LedgerError(f"{self.path}: {cause}")
+
     def _version(self, connection: sqlite3.Connection) -> int:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION):
+        if version not in (0, *_READ):
             raise LedgerError(
                 f"{self.path}: a ledger of version {version}, and this release reads version "
                 f"{_VERSION}; use the release that wrote it"
@@ -179,7 +252,9 @@ class LedgerFile:
         """A connection in autocommit; closing it takes back whatever was not committed."""
         with contextlib.ExitStack() as stack:
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                private_folder(self.path.parent)
+                # Before SQLite makes it with what the umask allows; its journal takes this mode.
+                os.close(open_private(self.path, os.O_RDONLY))
                 connection = stack.enter_context(
                     contextlib.closing(
                         sqlite3.connect(self.path, timeout=_LOCK_S, isolation_level=None)
@@ -189,12 +264,9 @@ class LedgerFile:
                 connection.execute("PRAGMA synchronous = EXTRA")
                 yield connection
             except sqlite3.Error as error:
-                raise LedgerError(f"{self.path}: {_cause(error)}") from None
+                raise self._failure(error) from None
             except OSError as error:
-                raise LedgerError(
-                    f"{self.path}: the ledger's folder or head file can't be read or written "
-                    f"({error.strerror}); see to it, nothing is lost"
-                ) from None
+                raise self._unreachable(error) from None
 
 
 def _append(
@@ -202,17 +274,13 @@ def _append(
     chain: tuple[Entry, ...],
     kind: str,
     content: Mapping[str, object],
+    journal: Head | None,
 ) -> Entry:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = append(chain, kind, {**content, "at": now})
+    mark = {} if journal is None else {"journal": str(journal)}
+    entry = append(chain, kind, {**content, **mark, "at": now})
     connection.execute(
         f"INSERT INTO entries ({_COLUMNS}) VALUES (:sequence, :kind, :content, :previous, :hash)",
         asdict(entry),
     )
     return entry
-
-
-def _cause(error: sqlite3.Error) -> str:
-    """What to do about it; SQLite's extended codes keep the primary one in their lowest byte."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    return _CAUSES.get(code, f"the ledger can't be read or written ({error})")

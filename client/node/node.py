@@ -24,7 +24,13 @@ from client.node.pulse import pulse_of
 from client.node.watch import Watch
 from client.site import Site
 from irene_model.errors import ConfigError, IreneError
-from irene_model.operations import Service, Supervisor, without_proxies
+from irene_model.operations import (
+    Service,
+    Supervisor,
+    private_folder,
+    without_proxies,
+    write_private,
+)
 
 _PORTS = range(9400, 9900)  # below those that the system gives to outgoing connections
 _LONGEST_PAUSE_S = 15.0  # a killed node is refused for about a minute: don't miss its end by much
@@ -73,13 +79,11 @@ def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[
     """SuperNode and SuperExec as services; writes the configuration that they read."""
     folder = node_folder(site)
     proxy = way_out(connection.proxy, connection.server)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     config, secret = folder / "node.toml", folder / "superexec.secret"
     # A file, because Flower's own option can't take a path with quotes in it.
-    config.write_text(
-        f'site = "{_toml(str(site_file.resolve()))}"\nname = "{_toml(site.site)}"\n',
-        encoding="utf-8",
-    )
+    named = f'site = "{_toml(str(site_file.resolve()))}"\nname = "{_toml(site.site)}"\n'
+    write_private(config, named.encode())
     _write_secret(secret)
     quiet = _environment(folder / "flower")
 

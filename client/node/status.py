@@ -12,6 +12,7 @@ from typing import Any
 from client.budget import BudgetReport, read_budget
 from client.consent import Asked, Consent
 from client.gateway import Progress, Reading, kept, last_progress, log_file, node_folder, remembered
+from client.ledger import Ledger, contradictions
 from client.node.node_processes import NodeProcess, node_processes
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError
@@ -115,7 +116,9 @@ def look(site: Site, now: datetime | None = None) -> NodeStatus:
         broken.append(str(error))
     try:
         budget = read_budget(site)
-    except LedgerError as error:
+        if (history := Ledger.seen(site)) is not None:
+            broken += contradictions(consent.journal.entries(), history)
+    except (LedgerError, DataError) as error:
         broken.append(str(error))
     status = NodeStatus(
         site=site.site,
@@ -163,7 +166,8 @@ def _todo(status: NodeStatus) -> Iterator[str]:
     if status.paused:
         yield "the site is paused: irene-client resume"
     if status.budget is not None and status.budget.left == 0:
-        yield "the privacy budget is spent: the site declines every further round"
+        why = " for a ledger that was lost" if status.budget.loss else ""
+        yield f"the privacy budget is spent{why}: the site declines every further round"
 
 
 def _newest_releases(journal: Journal) -> tuple[Release, ...]:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from client.budget import number
+from client.budget import loss_sentence, number
 from client.gateway import shown
 from client.node.status import NodeStatus
 from irene_model.operations import ago
@@ -55,6 +55,8 @@ def _facts(status: NodeStatus) -> list[tuple[str, str]]:
     elif budget is not None:
         spent, left = number(budget.spent.smallest), number(budget.left or 0.0)
         facts.append(("privacy", f"epsilon {spent} of {budget.budget:g} spent, {left} left"))
+    if budget is not None and budget.loss is not None:
+        facts.append(("lost ledger", loss_sentence(budget.loss)))
     return facts
 
 

@@ -27,6 +27,7 @@ from client.records.patients import assignment_of, digest
 from client.records.tables import PlacedRecord, read_placed_records
 from client.site import Site
 from irene_model.inputs import Batch, FrozenEncoder, encode_pixels, encode_records, take
+from irene_model.operations import private_folder, tighten, tighten_all
 from irene_model.study import SPLITS, Split, Study
 
 _log = logging.getLogger(__name__)
@@ -89,6 +90,8 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
     folder = site.resolve(site.cache) / _cache_key(site, study)
     if not folder.exists():
         _build(folder, site, study, progress)
+    for each in (folder.parent, folder):
+        tighten(each)
     tensors = load_file(folder / "tensors.safetensors")
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
     digests = [row.tobytes() for row in tensors.pop("patient_digest").numpy()]
@@ -112,7 +115,7 @@ def _build(folder: Path, site: Site, study: Study, progress: Progress | None) ->
     reader = site.text_reader(study)
     placed = read_placed_records(site, study)
     records = [each.record for each in placed]
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(folder.parent)
     # Built beside its place and renamed: an interrupted build is never taken for a cache.
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
     try:
@@ -128,6 +131,7 @@ def _build(folder: Path, site: Site, study: Study, progress: Progress | None) ->
         )
         tensors["split"] = torch.tensor([SPLITS.index(r.split) for r in records])
         save_file(tensors, work / "tensors.safetensors")
+        tighten_all(work)  # mkdtemp's folder was private before anything was in it
         try:
             work.rename(folder)
         except OSError:

@@ -1,5 +1,5 @@
 from .columns import ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
-from .limits import check_noise, check_study
+from .limits import check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .site import Budget, Memory, Site, Splits
 from .table_files import Join, JoinedTable, LabTable, RecordsTable, Table
@@ -18,6 +18,7 @@ __all__ = [
     "SplitColumn",
     "Splits",
     "Table",
+    "check_epsilon",
     "check_noise",
     "check_study",
     "mapped_labels",

@@ -23,12 +23,17 @@ Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Limits(Settings):
-    """Bounds on one study; all that are given must hold, and what is left out is not bounded.
+    """Bounds on one study; all that are given must hold.
 
-    `largest_epsilon` is for all rounds of a run, at the delta of the site's budget, whatever delta
-    the study names. `presets` allows the named ones with their own sizes; a study that replaces
-    single sizes is none of them. `labels` are those that may be learnt: a study with any other is
-    declined. `studies` are fingerprints, as `irene-client check --json` shows them.
+    What is left out is not bounded, but for `most_parameters` and `most_tokens` (of one record):
+    they bound what a model takes of the machine.
+
+    `largest_epsilon` is for all that a run may charge to one patient, by its training or by the
+    evaluations of held-out patients, at the delta of the site's budget, whatever delta the study
+    names. `smallest_noise_multiplier` is that of training and of each noised evaluation.
+    `presets` allows the named ones with their own sizes; a study that replaces single sizes is
+    none of them. `labels` are those that may be learnt: a study with any other is declined.
+    `studies` are fingerprints, as `irene-client check --json` shows them.
     """
 
     smallest_noise_multiplier: float | None = Field(default=None, gt=0)
@@ -38,12 +43,19 @@ class Limits(Settings):
     most_local_steps: int | None = Field(default=None, ge=1)
     methods: tuple[Method, ...] | None = Field(default=None, min_length=1)
     presets: tuple[Literal["tiny", "small", "base"], ...] | None = Field(default=None, min_length=1)
+    most_parameters: int = Field(default=500_000_000, ge=1)
+    most_tokens: int = Field(default=10_000, ge=1)
     labels: tuple[str, ...] | None = Field(default=None, min_length=1)
     studies: tuple[Fingerprint, ...] | None = Field(default=None, min_length=1)
 
 
 def check_study(limits: Limits, study: Study) -> None:
-    """Raise LimitExceeded where `study` itself asks for what `limits` do not allow."""
+    """Raise LimitExceeded where `study` itself asks for what `limits` do not allow.
+
+    A model is counted, first from below by its sizes alone, and is not built for it.
+    """
+    from irene_model.weights import footprint, least_parameters, tokens  # imports torch
+
     for field, asked, name in (
         ("privacy.clip_norm", study.privacy.clip_norm, "largest_clip_norm"),
         ("federation.rounds", study.federation.rounds, "most_rounds"),
@@ -62,19 +74,37 @@ def check_study(limits: Limits, study: Study) -> None:
         others = [] if allowed is None else [each for each in asked_names if each not in allowed]
         if others:
             raise _beyond(f"{field} {others[0]}", f"only {', '.join(allowed)}", name)
+    _check_size("tokens", tokens(study), limits)
+    _check_size("parameters", least_parameters(study), limits, surely="at least ")
+    _check_size("parameters", footprint(study).parameters, limits)
 
 
-def check_noise(limits: Limits, *, noise_multiplier: float, epsilon: float) -> None:
-    """Raise LimitExceeded where the site's own noise, or a whole run's epsilon, is not allowed."""
-    least, most = limits.smallest_noise_multiplier, limits.largest_epsilon
+def check_noise(limits: Limits, *, noise_multiplier: float, epsilon: float, of: str = "") -> None:
+    """Raise LimitExceeded where the site's own noise, or a whole run's epsilon, is not allowed.
+
+    of: of whose patients, where it is not training's, as " of test patients".
+    """
+    least = limits.smallest_noise_multiplier
     if least is not None and noise_multiplier < least:
         raise _beyond(
-            f"a noise multiplier of {noise_multiplier:.4g}",
+            f"a noise multiplier{of} of {noise_multiplier:.4g}",
             f"at least {least:g}",
             "smallest_noise_multiplier",
         )
+    check_epsilon(limits, epsilon, of)
+
+
+def check_epsilon(limits: Limits, epsilon: float, of: str = "") -> None:
+    """Raise LimitExceeded where a whole run's epsilon, `of` some patients, is not allowed."""
+    most = limits.largest_epsilon
     if most is not None and epsilon > most:
-        raise _beyond(f"an epsilon of {epsilon:.4g}", f"at most {most:g}", "largest_epsilon")
+        raise _beyond(f"an epsilon{of} of {epsilon:.4g}", f"at most {most:g}", "largest_epsilon")
+
+
+def _check_size(what: str, count: int, limits: Limits, *, surely: str = "") -> None:
+    most = getattr(limits, f"most_{what}")
+    if count > most:
+        raise _beyond(f"a model of {surely}{count} {what}", f"at most {most}", f"most_{what}")
 
 
 def _replaced_sizes(study: Study) -> list[str]:

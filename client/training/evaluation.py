@@ -129,6 +129,7 @@ def evaluate_privately(
         clip_norm=what.sensitivity,
         split=what.split,
         assignment=dataset.assignment,
+        once=what.split == "test",
     )
     if reservation.released:
         return unpack(ledger.outbox(reservation))

@@ -53,7 +53,7 @@ Nothing = Literal["waiting", "declined", "failed"]
 # Why a site does not serve, in one word, for what the server does about it; the reason says more.
 Code = Literal[
     "", "people", "stale", "study", "limits", "budget", "metrics", "message", "configuration",
-    "files", "patients", "error",
+    "files", "patients", "ledger", "error",
 ]  # fmt: skip
 PROTOCOL = 4
 WIRE_DTYPE = np.dtype(np.float32)
@@ -208,10 +208,15 @@ class HelloReply(Reply):
 
 
 class TrainRequest(Request):
-    """One round for one site. arrays: the round's weights, as they travel."""
+    """One round for one site. arrays: the round's weights, as they travel.
+
+    rounds_charged: how many rounds of this run the site itself has told that it charged, at most.
+    A ledger that knows of fewer was lost or is an older copy.
+    """
 
     kind = "train"
     round: int = Field(ge=1, le=MOST_ROUNDS)
+    rounds_charged: int = Field(default=0, ge=0, le=MOST_ROUNDS)
 
 
 class TrainReply(Reply):

@@ -3,6 +3,7 @@ from .console import Version, configure_logging, new_app, picture_file, run_app,
 from .durations import ago, span
 from .health import Health, keeps_ending, probe
 from .journal import Fact, Journal
+from .private_files import open_private, private_folder, tighten, tighten_all, write_private
 from .processes import Running, Service, Supervisor, running, stop, supervisor_of
 from .proxies import loopback_direct, without_proxies
 from .task_token import take_back, write_program
@@ -22,7 +23,9 @@ __all__ = [
     "keeps_ending",
     "loopback_direct",
     "new_app",
+    "open_private",
     "picture_file",
+    "private_folder",
     "probe",
     "run_app",
     "running",
@@ -31,7 +34,10 @@ __all__ = [
     "supervisor_of",
     "take_back",
     "tell_status",
+    "tighten",
+    "tighten_all",
     "verify",
     "without_proxies",
+    "write_private",
     "write_program",
 ]

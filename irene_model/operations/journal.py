@@ -13,6 +13,7 @@ from pathlib import Path
 
 from irene_model.errors import DataError
 from irene_model.operations.chain import Entry, append, verify
+from irene_model.operations.private_files import open_private, private_folder
 
 Fact = str | int | float | bool | None
 
@@ -28,8 +29,8 @@ class Journal:
 
         Raises DataError where the file is damaged: nothing is added to a broken chain.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        private_folder(self.path.parent)
+        descriptor = open_private(self.path, os.O_RDWR | os.O_APPEND)
         with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             time = datetime.now(UTC).isoformat(timespec="seconds")
@@ -43,8 +44,17 @@ class Journal:
         return entry
 
     def entries(self) -> list[Entry]:
-        """All entries, verified; DataError names the first line that is not as it was written."""
-        return self._read(self.path.read_text(encoding="utf-8")) if self.path.exists() else []
+        """All entries, verified; DataError names the first line that is not as it was written.
+
+        A line that is being added is waited for: what is read here is on disk.
+        """
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                text = file.read()
+        except FileNotFoundError:
+            return []
+        return self._read(text)
 
     def _read(self, text: str) -> list[Entry]:
         lines = text[: text.rfind("\n") + 1].splitlines()

@@ -29,6 +29,7 @@ from irene_model.operations.orphans import (
     end_leftovers,
     this_boot,
 )
+from irene_model.operations.private_files import open_private, private_folder, write_private
 
 _LOCK = "supervisor.lock"
 _TURN_S, _GRACE_S, _SLOW_S = 0.2, 15.0, 30.0
@@ -174,7 +175,8 @@ class Supervisor:
             born=born(child.process.pid),
         )
         written = {key: value for key, value in asdict(running).items() if key != "alive"}
-        _write(self.state / f"{service.name}.json", json.dumps(written))
+        text = json.dumps(written)
+        write_private(self.state / f"{service.name}.json", text.encode(), durable=False)
         self.observe(f"{service.name}: started")
 
     def _ended(self, child: _Child) -> None:
@@ -277,8 +279,8 @@ def stop(state: Path, *, wait_s: float = 60.0) -> bool:
 @contextlib.contextmanager
 def _locked(state: Path) -> Iterator[None]:
     """Hold the folder; the pid in the file is for `stop`."""
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    private_folder(state)
+    descriptor = open_private(state / _LOCK, os.O_RDWR)
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -295,15 +297,8 @@ def _locked(state: Path) -> Iterator[None]:
 
 def _log_of(service: Service) -> IO[bytes]:
     """The log, appended to; readable by its owner alone."""
-    service.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(service.log.parent)
     if service.log.exists() and service.log.stat().st_size > _LARGEST_LOG:
         service.log.replace(service.log.with_suffix(".log.1"))
-    descriptor = os.open(service.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = open_private(service.log, os.O_WRONLY | os.O_APPEND)
     return os.fdopen(descriptor, "wb")
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: `status` reads while this is written."""
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

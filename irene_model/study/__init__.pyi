@@ -12,7 +12,7 @@ from .names import (
     one_line,
 )
 from .recipe import LastBlocks, LowRank, NamedSubset, Parameters
-from .records import OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
+from .records import HELD_OUT, OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
 from .schedule import server_rate, site_rate
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (
@@ -26,10 +26,11 @@ from .shapes import (
     with_values_files,
 )
 from .study import LARGEST_NOISE, Engine, Method, ModelShape, Study
-from .wire import STYPE, Encoding, Packed, pack, rounded, travelling_bytes, unpack
+from .wire import STYPE, Encoding, Packed, pack, rounded, shape_bytes, travelling_bytes, unpack
 
 __all__ = [
     "ADAPTIVE",
+    "HELD_OUT",
     "LARGEST_NOISE",
     "MOST_LABELS",
     "MOST_ROUNDS",
@@ -77,6 +78,7 @@ __all__ = [
     "read_mapping",
     "rounded",
     "server_rate",
+    "shape_bytes",
     "site_rate",
     "travelling_bytes",
     "trimmed",

@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from irene_model.study.records import HeldOut
 from irene_model.study.settings import Settings
 from irene_model.study.wire import Encoding
 
@@ -86,6 +87,12 @@ class Federation(Settings):
         if self.strategy != "trimmed_mean":
             return 1
         return next(n for n in itertools.count(3) if trimmed(self.trim_fraction, n) > 0)
+
+
+    def named(self, split: HeldOut, round: int) -> bool:
+        """Whether the study has an evaluation of `split` after `round`; of test patients one may
+        come after any round, since a run can end early, but only one does."""
+        return 1 <= round <= self.rounds and (split == "test" or self.evaluated(round))
 
     def evaluated(self, round: int) -> bool:
         """Whether the weights are evaluated on validation patients after `round`."""

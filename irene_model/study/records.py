@@ -16,6 +16,7 @@ import numpy.typing as npt
 Sex = Literal["female", "male"]
 Split = Literal["train", "validation", "test"]
 HeldOut = Literal["validation", "test"]
+HELD_OUT: tuple[HeldOut, ...] = ("validation", "test")
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 OLDEST_YEARS = 120.0  # an age beyond it is a mistake
 

@@ -54,7 +54,7 @@ class ModelShape(Settings):
     method: Method = "irene"
     prior: float = Field(default=0.1, gt=0, lt=1)
     hidden_size: int | None = Field(default=None, ge=8)
-    num_hidden_layers: int | None = Field(default=None, ge=1)
+    num_hidden_layers: int | None = Field(default=None, ge=1, le=500)
     num_bidirectional_layers: int | None = Field(default=None, ge=0)
     num_attention_heads: int | None = Field(default=None, ge=1)
     intermediate_size: int | None = Field(default=None, ge=8)
@@ -197,7 +197,7 @@ class Study(Settings):
         """How often a whole run evaluates the patients of `split`."""
         if split == "test":
             return 1
-        return sum(map(self.federation.evaluated, range(1, self.federation.rounds + 1)))
+        return -(-self.federation.rounds // self.federation.evaluate_every)  # the last one always
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Study":

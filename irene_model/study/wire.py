@@ -103,11 +103,13 @@ def rounded(arrays: Mapping[str, Array], encoding: Encoding) -> dict[str, Array]
 
 def travelling_bytes(arrays: Mapping[str, Array], encoding: Encoding) -> int:
     """Bytes of `arrays` on the wire, without Flower's own headers."""
-    total = 0
-    for array in arrays.values():
-        own = _own(encoding, array.shape)
-        total += array.size * _BYTES[own] + (_rows(array.shape) if own == "int8" else 0)
-    return total
+    return sum(shape_bytes(array.shape, encoding) for array in arrays.values())
+
+
+def shape_bytes(shape: tuple[int, ...], encoding: Encoding) -> int:
+    """Bytes of one array of `shape` on the wire."""
+    own = _own(encoding, shape)
+    return math.prod(shape) * _BYTES[own] + (_rows(shape) if own == "int8" else 0)
 
 
 def _own(encoding: Encoding, shape: tuple[int, ...]) -> Encoding:

@@ -1,3 +1,4 @@
+from .footprint import footprint, least_parameters, tokens
 from .groups import (
     Labels,
     choose_mapped,
@@ -19,16 +20,19 @@ __all__ = [
     "choose_mapped",
     "choose_trained",
     "config_of",
+    "footprint",
     "is_head",
     "is_trained",
     "labels_from_text",
     "labels_to_text",
+    "least_parameters",
     "load_arrays",
     "modalities_of",
     "new_model",
     "panel_modality",
     "read_model",
     "to_arrays",
+    "tokens",
     "trained_names",
     "without_rows",
 ]

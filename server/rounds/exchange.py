@@ -83,11 +83,17 @@ class Exchange:
         return sorted(self._look(now=True))
 
     def send(
-        self, request: Request, patience_s: Mapping[int, float], *, keep_s: float = 60.0
+        self,
+        request: Request,
+        patience_s: Mapping[int, float],
+        *,
+        keep_s: float = 60.0,
+        charged: Mapping[int, int] | None = None,
     ) -> list[Sent]:
         """Send `request` to the nodes of `patience_s`, each with a deadline of so many seconds.
 
-        A reply that comes later is kept for another `keep_s` seconds.
+        A reply that comes later is kept for another `keep_s` seconds. charged: node -> its own
+        `rounds_charged` of a TrainRequest.
         """
         flat = request.to_flat()
         arrays = ArrayRecord(
@@ -96,13 +102,18 @@ class Exchange:
                 for name, each in flat.packed().items()
             }
         )
+        own = {node: {"rounds_charged": rounds} for node, rounds in (charged or {}).items()}
         messages = [
             Message(
                 RecordDict(
                     {
                         "arrays": arrays,
                         "values": ConfigRecord(
-                            {**flat.values, "deadline": max(float(patience), _LEAST_S)}
+                            {
+                                **flat.values,
+                                **own.get(node, {}),
+                                "deadline": max(float(patience), _LEAST_S),
+                            }
                         ),
                     }
                 ),

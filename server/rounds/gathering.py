@@ -15,6 +15,7 @@ from irene_model.exchange import Arrays, TrainReply, TrainRequest
 from irene_model.study import one_line, travelling_bytes
 from server.aggregation import Judge, Tally, facts, norm
 from server.rounds.attendance import Roll
+from server.rounds.charged import Charged
 from server.rounds.exchange import Exchange, Reply, Sent
 from server.rounds.pace import Pace
 from server.runs import Json, RunFolder, may_be_charged, now
@@ -42,6 +43,12 @@ class Gathering:
     judge: Judge
     pace: Pace
     _pending: list[Pending] = field(default_factory=list)
+    _charged: Charged = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What the sites have told until now stands in the run's lines."""
+        rounds = self.folder.study.federation.rounds
+        self._charged = Charged(self.folder.rounds(), most=rounds)
 
     def gather(self, round: int, weights: Arrays, tally: Tally, earlier: Json) -> Json:
         """Ask all sites that are here for `round`, add what is good to `tally`, give the line.
@@ -70,7 +77,12 @@ class Gathering:
         )
         names = dict(self.roll.sites)
         patience = {node: self.pace.patience_s(names[node]) for node in self.roll.nodes}
-        sent = self.exchange.send(request, patience, keep_s=study.federation.round_deadline_s)
+        sent = self.exchange.send(
+            request,
+            patience,
+            keep_s=study.federation.round_deadline_s,
+            charged={node: self._charged.rounds(names[node]) for node in patience},
+        )
         a_message = travelling_bytes(weights, request.wire)
         line["bytes_down"] = a_message * len(sent)
         for message in sent:
@@ -108,6 +120,7 @@ class Gathering:
             return message, reply
         _log.info("round %d, site %s: overdue, asked again", request.round, site)
         keep_s = self.folder.study.federation.round_deadline_s
+        request = request.model_copy(update={"rounds_charged": self._charged.rounds(site)})
         message = self.exchange.send_again(message, request, patience_s, keep_s=keep_s)
         return message, self.exchange.wait(message, patience_s)
 
@@ -123,6 +136,7 @@ class Gathering:
             entry["waited_s"] = reply.seconds
         if reply.flat is not None:
             entry |= self._judged(reply, site, round, tally, factor=1.0, late=False)
+            entry |= self._charged.heard(site, entry)
         if entry["outcome"] != "updated":
             _log.warning("round %d, site %s: %s", round, site, entry["reason"])
         return entry

@@ -96,7 +96,7 @@ def _charged(
 ) -> list[Mechanism]:
     local_steps, most = federation.local_steps, federation.rounds
     named: list[Mechanism] = []
-    rounds = 0
+    rounds = told = 0
     for line in lines:
         for late in (each for each in line.get("late", ()) if each["site"] == site):
             # Its round was counted when the reply was missing; now its mechanism is known.
@@ -107,7 +107,8 @@ def _charged(
         if "sample_rate" in entry:
             named.append(_mechanism(entry, local_steps))
         if "rounds_charged" in entry:  # the ledger's word on all rounds until here
-            rounds = max(len(named), entry["rounds_charged"])
+            told = max(told, entry["rounds_charged"])  # a count that falls is a lost ledger's
+            rounds = max(len(named), told)
         elif may_be_charged(entry) or line["round"] in restarted:
             rounds += 1
     if not named:

@@ -43,3 +43,6 @@ class RoundsView:
             if entry["outcome"] != "updated":
                 said = f"{site}: {entry['outcome']}: {entry.get('reason') or 'no reason given'}"
                 self._console.print(f"        {escape(said)}", soft_wrap=True, highlight=False)
+            if "ledger" in entry:
+                said = f"{site}: {entry['ledger']}"
+                self._console.print(f"        {escape(said)}", soft_wrap=True, highlight=False)

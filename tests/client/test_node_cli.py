@@ -77,6 +77,15 @@ def test_a_study_beyond_the_limits_can_not_be_approved(hospital: HospitalFolder)
     hospital.configure("limits", {"most_rounds": 1})
     with pytest.raises(ConfigError, match=r"site.yaml: the study asks for federation.rounds 2"):
         typed("approve", str(hospital.study_file), str(hospital.site_file), "--yes")
+    hospital.configure("limits", {"largest_epsilon": 1})  # which takes the site's own numbers
+    with pytest.raises(ConfigError, match=r"site.yaml: the study asks for an epsilon of"):
+        typed("approve", str(hospital.study_file), str(hospital.site_file), "--yes")
+    hospital.configure("limits", {"most_parameters": 1000})
+    with pytest.raises(
+        ConfigError, match=r"a model of at least 2457 parameters; this site allows at most 1000"
+    ):
+        typed("approve", str(hospital.study_file), str(hospital.site_file), "--yes")
+    assert Consent.of(hospital.site).fingerprints == ()
     with pytest.raises(ConfigError, match=r"nowhere.yaml: no such file"):
         typed("approve", "nowhere.yaml", str(hospital.site_file), "--yes")
 

@@ -6,7 +6,9 @@ A client process works on consecutive rounds of a small hospital (reserve, train
 same with the scores of validation patients), sends each update and each noised evaluation to a
 listener on loopback and waits for its acknowledgement. The parent kills it with SIGKILL
 at random moments and starts it again; the next life goes on with the first round that the listener
-never acknowledged to it. Afterwards the ledger is compared with what the listener saw.
+never acknowledged to it. The client is a node's, with its journal, which vouches for the ledger: no
+kill may make one of them doubt the other. Afterwards the ledger is compared with what the listener
+saw.
 """
 
 import contextlib
@@ -28,6 +30,7 @@ from typing import Annotated
 import torch
 import typer
 
+from client.consent.consent import Consent
 from client.ledger.ledger import Ledger, Reservation
 from client.participant import Participant
 from client.records.dataset import open_dataset
@@ -169,6 +172,7 @@ def _hospital(folder: Path) -> HospitalFolder:
     for key, value in (("model", MODEL), ("federation.rounds", 100_000), ("privacy", PRIVACY)):
         hospital.configure(key, value, "study.yaml")
     hospital.configure("budget", {"epsilon": 1e6, "delta": DELTA})
+    Consent.of(hospital.site).approve(hospital.study)
     return hospital
 
 
@@ -182,7 +186,7 @@ def _warm_up(hospital: HospitalFolder) -> float:
 def _train(hospital: HospitalFolder, round: int) -> TrainReply:
     study = hospital.study
     weights = to_arrays(new_model(study, seed=0))
-    return Participant.at(hospital.site_file).train(
+    return Participant.of_node(hospital.site_file).train(
         TrainRequest.about(study, run=RUN, round=round, arrays=weights)
     )
 
@@ -196,7 +200,7 @@ def _evaluate(hospital: HospitalFolder, round: int) -> EvaluateReply:
         split="validation",
         arrays=to_arrays(new_model(study, seed=0)),
     )
-    return Participant.at(hospital.site_file).evaluate(request)
+    return Participant.of_node(hospital.site_file).evaluate(request)
 
 
 def _live_and_never_return(

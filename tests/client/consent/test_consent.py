@@ -20,6 +20,7 @@ from irene_model.exchange.protocol import (
     TrainReply,
     TrainRequest,
 )
+from irene_model.operations.journal import Journal
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
 from tests.client.test_participant import SMALL
@@ -162,9 +163,20 @@ def test_what_can_not_be_noted_does_not_leave(hospital: HospitalFolder) -> None:
     consent(hospital).approve(hospital.study)
     path = journal_of(hospital.site).path
     path.write_text(path.read_text().replace("test study", "best study"))
-    reply = train(hospital)
-    assert (reply.outcome, reply.arrays) == ("failed", {})
-    assert reply.rounds_charged == 1
+    reply = train(hospital)  # nor is it charged: the journal vouches for the ledger
+    assert (reply.outcome, reply.code, reply.arrays) == ("failed", "ledger", {})
+    assert reply.rounds_charged == -1 and not (hospital.folder / ".irene/ledger.sqlite").exists()
+    full = Journal(hospital.folder / "another.jsonl")
+    full.append("a line", who="somebody")
+    full.path.write_text(full.path.read_text().replace("somebody", "nobody"))
+    hospital.configure("ledger", "elsewhere/ledger.sqlite")
+    other = Participant(site=hospital.site, releases=Releases(journal=full))
+    arrays = to_arrays(new_model(hospital.study, seed=1))
+    request = TrainRequest.about(hospital.study, run="r", round=1, arrays=arrays)
+    path.unlink()
+    consent(hospital).withdraw()
+    reply = other.train(request)
+    assert (reply.outcome, reply.arrays, reply.rounds_charged) == ("failed", {}, 1)
 
 
 def test_a_release_without_privacy_has_no_epsilon(hospital: HospitalFolder) -> None:

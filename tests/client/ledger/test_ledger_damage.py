@@ -116,7 +116,7 @@ def some_other_database(path: Path) -> None:
         (without_head, r"head file is missing; put it back.*row 5.*'5 [0-9a-f]{64}'"),
         (with_a_broken_head, r"ledger\.sqlite\.head is no head file"),
         (of_another_version, "version 7"),
-        (of_the_version_before_splits, "a ledger of version 1, and this release reads version 2"),
+        (of_the_version_before_splits, "a ledger of version 1, and this release reads version 3"),
         (some_other_database, "name a file of its own"),
     ],
 )

@@ -24,6 +24,7 @@ from client.ledger.ledger import Ledger
 from irene_model.operations.processes import running, supervisor_of
 from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 from tests.helpers.tls_superlink import BIN, TlsSuperLink, wait_for
+from tests.irene_model.operations.test_private_files import open_to_others
 
 SMALL = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
@@ -281,6 +282,7 @@ def test_a_node_from_its_key_to_leaving(life: Life) -> None:
     assert life.marker.read_text() == "imported"
     for hospital in (north, south):
         assert_accounted_for(hospital, life.link)
+        assert open_to_others(hospital.files.folder / ".irene") == []
 
     # Leaving ends the node, and forgets everything but what was spent.
     assert "ledger.sqlite" in north.client("leave", "site.yaml", "--yes")

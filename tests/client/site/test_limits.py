@@ -198,7 +198,7 @@ def test_a_study_within_the_limits_is_trained(hospital: HospitalFolder) -> None:
     assert ask_train(hospital).outcome == "updated"
 
 
-@pytest.mark.parametrize("limits", [CONTRACT, NOISE])
+@pytest.mark.parametrize("limits", [CONTRACT, NOISE, {"most_parameters": 1000}, {"most_tokens": 9}])
 def test_check_refuses_the_study_after_its_report(
     hospital: HospitalFolder, limits: dict[str, Any]
 ) -> None:

@@ -131,6 +131,12 @@ def test_no_more_rounds_are_charged_than_the_study_has() -> None:
     assert spent(told(charged=900))["north"]["epsilon"] == of_rounds(5)
 
 
+def test_a_count_that_falls_forgets_nothing() -> None:
+    """A lost ledger: what it had told before was charged, also where no reply had named it."""
+    fallen = (told(charged=1), silent("missing"), silent("failed", rounds_charged=2))
+    assert spent(*fallen, silent("failed", rounds_charged=0))["north"]["epsilon"] == of_rounds(2)
+
+
 def test_without_noise_there_is_no_epsilon() -> None:
     found = spent(told(charged=1, noise_multiplier=0.0))["north"]
     assert found["epsilon"] is found["rdp"] is found["prv"] is None
