@@ -40,7 +40,8 @@ def accept_loss(
     Example: `irene-client ledger accept-loss site.yaml`
     """
     from client.budget import number
-    from client.gateway import node_folder, plain
+    from client.consent import plain
+    from client.gateway import node_folder
     from client.ledger import accept_loss as accept
     from client.ledger import find_loss
     from client.site import Site

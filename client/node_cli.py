@@ -152,8 +152,8 @@ def approve(
     """
     from rich.console import Console
 
-    from client.budget import declared_by, look_ahead, permitted_plan
-    from client.consent import Consent, show_here, show_study
+    from client.budget import declared_by, look_ahead, permitted_plan, show_here, show_study
+    from client.consent import Consent
     from client.site import Site, check_study
     from irene_model.errors import ConfigError, LimitExceeded
 

@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.budget import declared_patients, permitted_evaluation, permitted_plan
-from client.consent import Consent, Releases
+from client.consent import Consent
 from client.gateway import remembered
 from client.ledger import Ledger, check_coordinator
 from client.private import Randomness, noise_of_evaluation
 from client.records import SiteDataset, open_dataset
 from client.site import Site, check_study, mapped_labels, mapped_modalities
-from client.training import Evaluated, evaluate, evaluate_privately, pick_device, train_round
+from client.training import (
+    Evaluated,
+    Releases,
+    evaluate,
+    evaluate_privately,
+    pick_device,
+    train_round,
+)
 from irene_model.errors import (
     AwaitsPeople,
     BudgetExceeded,

@@ -1,5 +1,5 @@
-from .budget import BudgetReport, Outlook, look_ahead, read_budget
-from .budget_view import loss_sentence, number, number_or_unknown, show
+from .budget import BudgetReport, look_ahead, read_budget
+from .budget_view import loss_sentence, number, show
 from .declared import ImageProgress, declared_by
 from .forecast_plot import draw
 from .forecast_view import show_forecast
@@ -11,14 +11,13 @@ from .plan import (
     permitted_evaluation,
     permitted_plan,
     plan_round,
-    site_delta,
 )
+from .study_view import show_here, show_study
 
 __all__ = [
     "BudgetReport",
     "Forecast",
     "ImageProgress",
-    "Outlook",
     "Plan",
     "declared_by",
     "declared_patients",
@@ -28,12 +27,12 @@ __all__ = [
     "look_ahead",
     "loss_sentence",
     "number",
-    "number_or_unknown",
     "permitted_evaluation",
     "permitted_plan",
     "plan_round",
     "read_budget",
     "show",
     "show_forecast",
-    "site_delta",
+    "show_here",
+    "show_study",
 ]

@@ -1,7 +1,7 @@
 """What a hospital's people agree to.
 
-In: a study's text and a connection. Out: keys, an approval by fingerprint, and what was released
-under it.
+In: a study's text, and the word of somebody who has read it. Out: an approval by fingerprint in the
+site's journal, and the keys that it is known by.
 """
 
 from lazy_loader import attach_stub

@@ -1,4 +1,4 @@
-from .accept_loss import accept_loss, find_loss
+from .acceptance import accept_loss, find_loss
 from .exposures import Exposures, at_most, least_exposures
 from .history import Reservation
 from .ledger import Ledger

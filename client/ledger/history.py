@@ -53,12 +53,11 @@ class Reservation:
 class History:
     """All that a verified chain says.
 
-    key_sha256: of the key in its own file (`client.ledger.ledger_key`). Ledgers of version 2 hold their
-    key themselves, in `old_key`.
-    releases: reservation's id -> sha256 of the bytes that were released.
-    patients: the newest recorded training set; None before the first.
-    journal: the newest line of the site's journal that the ledger saw; None before the first.
-    loss: what was charged for earlier ledgers that were lost.
+    key_sha256: of the key in its own file (`client.ledger.ledger_key`). Ledgers of version 2 hold
+    their key themselves, in `old_key`. releases: reservation's id -> sha256 of the bytes that were
+    released. patients: the newest recorded training set; None before the first. journal: the newest
+    line of the site's journal that the ledger saw; None before the first. loss: what was charged
+    for earlier ledgers that were lost.
     """
 
     key_sha256: str

@@ -2,8 +2,8 @@
 
 `entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest two releases of
 each run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified
-under SQLite's lock, and which the site's journal does not contradict (`client.ledger.witnesses`), so
-nothing is decided on a ledger that can't be trusted. All files are their owner's alone.
+under SQLite's lock, and which the site's journal does not contradict (`client.ledger.witnesses`),
+so nothing is decided on a ledger that can't be trusted. All files are their owner's alone.
 """
 
 import contextlib

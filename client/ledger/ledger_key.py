@@ -1,8 +1,8 @@
 """The key under which a ledger knows its patients, in a file of its own beside it.
 
-With the key and the sketch of its patients (`client.records.patients`) one could ask of any id whether it
-is among them. So a copy of the ledger alone, in a backup or with an auditor, must not hold both:
-the ledger keeps the key's sha256, by which it knows its own key again.
+With the key and the sketch of its patients (`client.records.patients`) one could ask of any id
+whether it is among them. So a copy of the ledger alone, in a backup or with an auditor, must not
+hold both: the ledger keeps the key's sha256, by which it knows its own key again.
 """
 
 import hashlib

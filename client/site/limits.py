@@ -54,7 +54,7 @@ def check_study(limits: Limits, study: Study) -> None:
 
     A model is counted, first from below by its sizes alone, and is not built for it.
     """
-    from irene_model.weights import footprint, least_parameters, tokens  # imports torch
+    from irene_model.weights import footprint, least_parameters, tokens
 
     for field, asked, name in (
         ("privacy.clip_norm", study.privacy.clip_norm, "largest_clip_norm"),

@@ -1,6 +1,7 @@
 """One round at one site.
 
-In: the round's weights and the site's patients. Out: a noised update, or noised histograms.
+In: the round's weights and the site's patients. Out: a noised update, or noised histograms, noted
+before it leaves.
 """
 
 from lazy_loader import attach_stub

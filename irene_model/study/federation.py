@@ -88,7 +88,6 @@ class Federation(Settings):
             return 1
         return next(n for n in itertools.count(3) if trimmed(self.trim_fraction, n) > 0)
 
-
     def named(self, split: HeldOut, round: int) -> bool:
         """Whether the study has an evaluation of `split` after `round`; of test patients one may
         come after any round, since a run can end early, but only one does."""

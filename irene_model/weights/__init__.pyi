@@ -1,4 +1,3 @@
-from .footprint import footprint, least_parameters, tokens
 from .groups import (
     Labels,
     choose_mapped,
@@ -10,6 +9,7 @@ from .groups import (
     panel_modality,
     without_rows,
 )
+from .model_footprint import footprint, least_parameters, tokens
 from .starting import StartingPoint
 from .subsets import choose_trained
 from .weights import config_of, load_arrays, new_model, read_model, to_arrays, trained_names

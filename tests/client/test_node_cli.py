@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from client import cli, node_cli
+from client.budget.study_view import site_facts, study_facts
 from client.consent.consent import Consent, journal_of
-from client.consent.study_view import site_facts, study_facts
 from client.gateway.connection import Connection, node_folder, remember, remembered
 from client.ledger.ledger import Ledger
 from irene_model.errors import ConfigError, UserError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from client.consent.consent import _MOST_REQUESTS, Consent, journal_of
-from client.consent.releases import Releases
 from client.participant import Participant
+from client.training.releases import Releases
 from client.training.training import pack
 from irene_model.errors import ConfigError, DataError
 from irene_model.exchange.protocol import (

@@ -9,7 +9,7 @@ from client.site.limits import Limits, check_study
 from irene_model.errors import ConfigError, LimitExceeded
 from irene_model.study.study import Study
 from irene_model.study.wire import ENCODINGS, travelling_bytes
-from irene_model.weights.footprint import footprint, least_parameters, tokens
+from irene_model.weights.model_footprint import footprint, least_parameters, tokens
 from irene_model.weights.weights import config_of, new_model, to_arrays, trained_names
 from tests.helpers.hospital_folder import STUDY
 

@@ -5,9 +5,9 @@ import json
 import math
 from dataclasses import dataclass
 
-from client.consent.consent import journal_of
+from client.consent import journal_of
 from client.site import Budget, Site
-from client.training import pack
+from client.training.training import pack
 from irene_model.errors import ProtocolError
 from irene_model.exchange import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest
 from irene_model.operations import Fact, Journal

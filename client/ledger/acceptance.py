@@ -1,8 +1,8 @@
 """Beginning anew after a ledger was lost: what shows the loss, what it costs, and doing it.
 
 Nobody knows what a lost ledger held. It never let all charges together exceed the site's budget, so
-that is what is charged (`client.ledger.loss`); the new ledger then declines every round until the budget
-is raised. What is left of the old files is set aside, as evidence.
+that is what is charged (`client.ledger.loss`); the new ledger then declines every round until the
+budget is raised. What is left of the old files is set aside, as evidence.
 """
 
 import json

@@ -1,8 +1,8 @@
 """A study as a hospital's people see it before they approve it: what it asks and what leaves.
 
 First what people ask about, in words; then every setting that is not the usual one, as it stands in
-the contract (`client.consent.study_settings`), so that nothing a study says is out of sight; then what it
-would cost and mean at this site.
+the contract (`client.consent.study_settings`), so that nothing a study says is out of sight; then
+what it would cost and mean at this site.
 """
 
 from rich import box
@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from client.budget import Outlook, number, number_or_unknown, permitted_evaluation, site_delta
-from client.consent.study_settings import plain, unusual
+from client.budget.budget import Outlook
+from client.budget.budget_view import number, number_or_unknown
+from client.budget.plan import permitted_evaluation, site_delta
+from client.consent import plain, unusual
 from client.site import Site
 from irene_model.errors import LimitExceeded, ProtocolError
 from irene_model.privacy import Epsilons, evaluation_noise

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from client.budget.budget import look_ahead
+from client.budget.study_view import settings, show_here, show_study, site_facts, study_facts
 from client.consent.study_settings import plain
-from client.consent.study_view import settings, show_here, show_study, site_facts, study_facts
 from client.ledger.ledger import Ledger
 from irene_model.errors import ConfigError
 from irene_model.study.settings import Settings
