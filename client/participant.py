@@ -11,7 +11,7 @@ from pathlib import Path
 
 from client.budget import declared_patients, permitted_plan
 from client.consent import Consent, Releases, journal_of, remembered
-from client.ledger import Ledger
+from client.ledger import Ledger, counted
 from client.private import Randomness, noise_of_evaluation
 from client.records import SiteDataset, open_dataset
 from client.site import Site, check_study, mapped_labels, mapped_modalities
@@ -191,8 +191,8 @@ class Participant:
             outcome="evaluated",
             noise_multiplier=noise,
             deviation=noise * what.sensitivity,
-            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
-            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
+            epsilon_run=counted(ledger.reservations(request.run), delta=study.privacy.delta),
+            epsilon_total=counted(ledger.reservations(), delta=study.privacy.delta),
             seconds=time.monotonic() - started,
             arrays=arrays,
         )
@@ -236,8 +236,8 @@ class Participant:
             noise_multiplier=plan.mechanism.noise_multiplier,
             sample_rate=plan.mechanism.sample_rate,
             rounds_charged=self._rounds_charged(request.run),
-            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
-            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
+            epsilon_run=counted(ledger.reservations(request.run), delta=study.privacy.delta),
+            epsilon_total=counted(ledger.reservations(), delta=study.privacy.delta),
             modalities=",".join(modalities),
             labels=labels_to_text(labels),
             seconds=seconds,

@@ -144,7 +144,7 @@ def facts(answer: TrainReply) -> Json:
         entry |= {
             "noise_multiplier": answer.noise_multiplier,
             "sample_rate": answer.sample_rate,
-            "epsilon": finite(answer.epsilon_run),
+            "epsilon_told": finite(answer.epsilon_run),
             "epsilon_total": finite(answer.epsilon_total),
             "modalities": answer.modalities,
             "labels": answer.labels,

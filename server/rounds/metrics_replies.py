@@ -76,7 +76,7 @@ def ask_for_metrics(
                 }
             if answer.noise_multiplier:
                 entries[site] |= {
-                    "epsilon": finite(answer.epsilon_run),
+                    "epsilon_told": finite(answer.epsilon_run),
                     "epsilon_total": finite(answer.epsilon_total),
                 }
         except ProtocolError as error:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.report import STYLES, curves, pages
-from server.watch.run_progress import Json, RunProgress, SiteProgress
+from server.runs import Json
+from server.watch.run_progress import RunProgress
+from server.watch.site_progress import SiteProgress
 
 _CELLS = 60  # rounds of a site that are shown side by side
 _ROWS = 200  # rounds in the table

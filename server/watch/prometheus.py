@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from irene_model.operations import Running
-from server.watch.run_progress import Json, RunProgress
+from server.runs import Json
+from server.watch.run_progress import RunProgress
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[Mapping[str, str], float | None]
