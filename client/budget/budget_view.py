@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from client.budget.budget import BudgetReport, Outlook
+from irene_model.operations import figure
 
 
 def show(report: BudgetReport, console: Console) -> None:
@@ -24,7 +25,7 @@ def show(report: BudgetReport, console: Console) -> None:
     else:
         console.print(
             f"Site {report.site}: epsilon {number(report.spent.smallest)} of {report.budget:g} "
-            f"spent, {report.left:.2f} left ({at})",
+            f"spent, {number(report.left or 0.0)} left ({at})",
             highlight=False,
             soft_wrap=True,
         )
@@ -90,4 +91,4 @@ def number_or_unknown(value: float | None) -> str:
 
 def number(value: float) -> str:
     """An epsilon, to two digits."""
-    return "infinite" if math.isinf(value) else f"{value:.2f}"
+    return "infinite" if value == math.inf else figure(value, 2, unknown="unknown")

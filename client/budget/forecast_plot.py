@@ -8,9 +8,12 @@ from matplotlib.ticker import MaxNLocator
 
 from client.budget.forecasts import Forecast
 from irene_model.errors import ConfigError
+from irene_model.operations import known
 
 _INK, _MUTED = "#22272e", "#6b7480"
 _PRV, _RDP, _TARGET = "#0b6e99", "#b0632a", "#b3261e"  # told apart by people who lack a cone
+_HEADROOM = 4.0  # targets: what rises far above is cut off, or nothing else could be seen
+_LARGEST = 1e300  # that the axes can reckon with
 
 
 def draw(forecast: Forecast, path: Path) -> None:
@@ -44,25 +47,24 @@ def _title(axes: Axes, forecast: Forecast) -> None:
 
 
 def _curves(axes: Axes, forecast: Forecast) -> None:
-    for name, colour, style, values in (
-        ("by RDP", _RDP, "--", [(c.rounds, c.epsilon.rdp) for c in forecast.curve]),
-        (
-            "by PRV",
-            _PRV,
-            "-",
-            [(c.rounds, c.epsilon.prv) for c in forecast.curve if c.epsilon.prv is not None],
-        ),
+    target = min(forecast.target, _LARGEST)
+    most = _HEADROOM * target
+    for name, colour, style, told in (
+        ("by RDP", _RDP, "--", [(c.rounds, known(c.epsilon.rdp)) for c in forecast.curve]),
+        ("by PRV", _PRV, "-", [(c.rounds, known(c.epsilon.prv)) for c in forecast.curve]),
     ):
+        values = [(rounds, spent) for rounds, spent in told if spent is not None and spent <= most]
         if not values:
             continue
         rounds, spent = zip(*values, strict=True)
+        target = max(target, spent[-1])
         axes.plot(rounds, spent, style, color=colour, linewidth=2, zorder=3)
         axes.annotate(
             name, (rounds[-1], spent[-1]), xytext=(5, 0), textcoords="offset points",
             color=colour, va="center", fontsize=10.5, annotation_clip=False,
         )  # fmt: skip
     axes.set_xlim(0, forecast.curve[-1].rounds)
-    axes.set_ylim(0, 1.08 * max(forecast.target, forecast.curve[-1].epsilon.rdp))
+    axes.set_ylim(0, 1.08 * target)
 
 
 def _target(axes: Axes, forecast: Forecast) -> None:

@@ -4,20 +4,18 @@ One self-contained file for coordinators and clinicians, made of nothing but the
 template escapes everything; names of hospitals and labels are text, whatever they hold.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from irene_model.errors import CheckpointError
+from irene_model.operations import known
 from irene_model.study import Study
 from server.report.learning_curves import curves
 from server.report.page_templates import pages
 from server.report.plots import STYLES, ticks
-
-Json = Mapping[str, Any]
+from server.runs import Json, epsilon_in, loads
 
 _NO_METRIC: Json = {"macro": None, "ci95": None, "by_label": {}, "by_site": {}}
 _NO_ESTIMATE: Json = {"value": None, "ci95": None, "positives": 0, "n": 0, "note": "not evaluated"}
@@ -28,8 +26,8 @@ class SiteRow:
     """One hospital's part of the run. `epsilon` None: trained without privacy.
 
     `epsilon` is the smaller one of the bounds `rdp` and `prv`, each None if unknown. `has_privacy`
-    is false for a hospital that the results give no privacy of. `rdp_total` is the ledger's, over
-    all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
+    is false for a hospital that the results give no privacy of. `ledger_total` is the ledger's own
+    epsilon, over all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
     `metrics` says how its scores of test patients came, or why not.
     """
 
@@ -39,7 +37,7 @@ class SiteRow:
     epsilon: float | None
     rdp: float | None
     prv: float | None
-    rdp_total: float | None
+    ledger_total: float | None
     delta: float | None
     unit: str
     outcomes: Mapping[str, int]
@@ -114,7 +112,11 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
             largest_epsilon=max((s.epsilon or 0.0 for s in guarded), default=None),
             largest_delta=max((s.delta or 0.0 for s in guarded), default=None),
             auroc_ticks=_auroc_ticks(labels, sites),
-            charts=curves([site.name for site in sites], rounds),
+            charts=curves(
+                [site.name for site in sites],
+                rounds,
+                at_the_end={site.name: site.epsilon for site in sites},
+            ),
             chart_sites=STYLES,
         )
     )
@@ -130,16 +132,16 @@ def _site_rows(
         parts = [line["sites"][site] for line in rounds if site in line["sites"]]
         evaluated = [((line.get("evaluation") or {}).get("sites") or {}) for line in rounds]
         told = [*parts, *(sites[site] for sites in (*evaluated, test) if site in sites)]
-        totals = [p["epsilon_total"] for p in told if p.get("epsilon_total") is not None]
+        totals = [known(part.get("epsilon_total")) for part in told]
         spent = privacy.get(site, {})
         return SiteRow(
             name=site,
             auroc=auroc["by_site"].get(site),
             has_privacy=site in privacy,
-            epsilon=spent.get("epsilon"),
+            epsilon=epsilon_in(spent),
             rdp=spent.get("rdp"),
             prv=spent.get("prv"),
-            rdp_total=max(totals, default=None),
+            ledger_total=max((each for each in totals if each is not None), default=None),
             delta=spent.get("delta"),
             unit=spent.get("unit", "patient"),
             outcomes=Counter(part["outcome"] for part in parts),
@@ -176,12 +178,12 @@ def _auroc_ticks(labels: Sequence[LabelRow], sites: Sequence[SiteRow]) -> list[f
     values = [bound for row in labels for bound in row.auroc["ci95"] or ()]
     values += [row.auroc["value"] for row in labels if row.auroc["value"] is not None]
     values += [site.auroc for site in sites if site.auroc is not None]
-    return ticks(min([0.5, *values]), 1.0)
+    return ticks(max(0.0, min([0.5, *values])), 1.0)
 
 
 def _read_json(path: Path) -> Json:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; a report needs a finished run") from None
     except ValueError:
@@ -197,7 +199,7 @@ def _read_lines(path: Path) -> list[Json]:
     lines = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            lines.append(json.loads(line))
+            lines.append(loads(line))
         except ValueError:
             raise CheckpointError(f"{path}, line {number}: is not valid JSON") from None
     return lines

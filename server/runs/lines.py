@@ -62,6 +62,12 @@ def is_line(line: Any) -> bool:
     )
 
 
+def epsilon_in(told: Json) -> float | None:
+    """The epsilon that a site's entry, or its part of results.json, names; never below 0."""
+    epsilon = known(told.get("epsilon"))
+    return None if epsilon is None else max(0.0, epsilon)
+
+
 def moment(stamp: Any) -> datetime | None:
     """A time as ISO 8601 writes it, in UTC where it names no zone."""
     try:

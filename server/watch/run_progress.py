@@ -167,8 +167,8 @@ def _state(info: Json, study: Study, news: datetime | None, now: datetime) -> St
     if info.get("stopped"):
         return "stopped"
     # A round trains and evaluates, each within the deadline, and may greet sites before.
-    patience = timedelta(seconds=3 * study.federation.round_deadline_s + _SPARE_S)
-    if news is None or now - news > patience:
+    patience_s = 3 * study.federation.round_deadline_s + _SPARE_S
+    if news is None or (now - news).total_seconds() > patience_s:
         return "silent"
     return "waiting" if _waiting(info) else "running"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from irene_model.operations import known
 from irene_model.study import Study
-from server.runs import Json, end_of, read_json
+from server.runs import Json, end_of, epsilon_in, read_json
 
 _UNHEARD = ("absent", "missing")
 
@@ -55,7 +55,7 @@ def site_progress(
     ]
     newest: Json = waiting.get("sites", {}).get(name) or (entries[-1] if entries else {})
     # What was spent only grows, but where silence was counted and a later reply says it cost less.
-    told = [known(entry.get("epsilon")) for entry in (newest, *reversed(entries))]
+    told = [epsilon_in(entry) for entry in (newest, *reversed(entries))]
     return SiteProgress(
         name=name,
         outcomes=tuple(entry.get("outcome") for entry in entries),
@@ -79,7 +79,7 @@ def settled_epsilons(folder: Path, info: Json) -> Mapping[str, float]:
     """Each site's epsilon as results.json gives it, once that is there."""
     try:
         privacy = read_json(folder / "results.json")["arms"][info["arm"]]["privacy"]
-        told = {name: known(spent["epsilon"]) for name, spent in privacy.items()}
+        told = {name: epsilon_in(spent) for name, spent in privacy.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     return {name: epsilon for name, epsilon in told.items() if epsilon is not None}
