@@ -167,8 +167,8 @@ def _label_table(name: str, arm: Json) -> Table:
     for label, auroc in arm["auroc"]["by_label"].items():
         table.add_row(
             label,
-            str(auroc["positives"]),
-            str(auroc["n"]),
+            figure(auroc["positives"], 0),
+            figure(auroc["n"], 0),
             figure(auroc["value"], unknown=auroc.get("note", "-")),
             _interval(auroc["ci95"]),
             _number(arm["auprc"]["by_label"][label]["value"]),
@@ -193,7 +193,7 @@ def _site_table(arm: Json) -> Table:
             site,
             _number(auroc),
             figure(spent, 2, unknown="no privacy"),
-            f"{privacy['delta']:g}" if spent is not None else "-",
+            f"{privacy['delta']:g}" if spent is not None and known(privacy["delta"]) else "-",
         )
     return table
 

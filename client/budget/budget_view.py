@@ -29,8 +29,7 @@ def show(report: BudgetReport, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        spent = min(report.spent.smallest, report.budget)
-        console.print(ProgressBar(total=report.budget, completed=spent, width=50))
+        console.print(bar(report.spent.smallest, report.budget))
         console.print()  # a bar ends no line
     console.print(
         f"by RDP {number(report.spent.rdp)}, by PRV {number_or_unknown(report.spent.prv)}; "
@@ -82,6 +81,11 @@ def _show_outlook(outlook: Outlook, budget: float | None, console: Console) -> N
             f"{outlook.rounds_left} of a run's {outlook.rounds} rounds fit into what is left.",
             highlight=False,
         )
+
+
+def bar(spent: float, budget: float) -> ProgressBar:
+    """What is spent of a budget, as a share: the bar reckons with no number of any size."""
+    return ProgressBar(total=1.0, completed=min(1.0, spent / budget), width=50)
 
 
 def number_or_unknown(value: float | None) -> str:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-_LONG = 1e6  # from here on a number has an exponent, and not hundreds of digits
+_LONG = 1e9  # from here on a number has an exponent, and not hundreds of digits
 
 
 def known(value: Any) -> float | None:

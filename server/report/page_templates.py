@@ -22,6 +22,7 @@ def pages() -> Environment:
     )
     words = {"moment": moment, "span": span, "size": size, "small": small, "figure": figure}
     environment.filters |= {**words, "share_of": share_of}
+    environment.tests |= {"known": lambda value: known(value) is not None}
     return environment
 
 

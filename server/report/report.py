@@ -165,19 +165,20 @@ def _how_metrics_came(entry: Json | None) -> str:
 
 def _label_row(label: str, auroc: Json, auprc: Json) -> LabelRow:
     estimate = auroc["by_label"].get(label, _NO_ESTIMATE)
+    patients = known(estimate["n"])
     return LabelRow(
         name=label,
         auroc=estimate,
         auprc=auprc["by_label"].get(label, _NO_ESTIMATE),
-        prevalence=estimate["positives"] / estimate["n"] if estimate["n"] else None,
+        prevalence=(known(estimate["positives"]) or 0.0) / patients if patients else None,
     )
 
 
 def _auroc_ticks(labels: Sequence[LabelRow], sites: Sequence[SiteRow]) -> list[float]:
     """The common axis of all AUROC bars: from a coin's 0.5, or below if something is, to 1."""
-    values = [bound for row in labels for bound in row.auroc["ci95"] or ()]
-    values += [row.auroc["value"] for row in labels if row.auroc["value"] is not None]
-    values += [site.auroc for site in sites if site.auroc is not None]
+    told = [bound for row in labels for bound in row.auroc["ci95"] or ()]
+    told += [row.auroc["value"] for row in labels] + [site.auroc for site in sites]
+    values = [value for value in map(known, told) if value is not None]
     return ticks(max(0.0, min([0.5, *values])), 1.0)
 
 

@@ -80,6 +80,7 @@ def _row(site: SiteProgress, run: RunProgress) -> SiteRow:
     asked, spent = run.asked_epsilon, known(site.epsilon)
     if asked is None or spent is None:
         return SiteRow(site=site, cells=cells, spent=None, asked=None)
+    spent = max(0.0, spent)
     # All sites' bars have one scale; a site whose silence was counted may be beyond what was asked.
     whole = max(asked, *(known(other.epsilon) or 0.0 for other in run.sites))
     return SiteRow(site=site, cells=cells, spent=spent / whole, asked=asked / whole)

@@ -64,7 +64,7 @@ def site_progress(
         last_seen=end_of(heard[-1]) if heard else None,
         epsilon=next((e for e in told if e is not None), None) if settled is None else settled,
         settled=settled is not None,
-        bytes_up=int(sum(known(entry.get("bytes_up")) or 0 for entry in entries)),
+        bytes_up=int(known(sum(known(entry.get("bytes_up")) or 0 for entry in entries)) or 0),
     )
 
 
