@@ -100,12 +100,15 @@ class Judge:
         noise = study.privacy.noise_multiplier
         if noise is None:
             assert study.privacy.epsilon is not None
-            noise = noise_multiplier_for(
-                study.privacy.epsilon,
-                delta=study.privacy.delta,
-                sample_rate=rate,
-                steps=study.total_steps,
-            )
+            try:
+                noise = noise_multiplier_for(
+                    study.privacy.epsilon,
+                    delta=study.privacy.delta,
+                    sample_rate=rate,
+                    steps=study.total_steps,
+                )
+            except ValueError as error:  # of a site that declares fewer than a batch, for instance
+                raise ProtocolError(f"no noise is enough for so few patients: {error}") from None
         if not math.isclose(answer.noise_multiplier, noise, rel_tol=_TOLERANCE):
             raise ProtocolError("the reply's noise multiplier is not the one that the study asks")
 
