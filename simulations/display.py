@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from server.runs import Json, RunFolder
+from irene_model.operations import figure, known
+from server.runs import Json, RunFolder, epsilon_in
 from simulations.audit import Audit
 from simulations.compare import Trial, best_first
 
@@ -69,14 +70,14 @@ class RunProgress:
         if line["evaluation"] is None and outcomes == {"updated"}:
             return  # the bar tells enough of a round in which nothing happened
         auroc = (line["evaluation"] or {}).get("auroc")
-        spent = [s["epsilon"] for s in line["sites"].values() if s.get("epsilon") is not None]
+        spent = [e for s in line["sites"].values() if (e := epsilon_in(s)) is not None]
         parts = [
             f"round {line['round']:>3}",
             f"{sum(s['outcome'] == 'updated' for s in line['sites'].values())}"
             f"/{len(line['sites'])} sites",
-            f"validation AUROC {auroc:.3f}" if auroc is not None else "not evaluated",
-            f"epsilon up to {max(spent):.2f} (RDP)" if spent else "no epsilon",
-            f"{line['seconds']:.1f} s",
+            f"validation AUROC {figure(auroc)}" if auroc is not None else "not evaluated",
+            f"epsilon up to {figure(max(spent), 2)}" if spent else "no epsilon",
+            f"{figure(line['seconds'], 1)} s",
         ]
         self._console.print("  ".join(parts))
         for site, entry in line["sites"].items():
@@ -106,11 +107,11 @@ class RunProgress:
         for column in ("attack", "guesses", "right", "epsilon at least"):
             table.add_column(column, justify="left" if column == "attack" else "right")
         for each in found.findings:
-            bound = f"{each.epsilon_at_least:.2f}"
+            bound = figure(each.epsilon_at_least, 2)
             table.add_row(each.attack, str(each.guesses), str(each.correct), bound)
         self._console.print(table)
         self._console.print(
-            f"claimed  epsilon {found.epsilon_claimed:.2f} at delta {found.delta:g}: "
+            f"claimed  epsilon {figure(found.epsilon_claimed, 2)} at delta {found.delta:g}: "
             + ("REFUTED, at" if found.refuted else "not refuted, at")
             + f" {found.confidence:.0%} confidence over all attacks"
         )
@@ -127,7 +128,7 @@ class RunProgress:
         self._console.print(
             f"{done:>3}/{total}  seed {trial.seed}  {trial.row}  "
             f"AUROC {_number(result['auroc']['macro'])}  round {result['kept_round']} of "
-            f"{result['rounds']}  {result['seconds']:.0f} s"
+            f"{result['rounds']}  {figure(result['seconds'], 0)} s"
         )
 
     def ranking(self, results: Json, out: Path) -> None:
@@ -145,7 +146,7 @@ class RunProgress:
                 name,
                 _number(arm["auroc"]["macro"]),
                 _interval(arm["auroc"]["ci95"]),
-                "-" if gap["mean"] is None else f"{gap['mean']:+.3f}",
+                "-" if known(gap["mean"]) is None else f"{gap['mean']:+.3f}",
                 _interval(gap["ci95"]),
                 str(len(arm["seeds"])),
             )
@@ -166,9 +167,9 @@ def _label_table(name: str, arm: Json) -> Table:
     for label, auroc in arm["auroc"]["by_label"].items():
         table.add_row(
             label,
-            str(auroc["positives"]),
-            str(auroc["n"]),
-            _number(auroc["value"]) if auroc["value"] is not None else auroc.get("note", "-"),
+            figure(auroc["positives"], 0),
+            figure(auroc["n"], 0),
+            figure(auroc["value"], unknown=auroc.get("note", "-")),
             _interval(auroc["ci95"]),
             _number(arm["auprc"]["by_label"][label]["value"]),
         )
@@ -187,19 +188,19 @@ def _site_table(arm: Json) -> Table:
         table.add_column(column, justify="left" if column == "site" else "right")
     for site, auroc in arm["auroc"]["by_site"].items():
         privacy = arm["privacy"].get(site, {})
-        spent = privacy.get("epsilon")
+        spent = epsilon_in(privacy)
         table.add_row(
             site,
             _number(auroc),
-            "no privacy" if spent is None else f"{spent:.2f}",
-            f"{privacy['delta']:g}" if spent is not None else "-",
+            figure(spent, 2, unknown="no privacy"),
+            f"{privacy['delta']:g}" if spent is not None and known(privacy["delta"]) else "-",
         )
     return table
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return figure(value, unknown="-")
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
-    return "-" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+    return "-" if bounds is None else f"{_number(bounds[0])} to {_number(bounds[1])}"

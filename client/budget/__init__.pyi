@@ -1,5 +1,5 @@
 from .budget import BudgetReport, look_ahead, read_budget
-from .budget_view import loss_sentence, number, show
+from .budget_view import bar, loss_sentence, number, show
 from .declared import ImageProgress, declared_by
 from .forecast_plot import draw
 from .forecast_view import show_forecast
@@ -19,6 +19,7 @@ __all__ = [
     "Forecast",
     "ImageProgress",
     "Plan",
+    "bar",
     "declared_by",
     "declared_patients",
     "declared_size",

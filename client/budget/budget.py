@@ -4,7 +4,6 @@ Pure but for reading the ledger. What decides is the smaller of two valid bounds
 is reserved.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from client.budget.plan import evaluations_of, plan_round
 from client.ledger import Exposures, Ledger, Loss, Reservation, at_most, least_exposures
 from client.site import Site
+from irene_model.operations import known
 from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons
 from irene_model.study import SPLITS, Split, Study
 
@@ -91,10 +91,10 @@ class BudgetReport:
 
     def as_json(self) -> dict[str, Any]:
         """Plain mappings and numbers; an infinite epsilon, which JSON has not, is null."""
-        document: dict[str, Any] = _plain({**asdict(self), "left": self.left})
-        document["spent"]["smallest"] = _plain(self.spent.smallest)
+        document: dict[str, Any] = plain({**asdict(self), "left": self.left})
+        document["spent"]["smallest"] = plain(self.spent.smallest)
         for shown, run in zip(document["runs"], self.runs, strict=True):
-            shown["epsilon"]["smallest"] = _plain(run.epsilon.smallest)
+            shown["epsilon"]["smallest"] = plain(run.epsilon.smallest)
         return document
 
 
@@ -190,9 +190,10 @@ def _cost(run: str, reservations: Sequence[Reservation], delta: float) -> RunCos
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """`value` as JSON has it: a float that is not finite is null."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: plain(each) for key, each in value.items()}
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and math.isinf(value) else value
+        return [plain(each) for each in value]
+    return known(value) if isinstance(value, float) else value

@@ -11,6 +11,7 @@ from rich.table import Table
 from client.budget.budget import BudgetReport, Outlook
 from client.consent import plain
 from client.ledger import Loss
+from irene_model.operations import figure
 
 
 def show(report: BudgetReport, console: Console) -> None:
@@ -26,12 +27,11 @@ def show(report: BudgetReport, console: Console) -> None:
     else:
         console.print(
             f"Site {report.site}: epsilon {number(report.spent.smallest)} of {report.budget:g} "
-            f"spent, {report.left:.2f} left ({at})",
+            f"spent, {number(report.left or 0.0)} left ({at})",
             highlight=False,
             soft_wrap=True,
         )
-        spent = min(report.spent.smallest, report.budget)
-        console.print(ProgressBar(total=report.budget, completed=spent, width=50))
+        console.print(bar(report.spent.smallest, report.budget))
         console.print()  # a bar ends no line
     console.print(
         f"by RDP {number(report.spent.rdp)}, by PRV {number_or_unknown(report.spent.prv)}; "
@@ -99,6 +99,11 @@ def _show_outlook(outlook: Outlook, budget: float | None, console: Console) -> N
         )
 
 
+def bar(spent: float, budget: float) -> ProgressBar:
+    """What is spent of a budget, as a share: the bar reckons with no number of any size."""
+    return ProgressBar(total=1.0, completed=min(1.0, spent / budget), width=50)
+
+
 def number_or_unknown(value: float | None) -> str:
     """An epsilon that could perhaps not be computed."""
     return "unknown" if value is None else number(value)
@@ -106,4 +111,4 @@ def number_or_unknown(value: float | None) -> str:
 
 def number(value: float) -> str:
     """An epsilon, to two digits."""
-    return "infinite" if math.isinf(value) else f"{value:.2f}"
+    return "infinite" if value == math.inf else figure(value, 2, unknown="unknown")

@@ -8,9 +8,12 @@ from matplotlib.ticker import MaxNLocator
 
 from client.budget.forecasts import Forecast
 from irene_model.errors import ConfigError
+from irene_model.operations import known
 
 _INK, _MUTED = "#22272e", "#6b7480"
 _PRV, _RDP, _TARGET = "#0b6e99", "#b0632a", "#b3261e"  # told apart by people who lack a cone
+_HEADROOM = 4.0  # targets: what rises far above is cut off, or nothing else could be seen
+_LARGEST = 1e100  # that the axes can reckon with
 
 
 def draw(forecast: Forecast, path: Path) -> None:
@@ -44,32 +47,32 @@ def _title(axes: Axes, forecast: Forecast) -> None:
 
 
 def _curves(axes: Axes, forecast: Forecast) -> None:
-    for name, colour, style, values in (
-        ("by RDP", _RDP, "--", [(c.rounds, c.epsilon.rdp) for c in forecast.curve]),
-        (
-            "by PRV",
-            _PRV,
-            "-",
-            [(c.rounds, c.epsilon.prv) for c in forecast.curve if c.epsilon.prv is not None],
-        ),
+    top = _within(forecast.target)
+    most = _HEADROOM * top
+    for name, colour, style, told in (
+        ("by RDP", _RDP, "--", [(c.rounds, known(c.epsilon.rdp)) for c in forecast.curve]),
+        ("by PRV", _PRV, "-", [(c.rounds, known(c.epsilon.prv)) for c in forecast.curve]),
     ):
+        values = [(rounds, spent) for rounds, spent in told if spent is not None and spent <= most]
         if not values:
             continue
         rounds, spent = zip(*values, strict=True)
+        top = max(top, spent[-1])
         axes.plot(rounds, spent, style, color=colour, linewidth=2, zorder=3)
         axes.annotate(
             name, (rounds[-1], spent[-1]), xytext=(5, 0), textcoords="offset points",
             color=colour, va="center", fontsize=10.5, annotation_clip=False,
         )  # fmt: skip
     axes.set_xlim(0, forecast.curve[-1].rounds)
-    axes.set_ylim(0, 1.08 * max(forecast.target, forecast.curve[-1].epsilon.rdp))
+    axes.set_ylim(0, 1.08 * top)
 
 
 def _target(axes: Axes, forecast: Forecast) -> None:
-    axes.axhline(forecast.target, color=_TARGET, linewidth=1.4, zorder=2)
+    target = _within(forecast.target)
+    axes.axhline(target, color=_TARGET, linewidth=1.4, zorder=2)
     name = "budget" if forecast.target == forecast.budget else "target"
     axes.annotate(
-        f"{name} {forecast.target:g}", (1, forecast.target), xytext=(5, 0),
+        f"{name} {forecast.target:g}", (1, target), xytext=(5, 0),
         xycoords=("axes fraction", "data"), textcoords="offset points",
         color=_TARGET, va="center", fontsize=10.5, annotation_clip=False,
     )  # fmt: skip
@@ -77,7 +80,7 @@ def _target(axes: Axes, forecast: Forecast) -> None:
 
 def _spent(axes: Axes, forecast: Forecast) -> None:
     spent = forecast.spent.smallest
-    if not spent:
+    if not 0 < spent <= axes.get_ylim()[1]:
         return
     axes.axhspan(0, spent, color=_MUTED, alpha=0.12, linewidth=0, zorder=0)
     high = spent > 0.1 * axes.get_ylim()[1]
@@ -92,7 +95,7 @@ def _spent(axes: Axes, forecast: Forecast) -> None:
 def _crossing(axes: Axes, forecast: Forecast) -> None:
     """Where the smaller bound still keeps the target."""
     rounds, spent = forecast.fitting.rounds, forecast.fitting.epsilon.smallest
-    if not rounds:
+    if not rounds or not spent <= axes.get_ylim()[1]:
         axes.text(0.03, 0.94, "not one round fits", transform=axes.transAxes, color=_TARGET)
         return
     axes.plot([rounds, rounds], [0, spent], ":", color=_INK, linewidth=1.1, zorder=1)
@@ -102,6 +105,11 @@ def _crossing(axes: Axes, forecast: Forecast) -> None:
         f"{fit}\nepsilon {spent:.2f}", (rounds, spent), xytext=(8, -14),
         textcoords="offset points", color=_INK, fontsize=10.5, va="top",
     )  # fmt: skip
+
+
+def _within(value: float) -> float:
+    """`value`, where the axes can reckon with it."""
+    return min(_LARGEST, max(1 / _LARGEST, value))
 
 
 def _dress(axes: Axes) -> None:

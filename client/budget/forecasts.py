@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from client.budget.budget import charged_so_far, rounds_within
+from client.budget.budget import charged_so_far, plain, rounds_within
 from client.budget.plan import plan_round
 from client.site import Site
 from irene_model.errors import ConfigError
@@ -54,12 +54,12 @@ class Forecast:
     curve: tuple[Choice, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain mappings and numbers."""
-        document: dict[str, Any] = asdict(self)
-        document["spent"]["smallest"] = self.spent.smallest
+        """Plain mappings and numbers; an infinite epsilon, which JSON has not, is null."""
+        document: dict[str, Any] = plain(asdict(self))
+        document["spent"]["smallest"] = plain(self.spent.smallest)
         shown = [*document["choices"], document["fitting"], *document["curve"]]
         for one, choice in zip(shown, (*self.choices, self.fitting, *self.curve), strict=True):
-            one["epsilon"]["smallest"] = choice.epsilon.smallest
+            one["epsilon"]["smallest"] = plain(choice.epsilon.smallest)
         return document
 
 

@@ -64,6 +64,11 @@ def at_most(each: Exposures, *, delta: float) -> Epsilons:
     return Epsilons(rdp=max(e.rdp for e in both), prv=max(prvs) if len(prvs) == len(both) else None)
 
 
+def counted(charges: Sequence[Reservation], *, delta: float) -> float:
+    """Epsilon of any one patient as a budget counts it: the smaller bound, in up to seconds."""
+    return at_most(least_exposures(charges, delta=delta), delta=delta).smallest
+
+
 def _assignments(charges: Iterable[Reservation]) -> list[str]:
     return sorted({c.assignment for c in charges}) or [""]
 

@@ -5,10 +5,9 @@ from datetime import datetime
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from client.budget import loss_sentence, number
+from client.budget import bar, loss_sentence, number
 from client.gateway import shown
 from client.node.status import NodeStatus
 from irene_model.operations import ago
@@ -29,8 +28,7 @@ def show(status: NodeStatus, console: Console) -> None:
         facts.add_row(name, escape(value))
     console.print(facts)
     if status.budget is not None and status.budget.budget is not None:
-        spent = min(status.budget.spent.smallest, status.budget.budget)
-        console.print(ProgressBar(total=status.budget.budget, completed=spent, width=50))
+        console.print(bar(status.budget.spent.smallest, status.budget.budget))
         console.print()  # a bar ends no line
     if status.studies:
         console.print(_studies(status))

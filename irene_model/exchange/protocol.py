@@ -226,9 +226,9 @@ class TrainReply(Reply):
     of no other; empty unless `outcome` is "updated".
     weight: the site's declared number of patients. rounds_charged: rounds of this run that the
     ledger has charged until now, whatever the outcome; -1 if it can't be read. epsilon_run and
-    epsilon_total: spent by this run and by everything in the ledger, by RDP, at the study's delta;
-    infinite without noise. modalities and labels: what the site maps at all, which says what it
-    trains (`irene_model.weights.groups`).
+    epsilon_total: spent by this run and by everything in the ledger, by the smaller of both bounds,
+    at the study's delta; infinite without noise. modalities and labels: what the site maps at all,
+    which says what it trains (`irene_model.weights.groups`).
     """
 
     kind = "trained"

@@ -1,6 +1,7 @@
 from .chain import Entry, append, verify
 from .console import Version, configure_logging, new_app, picture_file, run_app, tell_status
 from .durations import ago, span
+from .figures import figure, known
 from .health import Health, keeps_ending, probe
 from .journal import Fact, Journal
 from .private_files import open_private, private_folder, tighten, tighten_all, write_private
@@ -20,7 +21,9 @@ __all__ = [
     "ago",
     "append",
     "configure_logging",
+    "figure",
     "keeps_ending",
+    "known",
     "loopback_direct",
     "new_app",
     "open_private",

@@ -41,6 +41,10 @@ PRV_EPSILON_ERROR = 0.01
 PRV_DELTA_ERROR = 1e-3  # of delta
 _LARGEST_GRID = 2**22  # points: 32 MiB an array, some seconds
 _LARGEST_SCALING = 1e-6
+# The grid's exponentials must stay numbers: beyond 700 they overflow and PRV tells nonsense.
+_LARGEST_REACH = 600.0
+KEPT = 4096
+"""Results kept between calls, small ones: more than a federation has sites."""
 _Steps: TypeAlias = tuple[tuple[tuple[float, float], int], ...]
 
 
@@ -75,7 +79,7 @@ class Epsilons:
 
 
 def epsilons(mechanisms: Iterable[Mechanism], *, delta: float) -> Epsilons:
-    """Epsilon of the composition by both accountants: up to some seconds."""
+    """Epsilon of the composition by both accountants: mostly a tenth of a second, up to some."""
     composed = tuple(mechanisms)
     rdp = epsilon(composed, delta=delta)
     if rdp in (0, math.inf):
@@ -84,13 +88,21 @@ def epsilons(mechanisms: Iterable[Mechanism], *, delta: float) -> Epsilons:
 
 
 def epsilon(mechanisms: Iterable[Mechanism], *, delta: float) -> float:
-    """Epsilon of the composition of all `mechanisms` by RDP; infinite without noise."""
+    """Epsilon of the composition of all `mechanisms` by RDP; infinite without noise.
+
+    Never below 0, and infinite where the numbers leave what a float holds.
+    """
     steps = _count(mechanisms)
     if not steps:
         return 0.0
     if any(noise == 0 for noise, _ in steps):
         return math.inf
-    return _rdp(tuple(steps.items()), delta)
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            spent = _rdp(tuple(steps.items()), delta)
+    except ArithmeticError:
+        return math.inf
+    return math.inf if math.isnan(spent) else max(0.0, spent)
 
 
 def _rdp(steps: _Steps, delta: float) -> float:
@@ -125,7 +137,7 @@ class _AddedPatient(PoissonSubsampledGaussianPRV):  # type: ignore[misc]  # Opac
         return np.where(ratio > 0, inside, 1.0)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT)
 def _prv(steps: _Steps, delta: float) -> float | None:
     """Epsilon by PRV, rounded up by its errors; None where the numbers carry no bound.
 
@@ -141,7 +153,7 @@ def _prv(steps: _Steps, delta: float) -> float | None:
             ]
     except (ArithmeticError, IndexError, MemoryError, RuntimeError, ValueError):
         return None  # Opacus refuses in many ways: no bound, and RDP has one
-    return max(both) if all(math.isfinite(found) for found in both) else None
+    return max(0.0, *both) if all(math.isfinite(found) for found in both) else None
 
 
 def _prv_one_way(
@@ -153,6 +165,8 @@ def _prv_one_way(
     counts = [count for _, count in steps]
     delta_error = PRV_DELTA_ERROR * delta
     reach = _reach(steps, delta_error)
+    if not reach < _LARGEST_REACH:
+        raise ValueError("the losses are too large")
     mesh = PRV_EPSILON_ERROR / math.sqrt(sum(counts) * math.log(12 / delta_error) / 2)
     points = 2 * reach / mesh
     # Rounding in the transforms must stay below the error that is allowed for.
@@ -188,7 +202,11 @@ def _reach(steps: _Steps, delta_error: float) -> float:
     return max(whole, *(_rdp(((each, 1),), share) for each, _ in steps), PRV_EPSILON_ERROR) + 3
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=KEPT)
 def _curve(noise: float, rate: float) -> npt.NDArray[np.float64]:
-    """One step's Rényi divergence at each order; kept, as it is nearly all of the work."""
-    return np.asarray(compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=_ORDERS))
+    """One step's Rényi divergence at each order; kept, as it is nearly all of the work.
+
+    A divergence is not below 0; what is nearly 0 can be computed as less.
+    """
+    found = compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=_ORDERS)
+    return np.maximum(np.asarray(found, dtype=np.float64), 0.0)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from scipy.optimize import brentq
 
 from irene_model.errors import ProtocolError
-from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.privacy.accountants import KEPT, Mechanism, epsilon, epsilons
 from irene_model.study import HeldOut, Study
 
 _SMALLEST_NOISE, _LARGEST_NOISE = 0.1, 1e4
@@ -20,7 +20,7 @@ _ERROR = 1e-3  # of the noise multiplier
 _TINY = 1e-12
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT)  # a size of site each: all of them are asked for in every round
 def noise_multiplier_for(
     target_epsilon: float,
     *,

@@ -1,4 +1,4 @@
-from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, Federation, trimmed
+from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, trimmed
 from .names import (
     MOST_LABELS,
     Labels,
@@ -41,7 +41,6 @@ __all__ = [
     "STYPE",
     "Encoding",
     "Engine",
-    "Federation",
     "HeldOut",
     "LabTest",
     "Labels",

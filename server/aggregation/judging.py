@@ -110,8 +110,8 @@ class Judge:
                     sample_rate=rate,
                     steps=study.total_steps,
                 )
-            except (ValueError, ArithmeticError):
-                raise ProtocolError("no noise reaches the study's epsilon at its weight") from None
+            except (ValueError, ArithmeticError) as error:  # declares fewer than a batch, say
+                raise ProtocolError(f"no noise is enough for so few patients: {error}") from None
         if not math.isclose(answer.noise_multiplier, noise, rel_tol=_TOLERANCE):
             raise ProtocolError("the reply's noise multiplier is not the one that the study asks")
         return rate, noise
@@ -152,7 +152,7 @@ def facts(answer: TrainReply) -> Json:
             "weight": answer.weight,
             "noise_multiplier": answer.noise_multiplier,
             "sample_rate": answer.sample_rate,
-            "epsilon": finite(answer.epsilon_run),
+            "epsilon_told": finite(answer.epsilon_run),
             "epsilon_total": finite(answer.epsilon_total),
             "modalities": answer.modalities,
             "labels": answer.labels,

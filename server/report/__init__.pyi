@@ -1,6 +1,6 @@
 from .learning_curves import curves
 from .page_templates import pages
-from .plots import STYLES, Tick, ticks
+from .plots import STYLES, Tick, share_of, ticks
 from .report import write_report
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Tick",
     "curves",
     "pages",
+    "share_of",
     "ticks",
     "write_report",
 ]

@@ -1,15 +1,22 @@
 """A run's curves over the rounds, from the lines of rounds.jsonl. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from server.report.plots import Chart, Point, Series, line_chart
+from server.runs import JsonMapping, epsilon_in
 
-Json = Mapping[str, Any]
 
+def curves(
+    sites: Sequence[str],
+    rounds: Sequence[JsonMapping],
+    *,
+    at_the_end: Mapping[str, float | None] | None = None,
+) -> list[tuple[str, Chart]]:
+    """Titles and learning curves; a curve without a single value is left out.
 
-def curves(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Chart]]:
-    """Titles and learning curves; a curve without a single value is left out."""
+    at_the_end: each site's epsilon of the whole run, where that is known: it counts the evaluation
+    after the last round too.
+    """
     evaluated = [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
 
     def pooled(key: str, interval: str | None = None) -> Series:
@@ -25,8 +32,12 @@ def curves(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Char
         return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
 
     def epsilon_at(site: str) -> Series:
-        values = [(line["round"], line["sites"].get(site, {}).get("epsilon")) for line in rounds]
-        return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
+        values = {line["round"]: epsilon_in(line["sites"].get(site, {})) for line in rounds}
+        settled = (at_the_end or {}).get(site)
+        if rounds and settled is not None:
+            values[rounds[-1]["round"]] = settled
+        points = [Point(x=n, y=v) for n, v in values.items() if v is not None]
+        return Series(name=site, points=points)
 
     charts = {
         "AUROC of all sites together, with its 95 % interval": line_chart(
@@ -38,10 +49,10 @@ def curves(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Char
         "Loss (binary cross-entropy)": line_chart(
             [pooled("loss")], x_label="round", y_label="loss"
         ),
-        "Privacy spent by each site in this run, by RDP": line_chart(
+        "Privacy spent by each site in this run": line_chart(
             [epsilon_at(site) for site in sites],
             x_label="round",
-            y_label="epsilon (RDP)",
+            y_label="epsilon",
             from_zero=True,
         ),
     }

@@ -4,7 +4,11 @@ from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from irene_model.operations import figure, known
+from server.report.plots import share_of
+
 _NOTHING = "\N{EN DASH}"
+_AGES = 1e9  # seconds: nobody reads that many hours
 
 
 def pages() -> Environment:
@@ -16,7 +20,9 @@ def pages() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": moment, "span": span, "size": size, "small": small}
+    words = {"moment": moment, "span": span, "size": size, "small": small, "figure": figure}
+    environment.filters |= {**words, "share_of": share_of}
+    environment.tests |= {"known": lambda value: known(value) is not None}
     return environment
 
 
@@ -26,15 +32,18 @@ def moment(stamp: str | None) -> str:
         return "not recorded"
     try:
         when = datetime.fromisoformat(stamp)
-    except ValueError:
-        return stamp
+    except (TypeError, ValueError):
+        return str(stamp)
     return f"{when:%Y-%m-%d %H:%M} {when.tzname() or ''}".rstrip()
 
 
 def span(seconds: float | None) -> str:
     """A duration: 4.2 s, 17 min, 2 h 5 min."""
+    seconds = known(seconds)
     if seconds is None:
         return _NOTHING
+    if abs(seconds) >= _AGES:
+        return f"{seconds:.3g} s"
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -43,6 +52,7 @@ def span(seconds: float | None) -> str:
 
 def size(count: float | None) -> str:
     """A number of bytes: 80.3 kB."""
+    count = known(count)
     if not count:
         return "0"
     for unit in ("B", "kB", "MB"):
@@ -54,4 +64,5 @@ def size(count: float | None) -> str:
 
 def small(value: float | None) -> str:
     """A delta or a norm: 1e-05, 0.0123."""
+    value = known(value)
     return _NOTHING if value is None else f"{value:.3g}"

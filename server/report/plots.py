@@ -3,12 +3,16 @@
 Drawn by the browser, the charts are sharp in print, weigh little and show hospitals' names in
 whatever script they are written. Lengths are pixels of the SVG's own coordinates. Lines differ
 in marker and dashes as well as in colour, so that they can be told apart without it.
+
+Any float may come: what is not finite is not drawn, and every coordinate lies on the chart.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from irene_model.operations import figure, known
 
 Scale: TypeAlias = Callable[[float], float]
 
@@ -18,6 +22,9 @@ STYLES = 8
 _WIDTH, _HEIGHT = 560.0, 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 12.0, 40.0
 _MOST_MARKERS = 30
+_MOST_POINTS = 1000  # of a line: two a pixel
+_LARGEST = 1e300  # drawn; differences and steps of such numbers are numbers still
+_NARROWEST = 1e-9  # an axis, as a share of the largest value on it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +93,20 @@ class Chart:
 def line_chart(
     series: Sequence[Series], *, x_label: str, y_label: str, from_zero: bool = False
 ) -> Chart | None:
-    """Lay out at most `STYLES` series on common axes; None if no series has a point."""
-    drawn = [line for line in series if line.points][:STYLES]
+    """Lay out at most `STYLES` series on common axes; None if no series has a finite point.
+
+    Of a series of more than a thousand points some are drawn, the last one always.
+    """
+    finite = [replace(line, points=_drawable(line.points)) for line in series]
+    drawn = [line for line in finite if line.points][:STYLES]
     points = [point for line in drawn for point in line.points]
     if not points:
         return None
     x_low, x_high = min(p.x for p in points), max(p.x for p in points)
     heights = [y for p in points for y in (p.y, p.low, p.high) if y is not None]
-    y_ticks = ticks(0.0 if from_zero else min(heights), max(heights))
+    if from_zero:
+        heights.append(0.0)
+    y_ticks = ticks(min(heights), max(heights))
     x_ticks = [x for x in ticks(x_low, x_high, most=10) if x_low <= x <= x_high and x == round(x)]
 
     def x_at(x: float) -> float:
@@ -101,8 +114,7 @@ def line_chart(
         return _LEFT + 10 + share * (_WIDTH - _LEFT - _RIGHT - 20)
 
     def y_at(y: float) -> float:
-        share = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)
+        return _HEIGHT - _BOTTOM - share_of(y, y_ticks) * (_HEIGHT - _TOP - _BOTTOM)
 
     def line(style: int, one: Series) -> Line:
         places = [(x_at(p.x), y_at(p.y)) for p in one.points]
@@ -115,31 +127,43 @@ def line_chart(
             markers=[
                 Marker(
                     path=marker_path(style, *places[i]),
-                    text=f"{one.name}, {x_label} {one.points[i].x:g}: {one.points[i].y:.3g}",
+                    text=f"{one.name}, {x_label} {one.points[i].x:g}: {figure(one.points[i].y)}",
                 )
                 for i in marked
             ],
             legend_marker=marker_path(style, 14.0, 6.0),
         )
 
-    decimals = _decimals(y_ticks)
+    written = _texts(y_ticks)
     return Chart(
         x_label=x_label,
         y_label=y_label,
         lines=[line(style, one) for style, one in enumerate(drawn)],
         x_ticks=[Tick(at=x_at(x), text=f"{x:g}") for x in x_ticks],
-        y_ticks=[Tick(at=y_at(y), text=f"{y:.{decimals}f}") for y in y_ticks],
+        y_ticks=[Tick(at=y_at(y), text=t) for y, t in zip(y_ticks, written, strict=True)],
     )
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers that span low..high, at most `most` + 1 of them and at least two."""
-    span = high - low or abs(high) or 1.0
+    """Round numbers that span low..high, at most `most` + 1 of them and at least two.
+
+    They rise, whatever floats they are to span, and span those that can be drawn.
+    """
+    low, high = sorted(_bounded(each) for each in (low, high))
+    size = max(abs(low), abs(high))
+    span = max(high - low, _NARROWEST * size) if high > low else size or 1.0
     raw = span / (most - 1)
     magnitude = 10.0 ** math.floor(math.log10(raw))
     step = magnitude * next(m for m in (1, 2, 5, 10) if m * magnitude >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]
+    digits = 2 - math.floor(math.log10(step))
+    return [round(i * step, digits) for i in range(first, max(last, first + 1) + 1)]
+
+
+def share_of(value: float, places: Sequence[float]) -> float:
+    """Where `value` lies between the first and the last of `places`: 0 to 1, and never beyond."""
+    low, high = places[0], places[-1]
+    return min(1.0, max(0.0, (_bounded(value) - low) / (high - low)))
 
 
 def marker_path(style: int, x: float, y: float) -> str:
@@ -167,10 +191,37 @@ def _band(points: Sequence[Point], x_at: Scale, y_at: Scale) -> str:
     return _path(upper + lower) + "z"
 
 
-def _evenly(n: int, most: int) -> range:
-    return range(0, n, max(1, math.ceil(n / most)))
+def _evenly(n: int, most: int) -> list[int]:
+    """At most `most` + 1 of n indices, the last among them."""
+    return sorted({*range(0, n, max(1, math.ceil(n / most))), n - 1}) if n else []
 
 
-def _decimals(values: Sequence[float]) -> int:
-    step = values[1] - values[0]
-    return max(0, -math.floor(math.log10(step) + 1e-9))
+def _drawable(points: Sequence[Point]) -> list[Point]:
+    """The points at a place, within what can be drawn; an interval has two ends or none."""
+    found = []
+    for point in points:
+        x, y, low, high = (known(each) for each in (point.x, point.y, point.low, point.high))
+        if x is None or y is None:
+            continue
+        if low is None or high is None:
+            found.append(Point(x=_bounded(x), y=_bounded(y)))
+        else:
+            low, high = sorted(map(_bounded, (low, high)))
+            found.append(Point(x=_bounded(x), y=_bounded(y), low=low, high=high))
+    return [found[i] for i in _evenly(len(found), _MOST_POINTS)]
+
+
+def _bounded(value: float) -> float:
+    """`value` so that it can be reckoned with: no NaN, no infinity, nothing denormal."""
+    if math.isnan(value) or abs(value) < 1 / _LARGEST:
+        return 0.0
+    return min(_LARGEST, max(-_LARGEST, value))
+
+
+def _texts(values: Sequence[float]) -> list[str]:
+    """Ticks, all with as many digits as tell them apart."""
+    step = math.floor(math.log10(values[1] - values[0]) + 1e-9)
+    size = math.floor(math.log10(max(map(abs, values))))
+    if step >= -4 and size < 6:
+        return [f"{value:.{max(0, -step)}f}" for value in values]
+    return [f"{value:.{max(1, size - step + 1)}g}" for value in values]

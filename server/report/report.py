@@ -4,24 +4,27 @@ One self-contained file for coordinators and clinicians, made of nothing but the
 template escapes everything; names of hospitals and labels are text, whatever they hold.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from irene_model.errors import CheckpointError
+from irene_model.operations import known
 from irene_model.study import Study
 from server.report.learning_curves import curves
 from server.report.page_templates import pages
 from server.report.plots import STYLES, ticks
-from server.runs import clean
+from server.runs import JsonMapping, clean, epsilon_in, loads
 
-Json = Mapping[str, Any]
-
-_NO_METRIC: Json = {"macro": None, "ci95": None, "by_label": {}, "by_site": {}}
-_NO_ESTIMATE: Json = {"value": None, "ci95": None, "positives": 0, "n": 0, "note": "not evaluated"}
+_NO_METRIC: JsonMapping = {"macro": None, "ci95": None, "by_label": {}, "by_site": {}}
+_NO_ESTIMATE: JsonMapping = {
+    "value": None,
+    "ci95": None,
+    "positives": 0,
+    "n": 0,
+    "note": "not evaluated",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,8 @@ class SiteRow:
     """One hospital's part of the run. `epsilon` None: trained without privacy.
 
     `epsilon` is the smaller one of the bounds `rdp` and `prv`, each None if unknown. `has_privacy`
-    is false for a hospital that the results give no privacy of. `rdp_total` is the ledger's, over
-    all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
+    is false for a hospital that the results give no privacy of. `ledger_total` is the ledger's own
+    epsilon, over all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
     `metrics` says how its scores of test patients came, or why not.
     """
 
@@ -40,7 +43,7 @@ class SiteRow:
     epsilon: float | None
     rdp: float | None
     prv: float | None
-    rdp_total: float | None
+    ledger_total: float | None
     delta: float | None
     unit: str
     outcomes: Mapping[str, int]
@@ -53,8 +56,8 @@ class LabelRow:
     """One label: its two estimates as in results.json, and its share of positives."""
 
     name: str
-    auroc: Json
-    auprc: Json
+    auroc: JsonMapping
+    auprc: JsonMapping
     prevalence: float | None
 
 
@@ -79,9 +82,11 @@ def write_report(run_folder: Path) -> Path:
     return report
 
 
-def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> str:
+def render(
+    study: Study, run: JsonMapping, results: JsonMapping, rounds: Sequence[JsonMapping]
+) -> str:
     """The report's HTML. The arm that run.json names is told in full; others are compared."""
-    arms: Json = results["arms"]
+    arms: JsonMapping = results["arms"]
     if not arms:
         raise CheckpointError("results.json holds no arm: there is nothing to report")
     arm_name = run["arm"] if run.get("arm") in arms else next(iter(arms))
@@ -115,7 +120,11 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
             largest_epsilon=max((s.epsilon or 0.0 for s in guarded), default=None),
             largest_delta=max((s.delta or 0.0 for s in guarded), default=None),
             auroc_ticks=_auroc_ticks(labels, sites),
-            charts=curves([site.name for site in sites], rounds),
+            charts=curves(
+                [site.name for site in sites],
+                rounds,
+                at_the_end={site.name: site.epsilon for site in sites},
+            ),
             chart_sites=STYLES,
         )
     )
@@ -123,7 +132,11 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
 
 
 def _site_rows(
-    names: Sequence[str], auroc: Json, privacy: Json, rounds: Sequence[Json], test: Json
+    names: Sequence[str],
+    auroc: JsonMapping,
+    privacy: JsonMapping,
+    rounds: Sequence[JsonMapping],
+    test: JsonMapping,
 ) -> list[SiteRow]:
     seen = [*names, *auroc["by_site"], *privacy, *(s for line in rounds for s in line["sites"])]
 
@@ -131,16 +144,16 @@ def _site_rows(
         parts = [line["sites"][site] for line in rounds if site in line["sites"]]
         evaluated = [((line.get("evaluation") or {}).get("sites") or {}) for line in rounds]
         told = [*parts, *(sites[site] for sites in (*evaluated, test) if site in sites)]
-        totals = [p["epsilon_total"] for p in told if p.get("epsilon_total") is not None]
+        totals = [known(part.get("epsilon_total")) for part in told]
         spent = privacy.get(site, {})
         return SiteRow(
             name=site,
             auroc=auroc["by_site"].get(site),
             has_privacy=site in privacy,
-            epsilon=spent.get("epsilon"),
+            epsilon=epsilon_in(spent),
             rdp=spent.get("rdp"),
             prv=spent.get("prv"),
-            rdp_total=max(totals, default=None),
+            ledger_total=max((each for each in totals if each is not None), default=None),
             delta=spent.get("delta"),
             unit=spent.get("unit", "patient"),
             outcomes=Counter(part["outcome"] for part in parts),
@@ -151,7 +164,7 @@ def _site_rows(
     return [row(site) for site in dict.fromkeys(seen)]
 
 
-def _how_metrics_came(entry: Json | None) -> str:
+def _how_metrics_came(entry: JsonMapping | None) -> str:
     if entry is None:
         return "not recorded"
     if entry["outcome"] != "evaluated":
@@ -162,27 +175,28 @@ def _how_metrics_came(entry: Json | None) -> str:
     return f"{way}; too few patients, withheld: {withheld}" if withheld else way
 
 
-def _label_row(label: str, auroc: Json, auprc: Json) -> LabelRow:
+def _label_row(label: str, auroc: JsonMapping, auprc: JsonMapping) -> LabelRow:
     estimate = auroc["by_label"].get(label, _NO_ESTIMATE)
+    patients = known(estimate["n"])
     return LabelRow(
         name=label,
         auroc=estimate,
         auprc=auprc["by_label"].get(label, _NO_ESTIMATE),
-        prevalence=estimate["positives"] / estimate["n"] if estimate["n"] else None,
+        prevalence=(known(estimate["positives"]) or 0.0) / patients if patients else None,
     )
 
 
 def _auroc_ticks(labels: Sequence[LabelRow], sites: Sequence[SiteRow]) -> list[float]:
     """The common axis of all AUROC bars: from a coin's 0.5, or below if something is, to 1."""
-    values = [bound for row in labels for bound in row.auroc["ci95"] or ()]
-    values += [row.auroc["value"] for row in labels if row.auroc["value"] is not None]
-    values += [site.auroc for site in sites if site.auroc is not None]
-    return ticks(min([0.5, *values]), 1.0)
+    told = [bound for row in labels for bound in row.auroc["ci95"] or ()]
+    told += [row.auroc["value"] for row in labels] + [site.auroc for site in sites]
+    values = [value for value in map(known, told) if value is not None]
+    return ticks(max(0.0, min([0.5, *values])), 1.0)
 
 
-def _read_json(path: Path) -> Json:
+def _read_json(path: Path) -> JsonMapping:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; a report needs a finished run") from None
     except ValueError:
@@ -192,13 +206,13 @@ def _read_json(path: Path) -> Json:
     return document
 
 
-def _read_lines(path: Path) -> list[Json]:
+def _read_lines(path: Path) -> list[JsonMapping]:
     if not path.exists():
         return []
-    lines: list[Json] = []
+    lines: list[JsonMapping] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            lines.append(clean(json.loads(line)))
+            lines.append(clean(loads(line)))
         except (ValueError, AttributeError):
             raise CheckpointError(f"{path}, line {number}: is not valid JSON") from None
     return lines

@@ -100,7 +100,7 @@ def _facts(answer: EvaluateReply, withheld: list[str]) -> Json:
     """What the line says of a site that evaluated."""
     entry: Json = {"noise_multiplier": answer.noise_multiplier, "withheld": withheld}
     if answer.noise_multiplier:
-        entry["epsilon"] = finite(answer.epsilon_run)
+        entry["epsilon_told"] = finite(answer.epsilon_run)
         entry["epsilon_total"] = finite(answer.epsilon_total)
     return entry
 

@@ -23,7 +23,7 @@ from server.rounds.exchange import Exchange
 from server.rounds.gathering import Gathering
 from server.rounds.metrics_replies import Answers, ask_for_metrics
 from server.rounds.pace import Pace
-from server.runs import Json, RunFolder, bounded, now, spending
+from server.runs import Json, RunFolder, bounded, now, spending, spent_until
 
 _log = logging.getLogger(__name__)
 Observer = Callable[[Json], None]
@@ -48,10 +48,12 @@ class RoundLoop:
     observe: Observer | None = None
     roll: Roll = field(init=False)
     _gathering: Gathering = field(init=False)
+    _lines: list[Json] = field(init=False)
 
     def __post_init__(self) -> None:
         """The roll starts empty, also when a run is resumed: sites may have changed nodes."""
         folder, study, lines = self.folder, self.folder.study, self.folder.rounds()
+        self._lines = lines
         self.roll = Roll(
             exchange=self.exchange, study=study, run=folder.info["run"], register=self.register
         )
@@ -81,7 +83,7 @@ class RoundLoop:
             line |= {"update_norm": norm(mean), "checkpoint": f"checkpoints/round-{round:04d}"}
             if study.federation.evaluated(round):
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary
-            folder.append_round(line)
+            self._append(line)
             folder.update_info(seconds=time.monotonic() - started)
             self._report(line)
         self.roll.greet()
@@ -118,6 +120,7 @@ class RoundLoop:
                 return line, None
             if self.give_up:
                 raise IreneError(f"{_too_few(line, minimum)}. Nothing is lost: resume the run")
+            self._say_what_is_spent(line)
             _log.warning("%s; trying again in %.0f s", _too_few(line, minimum), pause_s)
             again = datetime.now(UTC) + timedelta(seconds=pause_s)
             folder.update_info(
@@ -141,9 +144,27 @@ class RoundLoop:
     def _record_without_progress(self, line: Json) -> None:
         """Too few sites have budget left: keep the line and stop for good."""
         line |= {"update_norm": None, "checkpoint": None}
-        self.folder.append_round(line)
+        self._append(line, last=True)
         self.folder.update_info(stopped=f"round {line['round']}: too few sites have budget left")
         self._report(line)
+
+    def _append(self, line: Json, *, last: bool = False) -> None:
+        last = last or line["round"] == self.folder.study.federation.rounds
+        self._say_what_is_spent(line, last=last)
+        self.folder.append_round(line)
+        self._lines.append(line)
+
+    def _say_what_is_spent(self, line: Json, *, last: bool = False) -> None:
+        """Add to each site's entry the `epsilon` that its patients have spent until this line."""
+        spent = spent_until(
+            [*self._lines, line],
+            self.folder.study,
+            restarted=self.folder.info.get("restarted", ()),
+            last=last,
+        )
+        for site, entry in line["sites"].items():
+            if site in spent:
+                entry["epsilon"] = spent[site]
 
     def _evaluate(self, round: int, weights: Arrays, split: HeldOut) -> Answers:
         """The sites' answers; where all are out of reach, those of a later time."""

@@ -1,19 +1,29 @@
-from .accounting import may_be_charged, spending
+from .accounting import may_be_charged, spending, spent_until
 from .disclosed import disclosure
 from .line_bounds import bounded, clean, finite
+from .lines import JsonMapping, end_of, epsilon_in, is_line, loads, moment, read_json, read_lines
 from .log_file import run_log
 from .run_folder import Json, RunFolder, now, versions
 
 __all__ = [
     "Json",
+    "JsonMapping",
     "RunFolder",
     "bounded",
     "clean",
     "disclosure",
+    "end_of",
+    "epsilon_in",
     "finite",
+    "is_line",
+    "loads",
     "may_be_charged",
+    "moment",
     "now",
+    "read_json",
+    "read_lines",
     "run_log",
     "spending",
+    "spent_until",
     "versions",
 ]

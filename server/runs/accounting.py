@@ -1,11 +1,11 @@
 """What any one patient of each site has spent in a run, by both accountants. Pure.
 
 A good update names the mechanism of its round, and every reply how many rounds of the run the
-site's ledger has charged; these are composed once, at the end, since PRV takes up to seconds. What
-no reply tells counts as spent, unless the site was surely not asked: a lost, late or broken reply,
-and the round in which a server was restarted, whose first replies are forgotten. So the result may
-be more than the ledger's own, and is not less. Of a refused reply nothing is used
-(`server.runs.line_bounds`): it counts as one that was never heard.
+site's ledger has charged; these are composed after every round, and at the end. What no reply tells
+counts as spent, unless the site was surely not asked: a lost, late or broken reply, and the round
+in which a server was restarted, whose first replies are forgotten. So the result may be more than
+the ledger's own, and is not less. Of a refused reply nothing is used (`server.runs.line_bounds`):
+it counts as one that was never heard.
 
 Patients of training, validation and test are different people, so the split that spent the most
 counts. A site whose patients moved between splits tells an epsilon that no split explains; then all
@@ -18,12 +18,28 @@ from dataclasses import replace
 from typing import Any
 
 from irene_model.errors import ProtocolError
-from irene_model.privacy import Epsilons, Mechanism, epsilons, evaluation_noise
-from irene_model.study import Federation, HeldOut, Study
+from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons, evaluation_noise
+from irene_model.study import HeldOut, Study
 from server.runs.line_bounds import clean
 
 Json = Mapping[str, Any]
-_ROUNDING = 1e-9
+_ROUNDING = 1e-6  # of two machines' PRV
+# A site whose size changed more often than this is bounded by RDP alone: PRV composes one kind of
+# step after the other, and a site could make every round another kind.
+_MOST_KINDS = 8
+
+
+def spent_until(
+    lines: Sequence[Json], study: Study, *, restarted: Collection[int] = (), last: bool = False
+) -> dict[str, float | None]:
+    """What the newest of `lines` tells: site -> the epsilon of `spending`, None without noise.
+
+    After the `last` line it is just that. Before, a number of rounds or evaluations beyond 128 is
+    rounded up to seven bits, within the study's. That is a bound, of at most 1.6% more of them, and
+    a long run composes 64 times while its rounds double, and not every time.
+    """
+    found = _spending(lines, {}, study, restarted, ahead=not last)
+    return {site: each["epsilon"] for site, each in found.items()}
 
 
 def spending(
@@ -36,22 +52,33 @@ def spending(
     if it is unknown, and all are without noise. A site whose replies never came is not there: the
     server knows of no mechanism.
     """
+    return _spending(lines, test, study, restarted, ahead=False)
+
+
+def _spending(
+    lines: Sequence[Json],
+    test: Json,
+    study: Study,
+    restarted: Collection[int],
+    *,
+    ahead: bool,
+) -> dict[str, Any]:
     lines, test = [clean(line) for line in lines], clean({"sites": test})["sites"]
     validations = [(line.get("evaluation") or {}).get("sites") or {} for line in lines]
     found = {}
     for site in dict.fromkeys(site for line in lines for site in line["sites"]):
-        trained = _charged(site, lines, study.federation, restarted)
+        validated = [v[site] for v in validations if site in v]
         splits = [
-            trained,
-            _evaluated([v[site] for v in validations if site in v], study, "validation"),
-            _evaluated([test[site]] if site in test else [], study, "test"),
+            _charged(site, lines, study, restarted, ahead=ahead),
+            _evaluated(validated, study, "validation", ahead=ahead),
+            _evaluated([test[site]] if site in test else [], study, "test", ahead=ahead),
         ]
         if not any(splits):
             continue
         told = [
-            entry["epsilon"]
+            entry["epsilon_told"]
             for entry in (*(v.get(site, {}) for v in validations), test.get(site, {}))
-            if entry.get("epsilon") is not None
+            if entry.get("epsilon_told") is not None
         ]
         both = _of_one_patient(splits, told=max(told, default=0.0), delta=study.privacy.delta)
         found[site] = {
@@ -67,24 +94,34 @@ def spending(
 def _of_one_patient(
     splits: Sequence[Sequence[Mechanism]], *, told: float, delta: float
 ) -> Epsilons:
-    """The larger bounds of all splits, if the site's own RDP epsilon `told` is no larger."""
-    each = [epsilons(mechanisms, delta=delta) for mechanisms in splits if mechanisms]
+    """The larger bounds of all splits, if the epsilon that the site `told` is no larger."""
+    each = [_bounds(mechanisms, delta) for mechanisms in splits if mechanisms]
     prvs = [both.prv for both in each]
     rdp = max(both.rdp for both in each)
-    if told > rdp * (1 + _ROUNDING):
-        return epsilons([m for mechanisms in splits for m in mechanisms], delta=delta)
     known = [prv for prv in prvs if prv is not None]
-    return Epsilons(rdp=rdp, prv=max(known) if len(known) == len(prvs) else None)
+    most = Epsilons(rdp=rdp, prv=max(known) if len(known) == len(prvs) else None)
+    if told > most.smallest * (1 + _ROUNDING):
+        return _bounds([m for mechanisms in splits for m in mechanisms], delta)
+    return most
 
 
-def _evaluated(entries: Sequence[Json], study: Study, split: HeldOut) -> list[Mechanism]:
+def _bounds(mechanisms: Sequence[Mechanism], delta: float) -> Epsilons:
+    if len({(each.noise_multiplier, each.sample_rate) for each in mechanisms}) > _MOST_KINDS:
+        return Epsilons(rdp=epsilon(mechanisms, delta=delta), prv=None)
+    return epsilons(mechanisms, delta=delta)
+
+
+def _evaluated(
+    entries: Sequence[Json], study: Study, split: HeldOut, *, ahead: bool
+) -> list[Mechanism]:
     """The noised evaluations of one site; one of which nothing was heard may have been charged."""
     try:
         planned = evaluation_noise(study, split)
     except ProtocolError:
         planned = 0.0  # no noise reaches the study's epsilon, so every site has declined
     noises = [entry.get("noise_multiplier", planned) for entry in entries if _charges(entry)]
-    return [Mechanism(noise_multiplier=n, sample_rate=1.0, steps=1) for n in noises if n]
+    named = [Mechanism(noise_multiplier=n, sample_rate=1.0, steps=1) for n in noises if n]
+    return _at_least(named, _in_advance(len(named), study.evaluations(split)) if ahead else 0)
 
 
 def _charges(entry: Json) -> bool:
@@ -92,9 +129,9 @@ def _charges(entry: Json) -> bool:
 
 
 def _charged(
-    site: str, lines: Sequence[Json], federation: Federation, restarted: Collection[int]
+    site: str, lines: Sequence[Json], study: Study, restarted: Collection[int], *, ahead: bool
 ) -> list[Mechanism]:
-    local_steps, most = federation.local_steps, federation.rounds
+    local_steps, most = study.federation.local_steps, study.federation.rounds
     named: list[Mechanism] = []
     rounds = told = 0
     for line in lines:
@@ -111,15 +148,29 @@ def _charged(
             rounds = max(len(named), told)
         elif may_be_charged(entry) or line["round"] in restarted:
             rounds += 1
-    if not named:
-        return []
+    rounds = min(rounds, most)
+    return _at_least(named, _in_advance(rounds, most) if ahead else rounds)
+
+
+def _in_advance(count: int, planned: int) -> int:
+    """`count`, rounded up to seven bits, so that few numbers occur; not beyond the `planned`."""
+    unit = 1 << max(0, count.bit_length() - 7)
+    return max(count, min(-(-count // unit) * unit, planned))
+
+
+def _at_least(named: Sequence[Mechanism], count: int) -> list[Mechanism]:
+    """`named`, and what is missing to `count`, as costly as the costliest may be.
+
+    Nothing where none is named: there is no mechanism to count with.
+    """
+    if not named or len(named) >= count:
+        return list(named)
     costliest = Mechanism(
         noise_multiplier=min(each.noise_multiplier for each in named),
         sample_rate=max(each.sample_rate for each in named),
-        steps=local_steps,
+        steps=max(each.steps for each in named),
     )
-    unnamed = min(rounds, most) - len(named)
-    return named if unnamed <= 0 else [*named, replace(costliest, steps=local_steps * unnamed)]
+    return [*named, replace(costliest, steps=costliest.steps * (count - len(named)))]
 
 
 def may_be_charged(entry: Json) -> bool:

@@ -20,6 +20,7 @@ _MOST: Mapping[str, float] = {
     "sample_rate": 1.0,
     "rounds_charged": MOST_ROUNDS,
     "epsilon": LARGEST_EPSILON,
+    "epsilon_told": LARGEST_EPSILON,
     "epsilon_total": LARGEST_EPSILON,
     "norm": 1e30,
     "seconds": 1e8,
@@ -27,7 +28,10 @@ _MOST: Mapping[str, float] = {
     "bytes_up": 1e15,
     "discount": 1.0,
 }
-_TOLD = ("noise_multiplier", "sample_rate", "rounds_charged", "epsilon", "epsilon_total", "weight")
+_TOLD = (
+    *("noise_multiplier", "sample_rate", "rounds_charged", "weight"),
+    *("epsilon", "epsilon_told", "epsilon_total"),
+)
 _OF_EVALUATION = {"auroc": 1.0, "auprc": 1.0, "loss": 1e3}
 
 

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from irene_model.operations import known
 from server.report import STYLES, curves, pages
-from server.watch.run_progress import Json, RunProgress, SiteProgress
+from server.runs import JsonMapping
+from server.watch.run_progress import RunProgress
+from server.watch.site_progress import SiteProgress
 
 _CELLS = 60  # rounds of a site that are shown side by side
 _ROWS = 200  # rounds in the table
@@ -47,6 +50,7 @@ def render_live(run: RunProgress | None, log: str) -> str:
 def _render(template: str, run: RunProgress | None, runs: Sequence[RunProgress], log: str) -> str:
     lines = run.lines if run else ()
     names = [site.name for site in run.sites] if run else []
+    spents = [known(site.epsilon) for site in run.sites] if run else []
     shown: dict[str, Any] = {
         "run": run,
         "runs": runs,
@@ -57,11 +61,15 @@ def _render(template: str, run: RunProgress | None, runs: Sequence[RunProgress],
         "lines": list(reversed(lines[-_ROWS:])),
         "hidden_lines": max(0, len(lines) - _ROWS),
         "auroc": _newest(lines, "auroc"),
-        "charts": curves(names, lines),
-        "chart_sites": STYLES,
-        "largest": max((s.epsilon for s in run.sites if s.epsilon is not None), default=None)
+        "charts": curves(
+            names,
+            lines,
+            at_the_end={site.name: site.epsilon for site in run.sites if site.settled},
+        )
         if run
-        else None,
+        else [],
+        "chart_sites": STYLES,
+        "largest": max((spent for spent in spents if spent is not None), default=None),
     }
     return pages().get_template(template).render(**shown).strip() + "\n"
 
@@ -69,15 +77,16 @@ def _render(template: str, run: RunProgress | None, runs: Sequence[RunProgress],
 def _row(site: SiteProgress, run: RunProgress) -> SiteRow:
     rounds = [line["round"] for line in run.lines]
     cells = list(zip(rounds, site.outcomes, strict=True))[-_CELLS:]
-    asked, spent = run.asked_epsilon, site.epsilon
+    asked, spent = run.asked_epsilon, known(site.epsilon)
     if asked is None or spent is None:
         return SiteRow(site=site, cells=cells, spent=None, asked=None)
-    # All sites' bars have one scale, on which RDP's bound may pass the asked epsilon.
-    whole = max(asked, *(other.epsilon or 0.0 for other in run.sites))
+    spent = max(0.0, spent)
+    # All sites' bars have one scale; a site whose silence was counted may be beyond what was asked.
+    whole = max(asked, *(known(other.epsilon) or 0.0 for other in run.sites))
     return SiteRow(site=site, cells=cells, spent=spent / whole, asked=asked / whole)
 
 
-def _newest(lines: Sequence[Json], key: str) -> Json | None:
+def _newest(lines: Sequence[JsonMapping], key: str) -> JsonMapping | None:
     """The newest evaluation with a value, and its round."""
     for line in reversed(lines):
         evaluation = line.get("evaluation") or {}

@@ -7,8 +7,9 @@ out, as Prometheus wants it; it is never a zero.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from irene_model.operations import Running
-from server.watch.run_progress import Json, RunProgress
+from irene_model.operations import Running, known
+from server.runs import Json
+from server.watch.run_progress import RunProgress
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[Mapping[str, str], float | None]
@@ -44,15 +45,19 @@ def _lines(runs: Sequence[RunProgress], processes: Mapping[str, Running]) -> Ite
     spent: list[Sample] = [
         ({"run": run.name, "site": site.name}, site.epsilon) for run in runs for site in run.sites
     ]
-    yield from _gauge("irene_epsilon", "Spent by the site in this run, by RDP.", spent)
+    yield from _gauge(
+        "irene_epsilon", "Spent by the site in this run, by the smaller of two valid bounds.", spent
+    )
 
 
 def _gauge(name: str, text: str, samples: Sequence[Sample]) -> Iterator[str]:
-    known = [(labels, value) for labels, value in samples if value is not None]
-    if not known:
+    told = [(labels, known(value)) for labels, value in samples]
+    if all(value is None for _, value in told):
         return
     yield f"# HELP {name} {text}\n# TYPE {name} gauge\n"
-    for labels, value in known:
+    for labels, value in told:
+        if value is None:
+            continue
         written = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
         yield f"{name}{{{written}}} {value!r}\n"
 
@@ -66,9 +71,9 @@ def _newest(run: RunProgress, key: str) -> float | None:
 
 
 def _sum(lines: Sequence[Json], key: str) -> float:
-    return float(sum(line.get(key) or 0 for line in lines))
+    return float(sum(known(line.get(key)) or 0.0 for line in lines))
 
 
 def _auroc(run: RunProgress) -> float | None:
-    known = [(line.get("evaluation") or {}).get("auroc") for line in run.lines]
-    return next((value for value in reversed(known) if value is not None), None)
+    told = [(line.get("evaluation") or {}).get("auroc") for line in run.lines]
+    return next((value for value in reversed(told) if value is not None), None)

@@ -4,9 +4,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from server.runs import Json
+from irene_model.operations import figure, known
+from server.runs import Json, epsilon_in
 
-_COLUMNS = {"round": 7, "sites": 7, "AUROC": 7, "epsilon (RDP)": 13, "seconds": 8, "MB in": 8}
+_COLUMNS = {"round": 7, "sites": 7, "AUROC": 7, "epsilon": 8, "seconds": 8, "MB in": 8}
 
 
 class RoundsView:
@@ -22,8 +23,8 @@ class RoundsView:
         """One line of rounds.jsonl; every site that sent no update is named with the reason."""
         sites = line["sites"]
         auroc = (line.get("evaluation") or {}).get("auroc")
-        spent = [s["epsilon"] for s in sites.values() if s.get("epsilon") is not None]
-        sent = sum(s.get("bytes_up") or 0 for s in sites.values())
+        spent = [e for s in sites.values() if (e := epsilon_in(s)) is not None]
+        sent = sum(known(s.get("bytes_up")) or 0.0 for s in sites.values())
         table = Table(
             *(Column(name, width=width, justify="right") for name, width in _COLUMNS.items()),
             box=None,
@@ -32,10 +33,10 @@ class RoundsView:
         table.add_row(
             f"{line['round']}/{self._total}",
             f"{sum(s['outcome'] == 'updated' for s in sites.values())}/{len(sites)}",
-            "-" if auroc is None else f"{auroc:.3f}",
-            f"{max(spent):.2f}" if spent else "-",
-            f"{line['seconds']:.0f}",
-            f"{sent / 1e6:.2f}",
+            figure(auroc, unknown="-"),
+            figure(max(spent, default=None), 2, unknown="-"),
+            figure(line["seconds"], 0, unknown="-"),
+            figure(sent / 1e6, 2),
         )
         self._headed = True
         self._console.print(table)

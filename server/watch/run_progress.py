@@ -5,50 +5,22 @@ none of these stop the reader. What can't be read is said, and the rest is shown
 """
 
 import itertools
-import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from irene_model.errors import ConfigError
+from irene_model.operations import known
 from irene_model.study import Study
-from server.runs import clean
+from server.runs import JsonMapping, clean, end_of, is_line, moment, read_json, read_lines
+from server.watch.site_progress import SiteProgress, asked_epsilon, settled_epsilons, site_progress
 
-Json = Mapping[str, Any]
 State = Literal["finished", "stopped", "running", "waiting", "silent", "unreadable"]
 
-_UNHEARD = ("absent", "missing")
 _SPARE_S = 180.0  # greetings, evaluation and polling of both ends, besides the deadlines
-
-
-@dataclass(frozen=True, kw_only=True)
-class SiteProgress:
-    """One site's part of a run.
-
-    outcomes: its outcome in each line of the run, None where the line doesn't name it. outcome,
-    reason: the newest. last_seen: the end of the last round in which something came from it.
-    epsilon: spent in this run at the study's delta, by RDP while it goes on; at its end, and then
-    `settled`, the smaller bound of results.json. None where unknown or without noise.
-    """
-
-    name: str
-    outcomes: tuple[str | None, ...]
-    outcome: str | None
-    reason: str
-    last_seen: datetime | None
-    epsilon: float | None
-    settled: bool
-    bytes_up: int
-
-    def left(self, asked: float | None) -> float | None:
-        """What is left of the run's `asked` epsilon, never below 0; None where unknown.
-
-        A site that gave nothing yet has all of it.
-        """
-        return None if asked is None else max(0.0, asked - (self.epsilon or 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +49,7 @@ class RunProgress:
     expected_end: datetime | None = None
     asked_epsilon: float | None = None
     sites: tuple[SiteProgress, ...] = ()
-    lines: tuple[Json, ...] = ()
+    lines: tuple[JsonMapping, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -105,7 +77,7 @@ def run_folders(place: Path) -> list[Path]:
 def enrolled_names(place: Path) -> tuple[str, ...]:
     """The sites that enrolled.json in `place` names, in order; none where it can't be read."""
     try:
-        sites = _read_json(place / "enrolled.json")["sites"]
+        sites = read_json(place / "enrolled.json")["sites"]
         return tuple(sorted(map(str, sites)))
     except (OSError, ValueError, KeyError, TypeError):
         return ()
@@ -114,7 +86,7 @@ def enrolled_names(place: Path) -> tuple[str, ...]:
 def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) -> RunProgress:
     """The run in `folder`; `expected` names sites that are enrolled, to be shown in any case."""
     try:
-        info = _read_json(folder / "run.json")
+        info = read_json(folder / "run.json")
         study = Study.read(folder / "study.yaml")
     except (ConfigError, OSError, ValueError) as error:
         said = str(error) if isinstance(error, ConfigError) else "run.json can't be read"
@@ -122,11 +94,11 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
             name=folder.name, folder=folder, state="unreadable", detail=said, study="", arm=""
         )
     lines = read_lines(folder / "rounds.jsonl")
-    started, news = _moment(info.get("started")), _newest(folder)
+    started, news = moment(info.get("started")), _newest(folder)
     pace = seconds_a_round(lines)
     done = max((line["round"] for line in lines if line.get("checkpoint")), default=0)
     state = _state(info, study, news, now)
-    settled = _settled(folder, info)
+    settled = settled_epsilons(folder, info)
     waiting = _waiting(info) if state == "waiting" else {}
     named = dict.fromkeys(
         [*expected, *(site for line in lines for site in line["sites"]), *waiting.get("sites", ())]
@@ -141,7 +113,7 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
         labels=study.labels,
         started=started,
         last_news=news,
-        ended=_moment(info.get("finished")),
+        ended=moment(info.get("finished")),
         done=done,
         rounds=study.federation.rounds,
         seconds_a_round=pace,
@@ -150,141 +122,71 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
             if state == "running"
             else None
         ),
-        asked_epsilon=_asked(study),
-        sites=tuple(_site(name, lines, waiting, settled.get(name)) for name in sorted(named)),
+        asked_epsilon=asked_epsilon(study),
+        sites=tuple(
+            site_progress(name, lines, waiting, settled.get(name)) for name in sorted(named)
+        ),
         lines=tuple(lines),
     )
 
 
-def read_lines(path: Path) -> list[Json]:
-    """The whole lines of rounds.jsonl; the rest after the first that is not one is left out."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    lines: list[Json] = []
-    for written in text.splitlines():
-        try:
-            line = json.loads(written)
-        except ValueError:
-            break
-        if not _is_line(line):
-            break
-        lines.append(clean(line))
-    return lines
-
-
-def _is_line(line: Any) -> bool:
-    if not (isinstance(line, dict) and isinstance(line.get("round"), int)):
-        return False
-    sites = line.get("sites")
-    return isinstance(sites, dict) and all(
-        isinstance(entry, dict) and isinstance(entry.get("outcome"), str)
-        for entry in sites.values()
-    )
-
-
-def seconds_a_round(lines: Sequence[Json]) -> float | None:
+def seconds_a_round(lines: Sequence[JsonMapping]) -> float | None:
     """The median time from one round's start to the next one's; None before the first.
 
     It holds the evaluation, which a line's `seconds` do not. The median passes over a night between
     a stop and a resumption.
     """
-    starts = [_moment(line.get("started")) for line in lines]
+    starts = [moment(line.get("started")) for line in lines]
     gaps = [
         (after - before).total_seconds()
         for before, after in itertools.pairwise(starts)
         if before is not None and after is not None
     ]
     if not gaps:
-        own = [float(line.get("seconds") or 0.0) for line in lines]
+        own = [known(line.get("seconds")) or 0.0 for line in lines]
         return own[-1] if own else None
     return statistics.median(gaps[-20:])
 
 
 def _expected_end(
-    lines: Sequence[Json], left: int, pace: float | None, now: datetime
+    lines: Sequence[JsonMapping], left: int, pace: float | None, now: datetime
 ) -> datetime | None:
-    begun = _end(lines[-1]) if lines else None
+    begun = end_of(lines[-1]) if lines else None
     if pace is None or begun is None:
         return None
-    # A round that takes longer than the others moves the end as it goes on.
-    return max(begun + timedelta(seconds=pace), now) + timedelta(seconds=pace * max(0, left - 1))
+    try:  # A round that takes longer than the others moves the end as it goes on.
+        ahead = timedelta(seconds=pace * max(0, left - 1))
+        return max(begun + timedelta(seconds=pace), now) + ahead
+    except OverflowError:  # beyond the year 9999
+        return None
 
 
-def _state(info: Json, study: Study, news: datetime | None, now: datetime) -> State:
+def _state(info: JsonMapping, study: Study, news: datetime | None, now: datetime) -> State:
     if info.get("finished"):
         return "finished"
     if info.get("stopped"):
         return "stopped"
     # A round trains and evaluates, each within the deadline, and may greet sites before.
-    patience = timedelta(seconds=3 * study.federation.round_deadline_s + _SPARE_S)
-    if news is None or now - news > patience:
+    patience_s = 3 * study.federation.round_deadline_s + _SPARE_S
+    if news is None or (now - news).total_seconds() > patience_s:
         return "silent"
     return "waiting" if _waiting(info) else "running"
 
 
-def _waiting(info: Json) -> Json:
+def _waiting(info: JsonMapping) -> JsonMapping:
     """What run.json says of a round that has too few updates; nothing where none waits."""
     told = info.get("waiting")
     if not isinstance(told, dict):
         return {}
-    whole = _is_line({"round": told.get("round"), "sites": told.get("sites")})
+    whole = is_line({"round": told.get("round"), "sites": told.get("sites")})
     return clean(told) if whole else {}
 
 
-def _why_it_waits(waiting: Json) -> str:
+def _why_it_waits(waiting: JsonMapping) -> str:
     return (
         f"round {waiting['round']} had too few updates, {waiting.get('attempts', 1)} times until "
         "now, and is tried again by itself"
     )
-
-
-def _site(name: str, lines: Sequence[Json], waiting: Json, settled: float | None) -> SiteProgress:
-    entries: list[Json] = [line["sites"].get(name, {}) for line in lines]
-    evaluated = [
-        ((line.get("evaluation") or {}).get("sites") or {}).get(name, {}) for line in lines
-    ]
-    heard = [
-        line
-        for line, entry in zip(lines, entries, strict=True)
-        if entry and entry["outcome"] not in _UNHEARD
-    ]
-    late = [each for line in lines for each in line.get("late") or () if each.get("site") == name]
-    newest: Json = waiting.get("sites", {}).get(name) or (entries[-1] if entries else {})
-    told = (*entries, *evaluated, *late, newest)
-    spent = [entry["epsilon"] for entry in told if entry.get("epsilon")]
-    return SiteProgress(
-        name=name,
-        outcomes=tuple(entry.get("outcome") for entry in entries),
-        outcome=newest.get("outcome"),
-        reason=str(newest.get("reason") or ""),
-        last_seen=_end(heard[-1]) if heard else None,
-        epsilon=max(spent, default=None) if settled is None else settled,
-        settled=settled is not None,
-        bytes_up=sum(entry.get("bytes_up") or 0 for entry in entries),
-    )
-
-
-def _asked(study: Study) -> float | None:
-    """The larger one of training's and evaluation's: they touch different patients."""
-    both = (study.privacy, study.evaluation_noise)
-    asked = [each.epsilon for each in both if each.noise_multiplier is None]
-    return max((each for each in asked if each is not None), default=None)
-
-
-def _settled(folder: Path, info: Json) -> Mapping[str, float]:
-    """Each site's epsilon as results.json gives it, once that is there."""
-    try:
-        privacy = _read_json(folder / "results.json")["arms"][info["arm"]]["privacy"]
-        return {name: float(spent["epsilon"]) for name, spent in privacy.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _end(line: Json) -> datetime | None:
-    start = _moment(line.get("started"))
-    return start and start + timedelta(seconds=float(line.get("seconds") or 0.0))
 
 
 def _newest(folder: Path) -> datetime | None:
@@ -296,18 +198,3 @@ def _newest(folder: Path) -> datetime | None:
         except FileNotFoundError:
             continue
     return datetime.fromtimestamp(max(times), UTC) if times else None
-
-
-def _moment(stamp: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(stamp)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _read_json(path: Path) -> Json:
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(document, dict):
-        raise ValueError
-    return document

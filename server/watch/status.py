@@ -7,7 +7,8 @@ from typing import Any
 
 from irene_model.operations import Health, Running
 from server.coordinator import Reach
-from server.watch.run_progress import RunProgress, SiteProgress
+from server.watch.run_progress import RunProgress
+from server.watch.site_progress import SiteProgress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from irene_model.operations import ago, span
+from irene_model.operations import ago, figure, span
 from server.watch.run_progress import RunProgress
 from server.watch.status import Status
 
@@ -79,8 +79,8 @@ def _sites(status: Status) -> Table:
             ago(site.last_seen, status.at) if site.last_seen else "never",
             "".join(_SYMBOLS.get(o or "", "·") for o in outcomes)
             + (f" {escape(part.outcome)}" if part and part.outcome else ""),
-            "" if part is None or part.epsilon is None else f"{part.epsilon:.2f}",
-            "" if left is None else f"{left:.2f}",
+            figure(part.epsilon if part else None, 2, unknown=""),
+            figure(left, 2, unknown=""),
         )
     return table
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from server.report import Tick, ticks
+from irene_model.operations import figure, known
+from server.report import Tick, share_of, ticks
 
 Json = Mapping[str, Any]
 
@@ -74,27 +75,29 @@ def best_first(results: Json) -> list[tuple[str, Json]]:
     """Rows by falling mean AUROC; those without one last."""
     return sorted(
         results["arms"].items(),
-        key=lambda item: (item[1]["auroc"]["macro"] is None, -(item[1]["auroc"]["macro"] or 0.0)),
+        key=lambda item: (
+            known(item[1]["auroc"]["macro"]) is None,
+            -(known(item[1]["auroc"]["macro"]) or 0.0),
+        ),
     )
 
 
 def dot_plot(rows: Sequence[tuple[str, Json]], reference: str | None) -> DotPlot | None:
     """Lay out the rows that have an AUROC; None if none has."""
-    drawn = [(name, arm) for name, arm in rows if arm["auroc"]["macro"] is not None]
+    drawn = [(name, arm) for name, arm in rows if known(arm["auroc"]["macro"]) is not None]
     if not drawn:
         return None
-    values = [bound for _, arm in drawn for bound in arm["auroc"]["ci95"] or ()]
-    values += [value for _, arm in drawn for value in _seed_values(arm)]
+    values = [value for _, arm in drawn for value in (arm["auroc"]["macro"], *_seed_values(arm))]
+    values += [bound for _, arm in drawn for bound in _interval(arm) or ()]
     places = ticks(max(0.0, min(values)), min(1.0, max(values)))
     bottom = _TOP + _ROW * len(drawn)
 
     def at(value: float) -> float:
-        share = (value - places[0]) / (places[-1] - places[0])
-        return _LEFT + min(1.0, max(0.0, share)) * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + share_of(value, places) * (_WIDTH - _LEFT - _RIGHT)
 
     def dots(index: int, name: str, arm: Json) -> Dots:
-        mean, bounds = arm["auroc"]["macro"], arm["auroc"]["ci95"]
-        interval = f" ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else ""
+        mean, bounds = arm["auroc"]["macro"], _interval(arm)
+        interval = f" ({figure(bounds[0])} to {figure(bounds[1])})" if bounds else ""
         return Dots(
             name=name,
             y=_TOP + _ROW * (index + 0.5),
@@ -102,7 +105,7 @@ def dot_plot(rows: Sequence[tuple[str, Json]], reference: str | None) -> DotPlot
             low=at(bounds[0]) if bounds else None,
             high=at(bounds[1]) if bounds else None,
             seeds=[at(value) for value in _seed_values(arm)],
-            text=f"{mean:.3f}{interval}",
+            text=f"{figure(mean)}{interval}",
         )
 
     means = {name: arm["auroc"]["macro"] for name, arm in drawn}
@@ -119,15 +122,29 @@ def dot_plot(rows: Sequence[tuple[str, Json]], reference: str | None) -> DotPlot
 
 
 def _seed_values(arm: Json) -> list[float]:
-    values = [seed["auroc"]["macro"] for seed in arm["seeds"]]
+    values = [known(seed["auroc"]["macro"]) for seed in arm["seeds"]]
     return [value for value in values if value is not None]
 
 
+def _interval(arm: Json) -> tuple[float, float] | None:
+    low, high = (known(bound) for bound in arm["auroc"]["ci95"] or (None, None))
+    return None if low is None or high is None else (low, high)
+
+
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("simulations", "compare"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"figure": figure, "signed": signed}
+    environment.tests |= {"known": lambda value: known(value) is not None}
+    return environment
+
+
+def signed(value: float | None) -> str:
+    """A difference: +0.012."""
+    number = known(value)
+    return ("+" if number is not None and number >= 0 else "") + figure(number)

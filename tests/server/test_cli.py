@@ -91,7 +91,7 @@ def test_a_round_names_who_was_not_in_it() -> None:
     view.show({"round": 2, "seconds": 9, "evaluation": None, "sites": sites})
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert lines == [
-        "round sites AUROC epsilon (RDP) seconds MB in",
+        "round sites AUROC epsilon seconds MB in",
         "1/3 1/1 0.750 1.50 61 2.00",
         "2/3 1/3 - 1.50 9 2.00",
         "b: absent: not [connected]",

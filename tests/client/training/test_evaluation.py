@@ -24,7 +24,7 @@ from irene_model.exchange.protocol import (
 )
 from irene_model.metrics.coarse_bins import COARSE_BINS, coarsen
 from irene_model.metrics.metrics import BINS, Array
-from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
+from irene_model.privacy.accountants import Mechanism, epsilons
 from irene_model.privacy.calibration import evaluation_noise
 from irene_model.study.records import HeldOut
 from irene_model.weights.weights import new_model, to_arrays
@@ -139,7 +139,7 @@ def test_a_reply_holds_noised_histograms_and_what_they_cost(hospital: HospitalFo
     assert reservation.released and (reservation.split, reservation.round) == ("test", 1)
     assert reservation.mechanism == Mechanism(noise_multiplier=noise, sample_rate=1.0, steps=1)
     assert reservation.clip_norm == 1.0
-    assert reply.epsilon_run == epsilon([reservation.mechanism], delta=1e-3)
+    assert reply.epsilon_run == epsilons([reservation.mechanism], delta=1e-3).smallest
 
 
 def test_the_deviation_grows_with_the_labels(hospital: HospitalFolder) -> None:
@@ -186,8 +186,8 @@ def test_a_run_spends_its_epsilon_on_either_held_out_split(hospital: HospitalFol
     replies = [ask(hospital, split="validation", round=n) for n in (1, 2, 3)]
     each = Mechanism(noise_multiplier=replies[-1].noise_multiplier, sample_rate=1.0, steps=1)
     both = epsilons([each] * 3, delta=hospital.study.privacy.delta)
-    assert 0.98 * 2 < both.smallest <= 2 and replies[-1].epsilon_run == both.rdp
-    assert ask(hospital, round=3).epsilon_run < 1.1 * both.rdp  # other patients
+    assert 0.98 * 2 < both.smallest <= 2 and replies[-1].epsilon_run == both.smallest
+    assert ask(hospital, round=3).epsilon_run < 1.1 * both.smallest  # other patients
     assert ask(hospital, split="validation", round=4).reason == (
         "the study evaluates no validation patients after round 4"
     )

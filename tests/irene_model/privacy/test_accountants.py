@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import norm
@@ -72,6 +72,58 @@ def test_without_subsampling_prv_is_the_gaussian_mechanism(sigma: float, steps: 
     exact = float(brentq(excess, 1e-6, 100))
     prv = epsilons([mechanism(sigma, 1.0, steps)], delta=delta).prv
     assert prv is not None and exact <= prv <= exact + 2 * PRV_EPSILON_ERROR
+
+
+def excess(claimed: float, noise: float, rate: float) -> float:
+    """The delta that one step really has at `claimed`, a patient removed, in logarithms.
+
+    From P = (1 - q) N(0, s²) + q N(1, s²) against N(0, s²), beyond the x where P / N is e^claimed.
+    """
+    ratio = claimed + math.log1p((rate - 1) * math.exp(-claimed)) - math.log(rate)
+    x = noise**2 * ratio + 0.5
+    far = math.exp(min(0.0, ratio + float(norm.logsf(x / noise))))
+    return rate * (float(norm.sf((x - 1) / noise)) - far)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    noise=st.floats(-2.5, 1.5).map(lambda power: 10**power),
+    rate=st.floats(1e-3, 1.0),
+    delta=st.sampled_from([1e-2, 1e-5, 1e-7]),
+)
+@example(noise=0.01, rate=0.01, delta=1e-5)  # PRV said 705, and the truth is beyond 5,000
+@example(noise=0.03, rate=0.5, delta=1e-5)
+@example(noise=0.0287, rate=1.0, delta=1e-5)  # on both sides of the largest reach
+@example(noise=0.0305, rate=1.0, delta=1e-5)
+def test_no_claim_lies_below_what_one_step_truly_spends(
+    noise: float, rate: float, delta: float
+) -> None:
+    both = epsilons([mechanism(noise, rate, 1)], delta=delta)
+    for claimed in (both.rdp, both.smallest):
+        assert claimed >= 0
+        assert excess(claimed, noise, rate) <= delta * (1 + 1e-6)
+
+
+def test_prv_is_used_up_to_its_reach_and_not_beyond() -> None:
+    assert epsilons([mechanism(0.035, 1.0, 1)], delta=1e-5).prv is not None
+    for noise in (0.029, 0.02, 0.01):
+        assert epsilons([mechanism(noise, 0.01, 1)], delta=1e-5).prv is None
+
+
+@pytest.mark.parametrize("noise", [5e-324, 1e-160, 1e-3, 1e5, 1e8, 1e100, 1e200, 1.7e308])
+@pytest.mark.parametrize("rate", [5e-324, 1e-17, 0.3, 1 - 1e-16, 1.0])
+@pytest.mark.parametrize("steps", [1, 10**18, 10**400])
+def test_whatever_a_float_holds_has_an_epsilon(noise: float, rate: float, steps: int) -> None:
+    both = epsilons([mechanism(noise, rate, steps)], delta=1e-5)
+    assert both.rdp >= 0 and both.smallest >= 0  # so neither is NaN
+    assert both.prv is None or both.prv <= both.rdp or both.prv < 1e-2 + both.rdp
+
+
+def test_epsilons_that_rounding_makes_negative_are_nothing() -> None:
+    # So little is spent that the conversion of RDP's bound, and PRV's own, fall below 0.
+    both = epsilons([mechanism(1e5, 0.01, 1)], delta=1e-2)
+    assert both.rdp == both.smallest == 0.0
+    assert 0 <= epsilons([mechanism(50.0, 0.5, 1)], delta=1e-1).smallest < 0.1
 
 
 def test_the_loss_of_an_added_patient_is_that_of_one_step() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from irene_model.privacy import calibration
 from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
 from irene_model.privacy.calibration import noise_multiplier_for
 
@@ -85,3 +86,21 @@ def test_it_has_four_digits_so_that_it_is_the_same_everywhere() -> None:
 def test_an_unreachable_target_is_refused(target: float, after: tuple[Mechanism, ...]) -> None:
     with pytest.raises(ValueError, match="out of reach"):
         noise_multiplier_for(target, delta=1e-9, sample_rate=1.0, steps=1000, after=after)
+
+
+def test_a_thousand_sizes_of_site_are_calibrated_in_the_first_round_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searches = []
+
+    def search(*_: object, **__: object) -> float:
+        searches.append(1)
+        return 1.0
+
+    monkeypatch.setattr(calibration, "_least_noise", search)  # half a second each, else
+    noise_multiplier_for.cache_clear()
+    for _ in range(3):
+        for size in range(1000):
+            noise_multiplier_for(2.0, delta=1e-5, sample_rate=1 / (10 + size), steps=4)
+        assert len(searches) == 2 * 1000  # by RDP and by PRV
+    noise_multiplier_for.cache_clear()

@@ -11,6 +11,7 @@ from irene_model.exchange.protocol import Arrays, TrainReply
 from irene_model.privacy.calibration import noise_multiplier_for
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays, trained_names
+from server.aggregation import judging
 from server.aggregation.judging import Judge, facts
 from server.aggregation.tally import WeightedMean, norm
 from tests.helpers.made_up_site import STUDY, made_up_reply, study_of
@@ -105,6 +106,20 @@ def test_the_noise_is_the_one_that_the_study_leads_to() -> None:
     judged(study)
     with pytest.raises(ProtocolError, match="noise multiplier"):
         judged(study, noise_multiplier=made_up_reply(study, "north", 1).noise_multiplier * 1.1)
+
+
+def test_a_site_for_which_no_noise_is_enough_is_refused_and_ends_no_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = study_of(privacy={"epsilon": 8.0, "delta": 1e-3})
+
+    def out_of_reach(*_: object, **__: object) -> float:
+        raise ValueError("epsilon 8 at delta 0.001 is out of reach")
+
+    reply = made_up_reply(study, "north", 1)
+    monkeypatch.setattr(judging, "noise_multiplier_for", out_of_reach)
+    with pytest.raises(ProtocolError, match="no noise is enough for so few patients"):
+        judged(study, noise_multiplier=reply.noise_multiplier)
 
 
 def test_a_line_tells_what_a_site_said() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from irene_model.privacy.accountants import Mechanism, epsilon, epsilons
 from irene_model.study.study import Evaluation, Study
-from server.runs.accounting import spending
+from server.runs.accounting import _in_advance, spending, spent_until
 
 STEP = Mechanism(noise_multiplier=1.5, sample_rate=0.1, steps=3)
 DELTA = 1e-5
@@ -183,7 +183,8 @@ def test_no_evaluation_and_an_exact_one_charge_nothing(entry: dict[str, Any]) ->
 
 
 def test_where_patients_moved_between_splits_all_charges_add_up() -> None:
-    moved = spending(with_evaluations(*[evaluated(epsilon=50.0)] * 2), {}, STUDY)["north"]
+    told_more = evaluated(epsilon_told=50.0)
+    moved = spending(with_evaluations(*[told_more] * 2), {}, STUDY)["north"]
     assert moved["rdp"] == epsilon([STEP, STEP, VALIDATION, VALIDATION], delta=DELTA)
 
 
@@ -219,3 +220,59 @@ def test_a_site_that_was_not_asked_spent_nothing_and_one_that_was_may_have() -> 
     assert of_second(outcome="failed", asked=False) == of_rounds(1)  # left out at its greeting
     assert of_second(outcome="waiting") == of_rounds(1)
     assert of_second(outcome="absent", asked=True) == of_rounds(2)  # in an earlier attempt
+
+
+def test_a_site_is_believed_where_it_tells_what_its_splits_explain() -> None:
+    counted = max(of_rounds(2), epsilons([VALIDATION] * 2, delta=DELTA).smallest)
+    for epsilon_told in (counted, counted * (1 + 1e-9), 0.0):  # of another machine's rounding
+        entries = [evaluated(epsilon_told=epsilon_told)] * 2
+        assert spending(with_evaluations(*entries), {}, STUDY)["north"]["epsilon"] == counted
+
+
+def test_each_round_shows_what_the_results_would_count_and_the_last_one_does() -> None:
+    seen = with_evaluations(*[evaluated()] * 5)
+    for count in range(1, 6):
+        until = spending(seen[:count], {}, STUDY)["north"]["epsilon"]
+        assert spent_until(seen[:count], STUDY) == {"north": until}
+        assert spent_until(seen[:count], STUDY, last=True) == {"north": until}
+
+
+def long_run(rounds: int) -> Study:
+    federation = STUDY.federation.model_copy(update={"rounds": rounds})
+    return STUDY.model_copy(update={"federation": federation})
+
+
+def test_a_long_run_shows_bounds_that_are_few_and_hardly_above() -> None:
+    study, rounds = long_run(10_000), [1, 100, 128, 129, 200, 255, 256, 257, 1000, 2999, 10_000]
+    for count in rounds:
+        seen = lines(told(charged=count))
+        exact = spending(seen, {}, study)["north"]["epsilon"]
+        shown = spent_until(seen, study)["north"]
+        assert shown is not None and exact <= shown <= 1.016 * exact
+        assert count > 128 or shown == exact
+        assert spent_until(seen, study, last=True)["north"] == exact
+    found = {_in_advance(count, 10_000) for count in range(1, 10_001)}
+    assert len(found) < 550 and max(found) == 10_000
+    assert all(0 <= _in_advance(n, 10_000) - n <= n / 64 for n in range(1, 10_001))
+
+
+def test_what_is_counted_in_advance_stays_within_the_study() -> None:
+    study = long_run(1001)  # seven bits would make 1008 of it
+    seen = lines(told(charged=1001))
+    assert spent_until(seen, study)["north"] == spending(seen, {}, study)["north"]["epsilon"]
+    more = lines(told(charged=1003))  # a ledger that holds more than the study asked for
+    assert spent_until(more, study)["north"] == spending(more, {}, study)["north"]["epsilon"]
+
+
+def test_a_site_whose_size_changes_all_the_time_costs_no_time() -> None:
+    rates = [0.1 + 1e-4 * number for number in range(9)]
+    seen = lines(*(told(charged=n, sample_rate=rate) for n, rate in enumerate(rates, start=1)))
+    found = spending(seen, {}, STUDY)["north"]
+    assert found["prv"] is None and found["epsilon"] == found["rdp"] > 0
+    few = spending(seen[:8], {}, STUDY)["north"]
+    assert few["prv"] is not None and few["epsilon"] == few["prv"] < few["rdp"]
+
+
+def test_a_count_beyond_all_bounds_is_counted_and_kept_in_no_list() -> None:
+    found = spending(lines(told(charged=10**13)), {}, STUDY)["north"]
+    assert found["epsilon"] is not None and found["epsilon"] > 1e6

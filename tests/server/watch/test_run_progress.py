@@ -2,12 +2,20 @@
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from server.watch.run_progress import enrolled_names, read_progress, run_folders, seconds_a_round
+from server.watch.run_progress import (
+    RunProgress,
+    enrolled_names,
+    read_progress,
+    run_folders,
+    seconds_a_round,
+)
 from tests.helpers.watched_run import SITES, write_info, write_place
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -110,13 +118,46 @@ def test_a_run_that_waits_for_sites_says_so_and_shows_them_as_they_are(place: Pa
         assert read_progress(folder, now=NOW).state == "running"
 
 
-def test_what_a_late_update_spent_counts(place: Path) -> None:
+def with_last_line(place: Path, change: Callable[[dict[str, Any]], None]) -> RunProgress:
+    """The run's progress after `change` to its newest line."""
     rounds = place / "runs" / "first" / "rounds.jsonl"
     lines = [json.loads(line) for line in rounds.read_text().splitlines()]
-    lines[-1]["late"] = [{"site": "east", "round": 4, "outcome": "updated", "epsilon": 7.75}]
+    change(lines[-1])
     rounds.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return read_progress(place / "runs" / "first", now=NOW)
+
+
+def test_the_newest_word_on_epsilon_counts_and_a_sites_own_does_not(place: Path) -> None:
+    def change(line: dict[str, Any]) -> None:
+        line["sites"]["east"] |= {"epsilon": 4.5, "epsilon_told": 9.1, "epsilon_total": 30.0}
+        told = {"outcome": "evaluated", "epsilon_told": 9.2}
+        line["evaluation"]["sites"] = {"north": told}
+        line["late"] = [{"site": "east", "round": 4, "outcome": "updated", "epsilon_told": 9.3}]
+
+    run = with_last_line(place, change)
+    # East's earlier lines say up to 5: silence was counted, and a later reply says less.
+    assert [site.epsilon for site in run.sites] == [4.5, 7.0, 4.5, None]
+
+
+@pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity", "1e999", '"8"', "true", "[]"])
+def test_what_is_no_number_is_not_known(place: Path, written: str) -> None:
+    rounds = place / "runs" / "first" / "rounds.jsonl"
+    text = rounds.read_text()
+    for name, number in (("epsilon", "7.0"), ("seconds", "240.0")):
+        assert f'"{name}": {number}' in text
+        text = text.replace(f'"{name}": {number}', f'"{name}": {written}')
+    rounds.write_text(text)
     run = read_progress(place / "runs" / "first", now=NOW)
-    assert run.sites[0].epsilon == 7.75
+    assert run.done == 5 and run.sites[1].epsilon == 6.0  # as the line before says
+
+
+def test_an_end_beyond_all_calendars_is_not_known(place: Path) -> None:
+    rounds = place / "runs" / "first" / "rounds.jsonl"
+    text = rounds.read_text()
+    for seconds in ("1e300", "1e12", "-1e300"):
+        rounds.write_text(text.splitlines()[0].replace('"seconds": 240.0', f'"seconds": {seconds}'))
+        run = read_progress(place / "runs" / "first", now=NOW)
+        assert run.done == 1 and run.expected_end is None
 
 
 def test_a_run_that_can_not_be_read_says_why_and_stops_no_one(place: Path) -> None:
