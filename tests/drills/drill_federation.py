@@ -25,11 +25,10 @@ from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
 from tests.drills.drill_line import Line
 from tests.helpers.coordinator_folder import free_ports
+from tests.helpers.wrong_clock import HERE, WrongClock
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 180.0
-FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
-"""Without it clocks stay right; Debian's package is faketime."""
 SERVER = (sys.executable, "-c", "from server.cli import main; main()")
 CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
 
@@ -43,6 +42,7 @@ class Drill:
     coordinator: Coordinator = field(init=False)
     sites: dict[str, Path] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
+    clocks: dict[str, WrongClock] = field(default_factory=dict)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -86,9 +86,8 @@ class Drill:
 
     def set_clock(self, name: str, shift_s: int) -> None:
         """Set the clock of `name`'s node, and of all that it starts, off by so many seconds."""
-        work = self._clock_file(name).with_suffix(".partial")
-        work.write_text(f"{shift_s:+d}\n")
-        work.replace(self._clock_file(name))
+        if name in self.clocks:
+            self.clocks[name].set(shift_s)
 
     @property
     def study(self) -> Path:
@@ -194,20 +193,12 @@ class Drill:
     def _plan_file(self, name: str) -> Path:
         return self.sites[name].parent / "plan.json"
 
-    def _clock_file(self, name: str) -> Path:
-        return self.sites[name].parent / "clock"
-
     def _clock(self, name: str) -> dict[str, str]:
-        """Environment by which libfaketime reads the node's clock from a file, once a second."""
-        if FAKETIME is None:
+        """Where there is no compiler, clocks stay right."""
+        if not HERE:
             return {}
-        self.set_clock(name, 0)
-        return {
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock_file(name)),
-            "FAKETIME_CACHE_DURATION": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
+        self.clocks[name] = WrongClock(folder=self.sites[name].parent / "clock")
+        return self.clocks[name].environment
 
     def _background(
         self, name: str, *command: str, environment: Mapping[str, str] | None = None
