@@ -77,7 +77,10 @@ class RoundLoop:
                 break
             weights = strategy.apply(weights, mean, server_rate(study, round))
             folder.save_checkpoint(round, weights, strategy.state)
-            line |= {"update_norm": norm(mean), "checkpoint": f"checkpoints/round-{round:04d}"}
+            line |= {
+                "update_norm": norm(mean),
+                "checkpoint": f"checkpoints/{folder.checkpoint(round).name}",
+            }
             if study.federation.evaluated(round):
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary
             folder.append_round(line)
