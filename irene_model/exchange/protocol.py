@@ -26,7 +26,7 @@ Code = Literal[
     "", "people", "stale", "study", "limits", "budget", "metrics", "message", "configuration",
     "files", "patients", "error",
 ]  # fmt: skip
-PROTOCOL = 3
+PROTOCOL = 4
 WIRE_DTYPE = np.dtype(np.float32)
 # A label in an evaluation's reply: its histograms are there, the site does not have it, or fewer
 # patients than the site's minimum group have it or have it not.
@@ -135,10 +135,14 @@ class HelloReply(Message):
 
 
 class TrainRequest(Request):
-    """One round for one site. arrays: the round's weights, as they travel."""
+    """One round for one site. arrays: the round's weights, as they travel.
+
+    again: send the round's update if it was released before, and train nothing; `arrays` is empty.
+    """
 
     kind = "train"
     round: int = Field(ge=1)
+    again: bool = False
 
 
 class TrainReply(Message):

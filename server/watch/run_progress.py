@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from irene_model.errors import ConfigError
 from irene_model.study import Study
+from server.runs import sentence
 
 Json = Mapping[str, Any]
 State = Literal["finished", "stopped", "running", "waiting", "silent", "unreadable"]
@@ -134,7 +135,7 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
         name=folder.name,
         folder=folder,
         state=state,
-        detail=_why_it_waits(waiting) if waiting else str(info.get("stopped") or ""),
+        detail=sentence(waiting) if waiting else str(info.get("stopped") or ""),
         study=study.name,
         arm=str(info.get("arm", "")),
         labels=study.labels,
@@ -229,13 +230,6 @@ def _waiting(info: Json) -> Json:
     if not isinstance(told, dict):
         return {}
     return told if _is_line({"round": told.get("round"), "sites": told.get("sites")}) else {}
-
-
-def _why_it_waits(waiting: Json) -> str:
-    return (
-        f"round {waiting['round']} had too few updates, {waiting.get('attempts', 1)} times until "
-        "now, and is tried again by itself"
-    )
 
 
 def _site(name: str, lines: Sequence[Json], waiting: Json, settled: float | None) -> SiteProgress:
