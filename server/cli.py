@@ -57,7 +57,9 @@ def init(
     made.journal.append("folder made", who=account(), hosts=" ".join(host), port=port)
     typer.echo(f"{made.path} is made. Next:")
     typer.echo(f"  irene-server start {folder}")
-    typer.echo(f"  give hospitals {host[0]}:{port} and the file {folder}/certificates/ca.crt")
+    typer.echo(
+        f"  give hospitals {made.settings.address} and the file {folder}/certificates/ca.crt"
+    )
 
 
 @app.command()
@@ -80,7 +82,7 @@ def start(folder: Folder) -> None:
     supervisor = Supervisor(
         services=services(coordinator), state=coordinator.state, observe=typer.echo
     )
-    typer.echo(f"hospitals connect to {settings.hosts[0]}:{settings.port}; Ctrl-C ends")
+    typer.echo(f"hospitals connect to {settings.address}; Ctrl-C ends")
     typer.echo(f"the live page is http://127.0.0.1:{settings.loopback.web}/")
     os.umask(0o077)  # whatever the processes write is for their owner
     coordinator.journal.append("started", who=account())

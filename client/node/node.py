@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -28,6 +29,7 @@ from client.consent import (
     node_folder,
     remember,
 )
+from client.gateway import explained
 from client.node.installed import write_programs
 from client.site import Site
 from irene_model.errors import ConfigError, IreneError
@@ -115,7 +117,13 @@ def run_node(
     site: Site, site_file: Path, connection: Connection, observe: Callable[[str], None]
 ) -> None:
     """Keep the node alive until it is told to end; `observe` takes a line for people."""
-    watch = Watch(log=log_file(site), consent=Consent.of(site), site=site_file, observe=observe)
+    watch = Watch(
+        log=log_file(site),
+        consent=Consent.of(site),
+        site=site_file,
+        observe=observe,
+        explain=partial(explained, site),
+    )
     Supervisor(
         services=[node_service(site, site_file, connection)],
         state=node_folder(site),
@@ -132,6 +140,7 @@ class Watch:
     consent: Consent
     site: Path
     observe: Callable[[str], None]
+    explain: Callable[[Progress], Progress] = lambda progress: progress
     _progress: Progress = field(default_factory=Progress, init=False)
     _told: str = field(default="", init=False)
     _known: set[str] = field(default_factory=set, init=False)
@@ -151,7 +160,7 @@ class Watch:
         self._progress = follow(self._progress, self._new_lines())
         if self._progress.state not in ("starting", self._told):
             self._told = self._progress.state
-            self.observe(self._progress.sentence)
+            self.observe(self.explain(self._progress).sentence)
         for asked in self._requests():
             if asked.fingerprint not in self._known and not asked.approved:
                 self.observe(

@@ -19,6 +19,7 @@ from client.consent import (
     node_folder,
     remembered,
 )
+from client.gateway import explained
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError
 from irene_model.operations import (
@@ -144,7 +145,7 @@ def look(site: Site, now: datetime | None = None) -> NodeStatus:
         process=next(iter(running(folder).values()), None),
         health=health,
         server=server,
-        connection=last_progress(log_file(site)),
+        connection=explained(site, last_progress(log_file(site))),
         paused=consent.paused,
         studies=studies,
         budget=budget,

@@ -133,7 +133,8 @@ class Control:
                 env=environment(self._coordinator),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=_ANSWER_S,
                 check=False,
             )

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from irene_model.operations import Health, Running
-from server.coordinator import Reach
+from irene_model.operations import Health, Reach, Running
 from server.watch.run_progress import RunProgress, SiteProgress
 
 

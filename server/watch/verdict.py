@@ -7,11 +7,16 @@ or whose people have to act first, is no fault of the coordinator's machine: a w
 from collections.abc import Iterator
 from dataclasses import replace
 
-from irene_model.operations import keeps_ending
+from irene_model.operations import Reach, keeps_ending
 from server.watch.run_progress import RunProgress
 from server.watch.status import Status
 
 _SOON_DAYS = 30
+_REMEDY: dict[Reach, str] = {
+    "not the one that its certificate names": "; irene-server renew after a change of hosts",
+    "not trusted by its CA": "; irene-server renew, then stop and start",
+    "no gateway: what listens on the port speaks no TLS": "; another service has its port",
+}
 _UNSETTLED = ("waiting", "declined", "refused", "failed", "missing", "absent", "discarded")
 
 
@@ -48,7 +53,8 @@ def _of_processes(status: Status) -> Iterator[str]:
         elif health != "serving":
             yield f"{name}: {health}; see {status.place}/logs"
     if status.gateway != "serving":
-        yield f"the gateway at {status.address} is {status.gateway}"
+        remedy = _REMEDY.get(status.gateway, "")
+        yield f"the gateway at {status.address} is {status.gateway}{remedy}"
 
 
 def _of_run(run: RunProgress, status: Status) -> Iterator[str]:
