@@ -192,9 +192,9 @@ def run(
 ) -> None:
     """Run a study with the enrolled hospitals, and show each round.
 
-    Needs `start`. Ctrl-C leaves the run going; `--resume RUN` shows it again. A run whose process
-    is lost goes on by itself after the last whole round while this command follows it. Exit code 1
-    for a run that failed or was stopped.
+    Needs `start`. Ctrl-C leaves the run going; `--resume RUN` shows it again and `cancel` ends it.
+    A run whose process is lost goes on by itself after the last whole round, followed or not. Exit
+    code 1 for a run that failed, was stopped or cancelled.
 
     Example: `irene-server run federation study.yaml --name first`
     """
@@ -206,6 +206,7 @@ def run(
     from irene_model.study import Study
     from server.coordinator import Control, Coordinator, require_started
     from server.coordinator import submission as runs
+    from server.submission import carry_out
     from server.watch import RoundsView
 
     coordinator = Coordinator.open(folder)
@@ -227,9 +228,8 @@ def run(
     require_started(coordinator)
     control, console = Control(coordinator), Console(highlight=False)
     say = partial(console.print, soft_wrap=True)
-    run_id = runs.active(coordinator, control, wanted.name)
-    if run_id is None:
-        run_id = runs.submit(coordinator, control, wanted)
+    run_id, fresh = runs.begin(coordinator, control, wanted)
+    if fresh:
         say(f"run {wanted.name} is submitted; its folder is {wanted.folder}")
         say(f"irene-server status {folder} shows who is there and who is waited for")
     else:
@@ -238,11 +238,31 @@ def run(
         return
     view = RoundsView(console, Study.read(wanted.study).federation.rounds)
     try:
-        runs.carry_out(coordinator, control, wanted, run_id, observe=view.show, say=say)
+        carry_out(coordinator, control, wanted, run_id, observe=view.show, say=say)
     except KeyboardInterrupt:
         say(f"the run goes on; irene-server run {folder} --resume {wanted.name} shows it")
         raise
     say(f"report {wanted.folder / 'report.html'}")
+
+
+@app.command()
+def cancel(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+) -> None:
+    """End one run for good; other runs and the hospitals' nodes go on.
+
+    What it has trained stays in its folder. It is not taken up again, by `--resume` neither.
+
+    Example: `irene-server cancel federation first`
+    """
+    from server.coordinator import Control, Coordinator, require_started
+    from server.submission import cancel as end
+
+    coordinator = Coordinator.open(folder)
+    require_started(coordinator)
+    end(coordinator, Control(coordinator), name)
+    typer.echo(f"run {name} is cancelled")
 
 
 for command in WATCHING:

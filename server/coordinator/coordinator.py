@@ -195,6 +195,11 @@ class Coordinator:
         return self.path / "runs"
 
     @property
+    def runs_lock(self) -> Path:
+        """Held by whoever hands a run to Flower or ends it."""
+        return self.path / "runs.lock"
+
+    @property
     def enrolled(self) -> Path:
         """Which site has which key; see `server.coordinator.enrolment`."""
         return self.path / "enrolled.json"

@@ -18,7 +18,9 @@ from irene_model.study import Study
 from server.runs import sentence
 
 Json = Mapping[str, Any]
-State = Literal["finished", "stopped", "running", "waiting", "silent", "unreadable"]
+State = Literal["finished", "stopped", "cancelled", "running", "waiting", "silent", "unreadable"]
+CANCELLED = "cancelled.json"
+"""A note in the folder of a run that somebody ended for good, with who and time."""
 
 _UNHEARD = ("absent", "missing")
 _SPARE_S = 180.0  # greetings, evaluation and polling of both ends, besides the deadlines
@@ -125,7 +127,8 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
     started, news = _moment(info.get("started")), _newest(folder)
     pace = seconds_a_round(lines)
     done = max((line["round"] for line in lines if line.get("checkpoint")), default=0)
-    state = _state(info, study, news, now)
+    cancelled = _cancelled(folder)
+    state = "cancelled" if cancelled else _state(info, study, news, now)
     settled = _settled(folder, info)
     waiting = _waiting(info) if state == "waiting" else {}
     named = dict.fromkeys(
@@ -135,7 +138,7 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
         name=folder.name,
         folder=folder,
         state=state,
-        detail=sentence(waiting) if waiting else str(info.get("stopped") or ""),
+        detail=cancelled or (sentence(waiting) if waiting else str(info.get("stopped") or "")),
         study=study.name,
         arm=str(info.get("arm", "")),
         labels=study.labels,
@@ -222,6 +225,17 @@ def _state(info: Json, study: Study, news: datetime | None, now: datetime) -> St
     if news is None or now - news > patience:
         return "silent"
     return "waiting" if _waiting(info) else "running"
+
+
+def _cancelled(folder: Path) -> str:
+    """By whom and when; empty for a run that was not."""
+    try:
+        told = _read_json(folder / CANCELLED)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError):
+        told = {}
+    return f"by {told.get('who', 'somebody')} on {told.get('time', 'an unknown day')}"
 
 
 def _waiting(info: Json) -> Json:
