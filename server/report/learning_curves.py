@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.report.plots import Chart, Point, Series, line_chart
+from server.watch import thinned
 
 Json = Mapping[str, Any]
 
 
 def curves(sites: Sequence[str], rounds: Sequence[Json]) -> list[tuple[str, Chart]]:
     """Titles and learning curves; a curve without a single value is left out."""
-    evaluated = [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
+    evaluated = thinned(
+        [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
+    )
+    rounds = thinned(rounds)
 
     def pooled(key: str, interval: str | None = None) -> Series:
         points = []

@@ -16,6 +16,7 @@ from irene_model.study import Study
 from server.report.learning_curves import curves
 from server.report.page_templates import pages
 from server.report.plots import STYLES, ticks
+from server.watch import MOST_ROWS
 
 Json = Mapping[str, Any]
 
@@ -110,6 +111,7 @@ def render(study: Study, run: Json, results: Json, rounds: Sequence[Json]) -> st
             labels=labels,
             sites=sites,
             rounds=rounds,
+            most_rows=MOST_ROWS,
             guarded=guarded,
             largest_epsilon=max((s.epsilon or 0.0 for s in guarded), default=None),
             largest_delta=max((s.delta or 0.0 for s in guarded), default=None),

@@ -102,7 +102,7 @@ def test_names_and_keys_are_taken_once(coordinator: Coordinator, tmp_path: Path)
 
 @pytest.fixture
 def forgotten(coordinator: Coordinator, tmp_path: Path) -> Registry:
-    """A SuperLink that has lost its database, after north and south were enrolled and east expelled."""
+    """A SuperLink that lost its database, after north and south were enrolled and east expelled."""
     registry = Registry()
     for name in ("north", "south", "east"):
         enroll(coordinator, registry, write_keys(tmp_path, name), name)
@@ -157,7 +157,7 @@ def test_a_site_whose_key_was_not_kept_is_named_and_enrolled_with_the_same_file(
     sites = Enrolment.read(coordinator.enrolled).sites  # as an older version wrote it
     old = {**sites, "north": sites["north"].model_copy(update={"key": None})}
     Enrolment(sites=old).write(coordinator.enrolled)
-    with pytest.raises(ConfigError, match="has forgotten north.*same .pub file again"):
+    with pytest.raises(ConfigError, match=r"has forgotten north.*same \.pub file again"):
         restore(coordinator, forgotten)
     assert list(forgotten.names.values()) == ["south"]  # whoever can be is
     with pytest.raises(ConfigError, match="--name north: is enrolled already"):
