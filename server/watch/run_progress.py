@@ -61,6 +61,7 @@ class RunProgress:
     nothing for longer than a round's messages may take. detail: why it stopped, waits, or can't be
     read. done, rounds: rounds with a checkpoint, and those of the study.
     asked_epsilon: what the study may cost any one patient in the run; None where it names none.
+    lost: rounds whose checkpoints were damaged and whose updates no site can send again.
     """
 
     name: str
@@ -78,6 +79,7 @@ class RunProgress:
     seconds_a_round: float | None = None
     expected_end: datetime | None = None
     asked_epsilon: float | None = None
+    lost: tuple[int, ...] = ()
     sites: tuple[SiteProgress, ...] = ()
     lines: tuple[Json, ...] = ()
 
@@ -154,6 +156,7 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
             else None
         ),
         asked_epsilon=_asked(study),
+        lost=_lost(info),
         sites=tuple(_site(name, lines, waiting, settled.get(name)) for name in sorted(named)),
         lines=tuple(lines),
     )
@@ -225,6 +228,11 @@ def _state(info: Json, study: Study, news: datetime | None, now: datetime) -> St
     if news is None or now - news > patience:
         return "silent"
     return "waiting" if _waiting(info) else "running"
+
+
+def _lost(info: Json) -> tuple[int, ...]:
+    told = info.get("lost_rounds")
+    return tuple(n for n in told if isinstance(n, int)) if isinstance(told, list) else ()
 
 
 def _cancelled(folder: Path) -> str:

@@ -100,6 +100,7 @@ def _run_json(run: RunProgress) -> dict[str, Any]:
         "seconds_a_round": run.seconds_a_round,
         "expected_end": _iso(run.expected_end),
         "asked_epsilon": run.asked_epsilon,
+        "lost_rounds": list(run.lost),
         "sites": {
             site.name: {
                 "outcome": site.outcome,

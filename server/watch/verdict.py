@@ -11,7 +11,7 @@ from irene_model.operations import Reach, keeps_ending
 from server.watch.run_progress import RunProgress
 from server.watch.status import Status
 
-_SOON_DAYS = 30
+_SOON_DAYS, _MOST_LOST = 30, 10
 _REMEDY: dict[Reach, str] = {
     "not the one that its certificate names": "; irene-server renew after a change of hosts",
     "not trusted by its CA": "; irene-server renew, then stop and start",
@@ -72,6 +72,12 @@ def _of_run(run: RunProgress, status: Status) -> Iterator[str]:
 def _of_sites(run: RunProgress) -> Iterator[str]:
     if run.state == "finished" and run.detail:
         yield f"run {run.name} ended early: {run.detail}"
+    if run.lost:
+        yield (
+            f"run {run.name}: lost {'round' if len(run.lost) == 1 else 'rounds'} "
+            f"{', '.join(map(str, run.lost[-_MOST_LOST:]))}: the checkpoints were damaged and no "
+            "site can send its update again; the weights before stand in their place"
+        )
     if run.state == "waiting":
         yield f"run {run.name}: {run.detail}"
     if not run.active:

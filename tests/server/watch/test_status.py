@@ -14,12 +14,13 @@ from irene_model.operations.durations import ago, span
 from irene_model.operations.health import keeps_ending
 from irene_model.operations.processes import Running
 from server.coordinator.coordinator import Coordinator, CoordinatorSettings, Loopback
+from server.watch.live_page import render_page
 from server.watch.run_progress import read_progress
 from server.watch.status import SiteStatus, Status
 from server.watch.status_survey import survey
 from server.watch.status_view import show
 from server.watch.verdict import judged
-from tests.helpers.watched_run import SITES, write_place
+from tests.helpers.watched_run import SITES, write_info, write_place
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = ("superlink", "superexec", "gateway", "web")
@@ -84,6 +85,36 @@ def test_what_is_broken_is_a_problem_with_its_remedy(
 def test_a_run_without_news_is_a_problem(healthy: Status) -> None:
     silent = replace(healthy.runs[0], state="silent")
     assert "no news" in judged(replace(healthy, runs=(silent,))).problems[0]
+
+
+def test_a_lost_round_and_a_wait_before_the_first_round_are_told(
+    healthy: Status, tmp_path: Path
+) -> None:
+    folder = write_place(tmp_path / "later", now=NOW, done=0)
+    away = {"outcome": "absent", "reason": "", "since": "2026-02-28T08:00:00+00:00"}
+    told = {"round": 1, "attempts": 0, "since": away["since"], "sites": {"south": away}}
+    write_info(folder, started=NOW.isoformat(), waiting=told, lost_rounds=[7])
+    for file in folder.iterdir():
+        os.utime(file, (NOW.timestamp(),) * 2)
+    run = read_progress(folder, now=NOW)
+    status = judged(replace(healthy, runs=(run,)))
+    assert status.well and run.state == "waiting"
+    assert status.warnings[0].startswith("run first: lost round 7: the checkpoints were damaged")
+    assert status.warnings[1] == (
+        "run first: round 1 has not begun since 2026-02-28T08:00:00+00:00; it waits for south "
+        "(absent since 2026-02-28T08:00:00+00:00)"
+    )
+    assert status.as_json()["runs"][0]["lost_rounds"] == [7]
+
+
+def test_a_cancelled_run_is_no_problem(healthy: Status, tmp_path: Path) -> None:
+    folder = write_place(tmp_path / "later", now=NOW, done=2)
+    (folder / "cancelled.json").write_text('{"who": "anna", "time": "2026-03-01T11:00:00+00:00"}')
+    run = read_progress(folder, now=NOW)
+    assert (run.state, run.detail) == ("cancelled", "by anna on 2026-03-01T11:00:00+00:00")
+    status = judged(replace(healthy, runs=(run,)))
+    assert status.well and not run.active
+    assert "Cancelled" in render_page(run, [run], "") and "by anna" in render_page(run, [run], "")
 
 
 def test_a_run_that_was_stopped_is_a_problem_and_one_that_ended_early_a_warning(
