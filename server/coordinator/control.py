@@ -109,6 +109,8 @@ class Control:
         """The registered nodes by their id, in decimal digits."""
         found = {}
         for node in self._ask("supernode", "list", _CONNECTION)["nodes"]:
+            if node["status"] == "unregistered":
+                continue
             online = node["status"] == "online"
             since = node["online-at" if online else "offline-at"]
             found[str(node["node-id"])] = NodeStatus(

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -134,9 +134,12 @@ def restore(coordinator: Coordinator, control: Control) -> list[str]:
 
 
 def _restored(coordinator: Coordinator, control: Control) -> tuple[Enrolment, list[str]]:
-    """enrolled.json after all that Flower has forgotten were registered; and who could not be."""
+    """enrolled.json after all that Flower has forgotten were registered; and who could not be.
+
+    Who was expelled is shut out again, where Flower has forgotten that.
+    """
     known, lacking = Enrolment.read(coordinator.enrolled), []
-    nodes = control.nodes() if known.sites else {}
+    nodes = control.nodes()
     for name, site in known.sites.items():
         if site.node_id in nodes:
             continue
@@ -152,6 +155,9 @@ def _restored(coordinator: Coordinator, control: Control) -> tuple[Enrolment, li
         known = Enrolment(sites={**known.sites, name: again})
         known.write(coordinator.enrolled)
         _note(coordinator, "registered again", name, again)
+    for node_id in sorted(nodes.keys() & {facts["node_id"] for facts in _expelled(coordinator)}):
+        control.unregister(node_id)  # an older copy of the database knew it still
+        coordinator.journal.append("shut out again", who=account(), node_id=node_id)
     return known, lacking
 
 
@@ -176,11 +182,15 @@ def _registered(control: Control, name: str, public: PublicKey, source: Path) ->
 
 def _refuse_expelled(coordinator: Coordinator, key: Path, public: PublicKey) -> None:
     """A key that was expelled stays so, also when Flower has lost its memory of it."""
-    for entry in coordinator.journal.entries():
-        facts = json.loads(entry.content)
-        told = (facts.get("key_sha256"), facts.get("key"))
-        if entry.kind == "expelled" and (public.sha256 == told[0] or public.line == told[1]):
+    for facts in _expelled(coordinator):
+        if public.sha256 == facts["key_sha256"] or public.line == facts.get("key"):
             raise ConfigError(_used(key))
+
+
+def _expelled(coordinator: Coordinator) -> list[dict[str, Any]]:
+    """What the journal says of all that were ever expelled."""
+    entries = coordinator.journal.entries()
+    return [json.loads(entry.content) for entry in entries if entry.kind == "expelled"]
 
 
 def _used(key: Path) -> str:

@@ -136,6 +136,25 @@ def test_a_lost_database_is_made_good_by_each_command(
     assert kinds.count("registered again") == 2 + 2 + 2
 
 
+def test_an_older_copy_of_the_database_lets_nobody_in_who_was_expelled(
+    coordinator: Coordinator, tmp_path: Path
+) -> None:
+    registry = Registry()
+    for name in ("north", "south"):
+        enroll(coordinator, registry, write_keys(tmp_path, name), name)
+    copy = dict(registry.keys), dict(registry.names)
+    expel(coordinator, registry, "south")
+    enroll(coordinator, registry, write_keys(tmp_path, "east"), "east")
+    registry.keys, registry.names = copy
+    registry.first += 1000
+    assert restore(coordinator, registry) == ["east"]
+    assert sorted(registry.names.values()) == ["east", "north"]
+    assert coordinator.journal.entries()[-1].kind == "shut out again"
+    coordinator.enrolled.unlink()  # its loss shuts nobody out
+    assert restore(coordinator, registry) == []
+    assert sorted(registry.names.values()) == ["east", "north"]
+
+
 def test_an_expelled_key_stays_so_after_the_loss_also_with_another_comment(
     coordinator: Coordinator, tmp_path: Path, forgotten: Registry
 ) -> None:
