@@ -249,6 +249,7 @@ def test_a_detached_run_outlives_its_executor_and_the_superlinks_database(
 
     before = Enrolment.read(coordinator.enrolled).sites
     started.command(SERVER, "stop", "federation")
+    coordinator.database.with_name("superlink.sqlite-wal").unlink(missing_ok=True)
     with coordinator.database.open("r+b") as file:
         file.seek(4096)
         file.write(b"\x55" * 4096 * 8)
