@@ -5,7 +5,9 @@ goes on, whether somebody follows it or not. A process of its own, which the sup
 """
 
 import logging
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -103,13 +105,16 @@ class Keeper:
 
 
 def main() -> None:
-    """Look until a signal ends it."""
+    """Look until a signal ends it, after the look that it came in."""
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
     configure_logging()
     coordinator = Coordinator.open(Path(sys.argv[1]))
     keeper = Keeper(coordinator=coordinator, control=Control(coordinator))
-    while True:
+    while not ending.is_set():
         keeper.look()
-        time.sleep(_LOOK_S)
+        ending.wait(_LOOK_S)
 
 
 if __name__ == "__main__":
