@@ -363,6 +363,22 @@ def test_a_run_that_has_not_ended_is_found_again(coordinator: Coordinator) -> No
     assert active(coordinator, flower, "first") is None
 
 
+def test_a_run_older_than_the_twenty_that_flower_lists_is_not_forgotten(
+    coordinator: Coordinator,
+) -> None:
+    class Listing(Control):
+        def _ask(self, *arguments: str) -> dict[str, Any]:
+            most = int(arguments[arguments.index("--limit") + 1]) if "--limit" in arguments else 20
+            runs = [
+                {"run-id": str(number), "status": "running", "status-details": ""}
+                for number in range(30, 0, -1)
+            ]
+            return {"success": True, "runs": runs[:most]}
+
+    assert Listing(coordinator).run("1") == RUNNING
+    assert Listing(coordinator).run("31") is None
+
+
 def test_half_a_line_is_not_read(coordinator: Coordinator) -> None:
     wanted = first(coordinator)
     wanted.folder.mkdir()
