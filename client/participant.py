@@ -233,6 +233,7 @@ class Participant:
             memory=self.site.memory,
             modalities=modalities,
             labels=labels,
+            again=request.again,
         )
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)

@@ -16,11 +16,13 @@ from flwr.serverapp import Grid, ServerApp
 from irene_model.errors import ConfigError, IreneError
 from irene_model.study import Study
 from irene_model.weights import StartingPoint
+from server.coordinator import alone
 from server.report import write_report
 from server.rounds import Exchange, Observer, RegisterFile, RoundLoop
-from server.runs import RunFolder, disclosure, now, run_log
+from server.runs import CANCELLED, RunFolder, disclosure, now, run_log
 
 app = ServerApp()
+_ENDING_S = 180.0  # until a server that Flower has given up has ended too
 
 
 def execute(
@@ -75,6 +77,15 @@ def main(grid: Grid, context: Context) -> None:
     if not settings.get("study") or not settings.get("out"):
         raise ConfigError('give --run-config \'study="study.yaml" out="runs/first"\'')
     out = Path(str(settings["out"]))
+    if (out / CANCELLED).exists():
+        raise ConfigError(f"{out}: was cancelled, and is not taken up again")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with alone(out.with_name(f".{out.name}.lock"), what=f"run {out.name}", wait_s=_ENDING_S):
+        _carry_on(grid, out, settings)
+
+
+def _carry_on(grid: Grid, out: Path, settings: Mapping[str, Any]) -> None:
+    """Run what is left of the run in `out`, as the only process that writes there."""
     if (out / "run.json").exists():
         folder = RunFolder.resume(out)
     else:

@@ -57,7 +57,9 @@ def init(
     made.journal.append("folder made", who=account(), hosts=" ".join(host), port=port)
     typer.echo(f"{made.path} is made. Next:")
     typer.echo(f"  irene-server start {folder}")
-    typer.echo(f"  give hospitals {host[0]}:{port} and the file {folder}/certificates/ca.crt")
+    typer.echo(
+        f"  give hospitals {made.settings.address} and the file {folder}/certificates/ca.crt"
+    )
 
 
 @app.command()
@@ -80,7 +82,7 @@ def start(folder: Folder) -> None:
     supervisor = Supervisor(
         services=services_of(coordinator), state=coordinator.state, observe=typer.echo
     )
-    typer.echo(f"hospitals connect to {settings.hosts[0]}:{settings.port}; Ctrl-C ends")
+    typer.echo(f"hospitals connect to {settings.address}; Ctrl-C ends")
     typer.echo(f"the live page is http://127.0.0.1:{settings.loopback.web}/")
     os.umask(0o077)  # whatever the processes write is for their owner
     coordinator.journal.append("started", who=account())
@@ -198,9 +200,9 @@ def run(
 ) -> None:
     """Run a study with the enrolled hospitals, and show each round.
 
-    Needs `start`. Ctrl-C leaves the run going; `--resume RUN` shows it again. A run whose process
-    is lost goes on by itself after the last whole round while this command follows it. Exit code 1
-    for a run that failed or was stopped.
+    Needs `start`. Ctrl-C leaves the run going; `--resume RUN` shows it again and `cancel` ends it.
+    A run whose process is lost goes on by itself after the last whole round, followed or not. Exit
+    code 1 for a run that failed, was stopped or cancelled.
 
     Example: `irene-server run federation study.yaml --name first`
     """
@@ -210,16 +212,8 @@ def run(
 
     from irene_model.errors import ConfigError
     from irene_model.study import Study
-    from server.coordinator import (
-        Control,
-        Coordinator,
-        active,
-        begun_run,
-        carry_out,
-        new_run,
-        require_started,
-        submit,
-    )
+    from server.coordinator import Control, Coordinator, begin, begun_run, new_run, require_started
+    from server.submission import carry_out
     from server.watch import RoundsView
 
     coordinator = Coordinator.open(folder)
@@ -241,9 +235,8 @@ def run(
     require_started(coordinator)
     control, console = Control(coordinator), Console(highlight=False)
     say = partial(console.print, soft_wrap=True)
-    run_id = active(coordinator, control, wanted.name)
-    if run_id is None:
-        run_id = submit(coordinator, control, wanted)
+    run_id, fresh = begin(coordinator, control, wanted)
+    if fresh:
         say(f"run {wanted.name} is submitted; its folder is {wanted.folder}")
         say(f"irene-server status {folder} shows who is there and who is waited for")
     else:
@@ -257,6 +250,26 @@ def run(
         say(f"the run goes on; irene-server run {folder} --resume {wanted.name} shows it")
         raise
     say(f"report {wanted.folder / 'report.html'}")
+
+
+@app.command()
+def cancel(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+) -> None:
+    """End one run for good; other runs and the hospitals' nodes go on.
+
+    What it has trained stays in its folder. It is not taken up again, by `--resume` neither.
+
+    Example: `irene-server cancel federation first`
+    """
+    from server.coordinator import Control, Coordinator, require_started
+    from server.submission import cancel as end
+
+    coordinator = Coordinator.open(folder)
+    require_started(coordinator)
+    end(coordinator, Control(coordinator), name)
+    typer.echo(f"run {name} is cancelled")
 
 
 for command in WATCHING:

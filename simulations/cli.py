@@ -78,7 +78,7 @@ def run(
             folder = start_run(chosen, out, seed=seed, start=start, progress=progress.hospitals)
         progress.start_rounds(folder)
         report = simulate(folder, observe=progress.round)
-    progress.summary(folder, json.loads((folder.path / "results.json").read_text()), report)
+    progress.summary(folder, json.loads((folder.path / "results.json").read_text("utf-8")), report)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from .connection import (
 )
 from .flower_clock import keep_time
 from .proxy import NONE, shown, way_out
+from .trouble import explained
 
 __all__ = [
     "NONE",
@@ -22,6 +23,7 @@ __all__ = [
     "Reading",
     "connection_in",
     "coordinators_time",
+    "explained",
     "follow",
     "forget",
     "keep",

@@ -27,6 +27,7 @@ _SIGNS: tuple[tuple[str, State], ...] = (
     ("[code: 2004]", "refused"),  # Flower's code for a key that may not activate its node
     ("SSL/TLS handshake error", "untrusted"),
 )
+_IN_BRACKETS = re.compile(r"\[[0-9A-Fa-f:.]+\]")
 _TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TRIES = 3  # failed attempts in a row before the server counts as out of reach
 _TAIL = 100_000  # bytes of the log that tell how it goes now
@@ -55,8 +56,10 @@ class Connection(Settings):
     @classmethod
     def _host_and_port(cls, server: str) -> str:
         host, _, port = server.rpartition(":")
-        if not host or "/" in server or not port.isdigit() or not 1 <= int(port) <= 65535:
+        if not host or "/" in server or not port.isdecimal() or not 1 <= int(port) <= 65535:
             raise ValueError("expected HOST:PORT, as irene.example.org:443")
+        if ":" in host and not _IN_BRACKETS.fullmatch(host):
+            raise ValueError("an IPv6 address stands in brackets, as [2001:db8::1]:443")
         return server
 
     @field_validator("proxy")
@@ -82,15 +85,20 @@ class Connection(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How the connection goes, as the node's log tells it; `failures` in a row until now."""
+    """How the connection goes, as the node's log tells it; `failures` in a row until now.
+
+    detail: what was found to be wrong (`client.gateway.trouble`), in place of what the log allows
+    to say.
+    """
 
     state: State = "starting"
     failures: int = 0
+    detail: str = ""
 
     @property
     def sentence(self) -> str:
         """For people, with what to do."""
-        return _SENTENCES[self.state]
+        return self.detail or _SENTENCES[self.state]
 
 
 _SENTENCES: dict[State, str] = {
@@ -107,6 +115,12 @@ _SENTENCES: dict[State, str] = {
     "unreachable": "the coordinator can't be reached; trying again",
     "ended": "the node's process ended; starting it again",
 }
+
+
+def host_and_port(server: str) -> tuple[str, int]:
+    """The two parts of a connection's `server`, the host without brackets."""
+    host, _, port = server.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def node_folder(site: Site) -> Path:

@@ -167,6 +167,11 @@ class Ledger:
         with self._file.read() as now:
             return _kept(now, reservation)
 
+    def has_released(self, run: str, round: int) -> bool:
+        """Whether the training of `round` was released before, so that no second noise is drawn."""
+        found = (r for r in self.reservations(run) if (r.round, r.split) == (round, "train"))
+        return any(r.released for r in found)
+
     def reservations(self, run: str | None = None) -> tuple[Reservation, ...]:
         """All reservations in order, or those of one run."""
         with self._file.read() as now:

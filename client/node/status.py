@@ -11,7 +11,16 @@ from typing import Any
 
 from client.budget import BudgetReport, read_budget
 from client.consent import Asked, Consent
-from client.gateway import Progress, Reading, kept, last_progress, log_file, node_folder, remembered
+from client.gateway import (
+    Progress,
+    Reading,
+    explained,
+    kept,
+    last_progress,
+    log_file,
+    node_folder,
+    remembered,
+)
 from client.ledger import Ledger, contradictions
 from client.node.node_processes import NodeProcess, node_processes
 from client.site import Site
@@ -128,7 +137,7 @@ def look(site: Site, now: datetime | None = None) -> NodeStatus:
         server=None if connection is None else connection.server,
         proxy=None if connection is None else connection.proxy,
         clock=kept(folder),
-        connection=last_progress(log_file(site)),
+        connection=explained(site, last_progress(log_file(site))),
         paused=consent.paused,
         studies=studies,
         budget=budget,

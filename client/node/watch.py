@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.consent import Asked, Consent, user
-from client.gateway import Progress, Reading, follow, kept, log_file, node_folder
+from client.gateway import Progress, Reading, explained, follow, kept, log_file, node_folder
 from client.node.pulse import pulse_of
 from client.site import Site
 from irene_model.errors import IreneError
@@ -50,7 +50,7 @@ class Watch:
         self._progress = follow(self._progress, self._new_lines())
         if self._progress.state not in ("starting", self._told):
             self._told = self._progress.state
-            self.observe(self._progress.sentence)
+            self.observe(explained(self.site, self._progress).sentence)
         for asked in self._requests():
             if asked.fingerprint not in self._known and not asked.approved:
                 self.observe(

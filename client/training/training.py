@@ -16,6 +16,7 @@ from client.ledger import Ledger
 from client.private import PrivateGradient, Randomness, forward_losses, trained_parameters
 from client.records import SiteDataset, sample_patients
 from client.site import Memory
+from irene_model.errors import ProtocolError
 from irene_model.exchange import Arrays, check_weights
 from irene_model.inputs import Batch, drop_modalities
 from irene_model.network import DiagnosticModel
@@ -46,18 +47,23 @@ def train_round(
     memory: Memory = _AMPLE,
     modalities: Collection[str] | None = None,
     labels: Labels | None = None,
+    again: bool = False,
 ) -> Arrays:
     """The update of one round, reserved in the ledger before and released in it after.
 
     modalities and labels (K,): what the site maps; the rest is neither trained nor sent. None: all.
+    again: give what was released before; a round that was not is a ProtocolError, costing nothing.
 
     Raises BudgetExceeded before anything is trained, and ProtocolError for weights that are not
     those of the study's model. A round that was released before gives the same bytes again.
     """
     model = new_model(dataset.study, seed=0)
-    # A malformed message must not cost budget.
-    check_weights(weights, to_arrays(model), dataset.study)
-    load_arrays(model, weights)
+    if not again:
+        # A malformed message must not cost budget.
+        check_weights(weights, to_arrays(model), dataset.study)
+        load_arrays(model, weights)
+    elif not ledger.has_released(run, round):
+        raise ProtocolError("no update of this round was released here before")
     if modalities is not None:
         choose_mapped(model, modalities, dataset.study.model.method)
     ledger.record_patients(dataset.training_digests)

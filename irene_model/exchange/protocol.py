@@ -212,11 +212,13 @@ class TrainRequest(Request):
 
     rounds_charged: how many rounds of this run the site itself has told that it charged, at most.
     A ledger that knows of fewer was lost or is an older copy.
+    again: send the round's update if it was released before, and train nothing; `arrays` is empty.
     """
 
     kind = "train"
     round: int = Field(ge=1, le=MOST_ROUNDS)
     rounds_charged: int = Field(default=0, ge=0, le=MOST_ROUNDS)
+    again: bool = False
 
 
 class TrainReply(Reply):

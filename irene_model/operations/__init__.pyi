@@ -7,6 +7,7 @@ from .journal import Fact, Journal
 from .private_files import open_private, private_folder, tighten, tighten_all, write_private
 from .processes import Running, Service, Supervisor, running, stop, supervisor_of
 from .proxies import loopback_direct, without_proxies
+from .reach import Reach, Reached, reach
 from .task_token import take_back, write_program
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Fact",
     "Health",
     "Journal",
+    "Reach",
+    "Reached",
     "Running",
     "Service",
     "Supervisor",
@@ -30,6 +33,7 @@ __all__ = [
     "picture_file",
     "private_folder",
     "probe",
+    "reach",
     "run_app",
     "running",
     "span",

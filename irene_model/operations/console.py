@@ -4,6 +4,7 @@ Exit codes: 0 success, 2 the user's mistake, 1 a failure. A mistake is one line,
 traceback: it names what to mend, and a traceback of a hospital's process could quote patients.
 """
 
+import io
 import json
 import logging
 import os
@@ -109,6 +110,7 @@ def configure_logging() -> None:
 
 def run_app(app: typer.Typer) -> None:
     """Run the command line and leave the process with the right exit code."""
+    _speak_utf8()
     configure_logging()
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
@@ -124,9 +126,26 @@ def run_app(app: typer.Typer) -> None:
         code = _complain(str(error), USER_MISTAKE)
     except IreneError as error:
         code = _complain(str(error), FAILURE)
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        code = _complain("a name or path is not in UTF-8; rename it", USER_MISTAKE)
     except (click.Abort, KeyboardInterrupt):
         code = _complain("interrupted", INTERRUPTED)
     sys.exit(code)
+
+
+def _speak_utf8() -> None:
+    """Begin anew in UTF-8 where the locale knows ASCII alone, as that of cron or LC_ALL=C does.
+
+    Names, paths and files are UTF-8 here whatever the locale; so are those of what is started.
+    """
+    if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, sys.orig_argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding lacks characters
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(said: str, code: int) -> int:

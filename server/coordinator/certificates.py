@@ -56,6 +56,8 @@ class Signed:
             raise ConfigError(f"{path}: is missing or no private key in PEM") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ConfigError(f"{path}: is no key on an elliptic curve")
+        if key.public_key() != certificate.public_key():
+            raise ConfigError(f"{path}: is not the key of {name}.crt; restore the two together")
         return cls(certificate=certificate, key=key)
 
 

@@ -16,6 +16,7 @@ from server.coordinator.services import environment, program
 _CONNECTION = "here"
 _ANSWER_S = 60
 _IN_USE = "in use"
+_ALL = str(2**31 - 1)
 
 
 class ControlError(IreneError):
@@ -96,7 +97,9 @@ class Control:
 
     def run(self, run_id: str) -> RunStatus | None:
         """How a run stands; None where Flower does not know it."""
-        found = [r for r in self._ask("list", _CONNECTION)["runs"] if r["run-id"] == run_id]
+        # Without a limit Flower lists the newest twenty, and an older one would seem forgotten.
+        runs = self._ask("list", _CONNECTION, "--limit", _ALL)["runs"]
+        found = [run for run in runs if run["run-id"] == run_id]
         if not found:
             return None
         return RunStatus(status=str(found[0]["status"]), details=str(found[0]["status-details"]))
@@ -109,6 +112,8 @@ class Control:
         """The registered nodes by their id, in decimal digits."""
         found = {}
         for node in self._ask("supernode", "list", _CONNECTION)["nodes"]:
+            if node["status"] == "unregistered":
+                continue
             online = node["status"] == "online"
             since = node["online-at" if online else "offline-at"]
             found[str(node["node-id"])] = NodeStatus(
@@ -133,7 +138,8 @@ class Control:
                 env=environment(self._coordinator),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=_ANSWER_S,
                 check=False,
             )

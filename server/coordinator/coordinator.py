@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import stat
 import sys
 from dataclasses import dataclass
@@ -34,16 +35,19 @@ RUN_CONFIG: dict[str, str | int] = {
 """The keys of a run's configuration that `server.app` reads, with their defaults."""
 
 _SETTINGS = "coordinator.yaml"
+_NUMBERS = re.compile(r"[0-9.]+")  # an address that is mistyped
 _DOMAIN = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 
 
 def _is_host(host: str) -> str:
+    if "%" in host:
+        raise ValueError("an address with a zone is reached from its own network alone")
     try:
-        ipaddress.ip_address(host)
+        return str(ipaddress.ip_address(host))  # in its short form, as certificates compare it
     except ValueError:
-        if len(host) > 253 or not _DOMAIN.fullmatch(host):
+        if len(host) > 253 or not _DOMAIN.fullmatch(host) or _NUMBERS.fullmatch(host):
             raise ValueError(
-                "expected a host name or an address, without port or https://"
+                "expected a host name or an address, without port, brackets or https://"
             ) from None
     return host
 
@@ -79,6 +83,12 @@ class CoordinatorSettings(Settings):
     port: Port = 8443
     loopback: Loopback = Loopback()
 
+    @property
+    def address(self) -> str:
+        """What hospitals type: the first host and the port, as host:port or [2001:db8::1]:port."""
+        host = self.hosts[0]
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         ports = [self.port, *self.loopback.model_dump().values()]
@@ -111,6 +121,12 @@ class Coordinator:
         It appears whole or not at all. A folder that already holds something is refused.
         """
         path = path.resolve()
+        addresses = [host for host in settings.hosts if ":" in host]
+        if addresses and not speaks_ipv6():
+            raise ConfigError(
+                f"--host {addresses[0]}: this machine has no IPv6, so nothing could listen there; "
+                "turn it on, or name a host that is reached by IPv4"
+            )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ConfigError(
                 f"{path}: exists and is not empty, and nothing is overwritten; name a new folder"
@@ -179,6 +195,11 @@ class Coordinator:
         return self.path / "runs"
 
     @property
+    def runs_lock(self) -> Path:
+        """Held by whoever hands a run to Flower or ends it."""
+        return self.path / "runs.lock"
+
+    @property
     def enrolled(self) -> Path:
         """Which site has which key; see `server.coordinator.enrolment`."""
         return self.path / "enrolled.json"
@@ -196,6 +217,12 @@ class Coordinator:
     def renew(self) -> None:
         """New keys and certificates for gateway and SuperLink, signed by the same authority."""
         authority = Signed.load(self.certificates, "ca")
+        ends = authority.certificate.not_valid_after_utc
+        if ends <= now():
+            raise ConfigError(
+                f"{self.certificates / 'ca.crt'}: ended on {ends:%Y-%m-%d}, and nobody trusts what "
+                "it signs: make a new folder with irene-server init, and give hospitals its ca.crt"
+            )
         issue(authority, self.settings.hosts, now()).save(self.certificates, "server")
         issue(authority, LOOPBACK, now()).save(self.certificates, "superlink")
 
@@ -223,6 +250,7 @@ class Coordinator:
     def _values(self, place: Path) -> dict[str, Any]:
         return {
             **self.settings.model_dump(mode="json"),
+            "ipv6": speaks_ipv6(),
             "version": __version__,
             "config": RUN_CONFIG,
             "folder": str(place).replace("%", "%%"),  # systemd's escape
@@ -241,6 +269,16 @@ _TEMPLATES = {
     "irene-server.service.j2": "systemd/irene-server.service",
     "compose.yaml.j2": "compose.yaml",
 }
+
+
+def speaks_ipv6() -> bool:
+    """Whether this machine has an IPv6 of its own, be it loopback's alone."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def account() -> str:

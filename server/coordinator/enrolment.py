@@ -1,18 +1,21 @@
 """enrolled.json: which site has which key. The ServerApp believes no other name of a node."""
 
-import fcntl
+import contextlib
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_public_key,
+)
 from pydantic import Field, TypeAdapter, ValidationError
 
 from irene_model.errors import ConfigError
@@ -20,6 +23,7 @@ from irene_model.study import Name, Settings, SiteName, parse
 from server.coordinator.certificates import write_private
 from server.coordinator.control import Control, ControlError
 from server.coordinator.coordinator import Coordinator, account
+from server.coordinator.locks import alone
 
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _LARGEST_KEY = 4096  # bytes; a public key has a few hundred
@@ -27,11 +31,24 @@ _REMEDY = "ask the hospital for the .pub file that irene-client keygen wrote"
 
 
 class EnrolledSite(Settings):
-    """A site: Flower's id of its node in decimal digits, sha256 of its .pub file, ISO time."""
+    """A site: Flower's id of its node in decimal digits, sha256 of its .pub file, ISO time.
+
+    key: the public key in OpenSSH's form, by which a SuperLink that has lost its database learns it
+    anew; None in the entries of older versions.
+    """
 
     node_id: str | None = Field(default=None, pattern=r"^\d+$")
     key_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     enrolled: str
+    key: str | None = Field(default=None, pattern=r"^[A-Za-z0-9+/=@. -]+$", max_length=_LARGEST_KEY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicKey:
+    """A hospital's: `line` in OpenSSH's form without its comment, `sha256` of the whole file."""
+
+    line: str
+    sha256: str
 
 
 class Enrolment(Settings):
@@ -65,52 +82,133 @@ def enroll(coordinator: Coordinator, control: Control, key: Path, name: str) -> 
     public key as Flower takes them, before anything is changed.
     """
     check_name(name)
-    fingerprint = read_public_key(key)
-    with _alone(coordinator):
-        known = Enrolment.read(coordinator.enrolled)
-        if name in known.sites:
+    public = read_public_key(key)
+    with alone(coordinator.enrolled.with_suffix(".lock")):
+        known, lacking = _restored(coordinator, control)
+        same = name in lacking and known.sites[name].key_sha256 == public.sha256
+        if name in known.sites and not same:
             raise ConfigError(
                 f"--name {name}: is enrolled already; irene-server expel {coordinator.path} "
                 f"{name} first, if its key is to be replaced"
             )
         for other, site in known.sites.items():
-            if site.key_sha256 == fingerprint:
+            if (other != name and public.sha256 == site.key_sha256) or public.line == site.key:
                 raise ConfigError(f"{key}: is enrolled already, as {other}; every site has its own")
-        try:
-            node_id = control.register(key.resolve(), name)
-        except ControlError as error:
-            if error.key_in_use:
-                raise ConfigError(
-                    f"{key}: Flower knows this key already; a key that was once enrolled is not "
-                    "taken again, so ask the hospital for a new one"
-                ) from None
-            raise
-        site = EnrolledSite(
-            node_id=node_id,
-            key_sha256=fingerprint,
-            enrolled=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        _refuse_expelled(coordinator, key, public)
+        site = _registered(control, name, public, key)
         Enrolment(sites={**known.sites, name: site}).write(coordinator.enrolled)
-    coordinator.journal.append(
-        "enrolled", who=account(), site=name, node_id=node_id, key_sha256=fingerprint
-    )
+    _note(coordinator, "enrolled", name, site)
     return site
 
 
 def expel(coordinator: Coordinator, control: Control, name: str) -> None:
     """Refuse a site's key from now on; a ConfigError where it is not enrolled."""
-    with _alone(coordinator):
+    with alone(coordinator.enrolled.with_suffix(".lock")):
         known = Enrolment.read(coordinator.enrolled)
         if name not in known.sites:
             names = ", ".join(sorted(known.sites)) or "nobody"
             raise ConfigError(f"{name}: is not enrolled; {names} is")
         site = known.sites[name]
-        if site.node_id is not None:
+        if site.node_id is not None and site.node_id in control.nodes():
             control.unregister(site.node_id)
         left = {other: each for other, each in known.sites.items() if other != name}
         Enrolment(sites=left).write(coordinator.enrolled)
+        _note(coordinator, "expelled", name, site)  # what Flower forgets, the journal does not
+        _restored(coordinator, control)
+
+
+def restore(coordinator: Coordinator, control: Control) -> list[str]:
+    """Register all sites with Flower that it does not know, as after the loss of its database.
+
+    Gives their names. Raises ConfigError, once all that can be are, for those that can't.
+    """
+    with alone(coordinator.enrolled.with_suffix(".lock")):
+        before = Enrolment.read(coordinator.enrolled).sites
+        after, lacking = _restored(coordinator, control)
+    if lacking:
+        raise ConfigError(
+            f"{coordinator.enrolled}: Flower has forgotten {', '.join(lacking)}, and the key that "
+            "it needs is not kept here: irene-server enroll with the same .pub file again, or "
+            "expel the site and ask for a new key"
+        )
+    return [name for name, site in after.sites.items() if site != before[name]]
+
+
+def _restored(coordinator: Coordinator, control: Control) -> tuple[Enrolment, list[str]]:
+    """enrolled.json after all that Flower has forgotten were registered; and who could not be.
+
+    Who was expelled is shut out again, where Flower has forgotten that.
+    """
+    known, lacking = Enrolment.read(coordinator.enrolled), []
+    nodes = control.nodes()
+    for name, site in known.sites.items():
+        if site.node_id in nodes:
+            continue
+        again = site.model_copy(update={"node_id": None})
+        if site.key is not None:
+            public = PublicKey(line=site.key, sha256=site.key_sha256)
+            with contextlib.suppress(ConfigError):  # another crash: by an id that nobody wrote down
+                again = _registered(control, name, public, coordinator.enrolled)
+                again = again.model_copy(update={"enrolled": site.enrolled})
+        if again.node_id is None:
+            lacking.append(name)
+            continue
+        known = Enrolment(sites={**known.sites, name: again})
+        known.write(coordinator.enrolled)
+        _note(coordinator, "registered again", name, again)
+    for node_id in sorted(nodes.keys() & {facts["node_id"] for facts in _expelled(coordinator)}):
+        control.unregister(node_id)  # an older copy of the database knew it still
+        coordinator.journal.append("shut out again", who=account(), node_id=node_id)
+    return known, lacking
+
+
+def _registered(control: Control, name: str, public: PublicKey, source: Path) -> EnrolledSite:
+    """Register the key with Flower; `source` is named where Flower knows it already."""
+    with tempfile.NamedTemporaryFile("w", suffix=".pub", encoding="ascii") as file:
+        file.write(f"{public.line}\n")
+        file.flush()
+        try:
+            node_id = control.register(Path(file.name), name)
+        except ControlError as error:
+            if error.key_in_use:
+                raise ConfigError(_used(source)) from None
+            raise
+    return EnrolledSite(
+        node_id=node_id,
+        key_sha256=public.sha256,
+        enrolled=datetime.now(UTC).isoformat(timespec="seconds"),
+        key=public.line,
+    )
+
+
+def _refuse_expelled(coordinator: Coordinator, key: Path, public: PublicKey) -> None:
+    """A key that was expelled stays so, also when Flower has lost its memory of it."""
+    for facts in _expelled(coordinator):
+        if public.sha256 == facts["key_sha256"] or public.line == facts.get("key"):
+            raise ConfigError(_used(key))
+
+
+def _expelled(coordinator: Coordinator) -> list[dict[str, Any]]:
+    """What the journal says of all that were ever expelled."""
+    entries = coordinator.journal.entries()
+    return [json.loads(entry.content) for entry in entries if entry.kind == "expelled"]
+
+
+def _used(key: Path) -> str:
+    return (
+        f"{key}: Flower knows this key already; a key that was once enrolled is not taken again, "
+        "so ask the hospital for a new one"
+    )
+
+
+def _note(coordinator: Coordinator, what: str, name: str, site: EnrolledSite) -> None:
     coordinator.journal.append(
-        "expelled", who=account(), site=name, node_id=site.node_id, key_sha256=site.key_sha256
+        what,
+        who=account(),
+        site=name,
+        node_id=site.node_id,
+        key_sha256=site.key_sha256,
+        key=site.key,
     )
 
 
@@ -125,8 +223,8 @@ def check_name(name: str) -> None:
         ) from None
 
 
-def read_public_key(path: Path) -> str:
-    """sha256 of the file, in hex, after a look at whether it is a public key as Flower takes them.
+def read_public_key(path: Path) -> PublicKey:
+    """The key in the file, after a look at whether it is a public one as Flower takes them.
 
     A ConfigError names what it is instead; nothing of the file is quoted.
     """
@@ -147,13 +245,5 @@ def read_public_key(path: Path) -> str:
         raise ConfigError(f"{path}: is no public key in OpenSSH's format; {_REMEDY}") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, _CURVES):
         raise ConfigError(f"{path}: is a public key of another kind than ECDSA; {_REMEDY}")
-    return hashlib.sha256(content).hexdigest()
-
-
-@contextmanager
-def _alone(coordinator: Coordinator) -> Iterator[None]:
-    """Two enrolments at a time would each write the other's site away."""
-    path = coordinator.enrolled.with_suffix(".lock")
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    line = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+    return PublicKey(line=line, sha256=hashlib.sha256(content).hexdigest())

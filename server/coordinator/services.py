@@ -8,7 +8,7 @@ from pathlib import Path
 
 from irene_model.errors import ConfigError
 from irene_model.operations import Service, loopback_direct, running, supervisor_of, write_program
-from server.coordinator import gateway
+from server.coordinator import database, gateway
 from server.coordinator.certificates import days_left, now, read_certificate
 from server.coordinator.coordinator import Coordinator
 
@@ -44,7 +44,7 @@ def environment(coordinator: Coordinator) -> dict[str, str]:
 
 
 def services_of(coordinator: Coordinator) -> tuple[Service, ...]:
-    """SuperLink, SuperExec, gateway and the live page, in the order of their start.
+    """SuperLink, SuperExec, gateway, live page and keeper, in the order of their start.
 
     SuperExec is a process of its own, and the SuperLink keeps its state in a database: so a run
     outlives the SuperLink. Raises ConfigError where nginx is missing or refuses its configuration.
@@ -108,6 +108,13 @@ def services_of(coordinator: Coordinator) -> tuple[Service, ...]:
             ready=lambda: listens(loopback.web),
             folder=coordinator.path,
         ),
+        Service(
+            name="keeper",
+            command=(sys.executable, "-P", "-m", "server.submission.keeper", str(coordinator.path)),
+            environment=quiet,
+            log=logs / "keeper.log",
+            folder=coordinator.path,
+        ),
     )
 
 
@@ -115,7 +122,8 @@ def check_start(coordinator: Coordinator) -> list[str]:
     """Refuse a start that could not succeed; returns warnings for people.
 
     Raises ConfigError where another supervisor has the folder, others can read a key, a
-    certificate has ended, or, before the first start, something else listens on a port.
+    certificate has ended, the SuperLink's database is damaged, or, before the first start,
+    something else listens on a port.
     """
     if supervisor_of(coordinator.state) is not None:
         raise ConfigError(f"{coordinator.path}: is already started; irene-server stop ends it")
@@ -130,6 +138,9 @@ def check_start(coordinator: Coordinator) -> list[str]:
             raise ConfigError(f"{path}: has ended; {remedy}")
         if left < _RENEW_DAYS:
             warnings.append(f"{path}: ends in {left:.0f} days; {remedy}")
+    damaged = database.problem_of(coordinator.database)
+    if damaged is not None:
+        raise ConfigError(damaged)
     if not running(coordinator.state):  # later, it may be what an earlier start left behind
         _check_ports(coordinator)
     if os.geteuid() == 0:

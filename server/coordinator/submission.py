@@ -1,33 +1,26 @@
-"""A run, from its submission to its end, as the coordinator's command line sees it.
+"""What a run is asked for with, and how it is handed to Flower.
 
-Flower runs the ServerApp; this side hands it a run configuration, reads the run's folder while it
-grows, and asks Flower how the run stands. A run whose process vanished is submitted again by
-itself: it goes on after the last round that has a checkpoint.
+Flower runs the ServerApp, which gets a run configuration from here and writes the run's folder.
 """
 
 import json
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from irene_model.errors import ConfigError, IreneError
-from irene_model.operations import running, supervisor_of
+from irene_model.errors import ConfigError
+from irene_model.operations import running
 from irene_model.study import Study, is_run_name, one_line
-from server.coordinator.control import Control, ControlError, RunStatus
-from server.coordinator.coordinator import Coordinator, account
+from server.coordinator.control import Control
+from server.coordinator.coordinator import Coordinator
 from server.coordinator.enrolment import Enrolment
-from server.runs import Json, clean
+from server.coordinator.locks import alone
+from server.coordinator.run_records import note_submitted, read_record
+from server.runs import clean
 
-Observe = Callable[[Json], None]
-Say = Callable[[str], None]
-
-_POLL_S = 0.5
-_LOOK_S = 10.0  # asking Flower costs a second of a core
-_LOSSES = 3  # in a row, without a new round in between
-_SUBMITTED = "run submitted"
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +86,7 @@ def new_run(
     if name is None:
         stem = re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-")[:60] or "run"
         name = f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    folder = _folder(coordinator, name)
+    folder = run_folder(coordinator, name)
     if folder.exists():
         raise ConfigError(f"--name {name}: {folder} exists; use --resume {name}, or another name")
     for option, path in (("--start-image", start_image), ("--start-text", start_text)):
@@ -114,8 +107,14 @@ def begun_run(coordinator: Coordinator, name: str, study_file: Path | None) -> S
 
     Raises ConfigError where there is no such run, or it has finished.
     """
-    folder = _folder(coordinator, name)
+    folder = run_folder(coordinator, name)
     submission = Submission(name=name, folder=folder, study=folder / "study.yaml")
+    cancelled = read_record(coordinator, name).cancelled
+    if cancelled is not None:
+        raise ConfigError(
+            f"--resume {name}: was cancelled, {cancelled}, and is not taken up again; a new run "
+            "begins with irene-server run"
+        )
     if not submission.begun:
         others = sorted(path.parent.name for path in coordinator.runs.glob("*/run.json"))
         raise ConfigError(
@@ -134,65 +133,46 @@ def begun_run(coordinator: Coordinator, name: str, study_file: Path | None) -> S
     return submission
 
 
-def submit(coordinator: Coordinator, control: Control, submission: Submission) -> str:
-    """Hand the run to Flower; returns Flower's id of it, which the journal keeps."""
+def submit(
+    coordinator: Coordinator, control: Control, submission: Submission, *, lost: str = ""
+) -> str:
+    """Hand the run to Flower; returns Flower's id of it, which the journal keeps.
+
+    lost: why it is taken up again, where nobody asked for it.
+    """
+    alive = executor(coordinator)
     run_id = control.submit(submission.config(coordinator))
-    coordinator.journal.append(
-        _SUBMITTED,
-        who=account(),
-        run=submission.name,
+    note_submitted(
+        coordinator,
+        submission.name,
         flower_run=run_id,
         study_sha256=Study.read(submission.study).fingerprint,
         rounds_done=len(submission.rounds),
+        executor=alive,
+        lost=lost,
+        study=str(submission.study),
+        seed=submission.seed,
+        start_image=str(submission.start_image or ""),
+        start_text=str(submission.start_text or ""),
     )
     return run_id
 
 
+def begin(coordinator: Coordinator, control: Control, wanted: Submission) -> tuple[str, bool]:
+    """Flower's id of the run, and whether it was submitted now rather than found at work."""
+    with alone(coordinator.runs_lock):
+        known = active(coordinator, control, wanted.name)
+        return (submit(coordinator, control, wanted), True) if known is None else (known, False)
+
+
 def active(coordinator: Coordinator, control: Control, name: str) -> str | None:
     """Flower's id of the run of that name, where it has not ended yet."""
-    entries = (json.loads(e.content) for e in coordinator.journal.entries() if e.kind == _SUBMITTED)
-    ids = [str(entry["flower_run"]) for entry in entries if entry["run"] == name]
-    if not ids:
+    record = read_record(coordinator, name)
+    if not record.handed:
         return None
-    status = control.run(ids[-1])
-    return None if status is None or status.finished else ids[-1]
-
-
-def carry_out(
-    coordinator: Coordinator,
-    control: Control,
-    submission: Submission,
-    run_id: str,
-    *,
-    observe: Observe,
-    say: Say,
-) -> None:
-    """Follow a submitted run to its end, and submit it again when its process vanished.
-
-    observe: takes each new line of rounds.jsonl. say: takes one line for people. Raises IreneError
-    where the run failed or was stopped.
-    """
-    seen, losses = len(submission.rounds), 0
-    while True:
-        end = _follow(coordinator, control, submission, run_id, seen=seen, observe=observe)
-        losses = 1 if end.seen > seen else losses + 1
-        seen = end.seen
-        if not end.lost or losses > _LOSSES:
-            break
-        say(f"the run's process was lost ({end.lost}); going on after round {seen}")
-        run_id = submit(coordinator, control, submission)
-    status = end.status
-    coordinator.journal.append(
-        "run ended", who=account(), run=submission.name, flower_run=run_id, status=status.status
-    )
-    if not status.completed:
-        why = "was stopped" if status.stopped else f"failed: {status.reason}"
-        remedy = (
-            f"go on with irene-server run {coordinator.path} --resume {submission.name}"
-            if submission.begun
-            else f"nothing was trained; see {coordinator.logs / 'superexec.log'}"
-        )
-        raise IreneError(f"run {submission.name} {why}; {remedy}")
+    newest = record.newest.flower_run
+    status = control.run(newest)
+    return None if status is None or status.finished else newest
 
 
 def study_minimum(study: Study) -> int:
@@ -200,76 +180,14 @@ def study_minimum(study: Study) -> int:
     return study.federation.needed_sites
 
 
-@dataclass(frozen=True, kw_only=True)
-class _End:
-    """How following ended. `seen`: rounds that were observed. `lost`: why, if its process was."""
-
-    status: RunStatus
-    seen: int
-    lost: str
-
-
-def _follow(
-    coordinator: Coordinator,
-    control: Control,
-    submission: Submission,
-    run_id: str,
-    *,
-    seen: int,
-    observe: Observe,
-) -> _End:
-    """Look until the run has ended; `seen` rounds were observed before."""
-    executor, look = _executor(coordinator), time.monotonic() + _LOOK_S
-    report = submission.folder / "report.html"
-    while True:
-        # A ServerApp dies with its SuperExec; Flower's heartbeat would tell in a minute or two.
-        replaced = _executor(coordinator) not in (executor, "")
-        status: RunStatus | None = None
-        if replaced or time.monotonic() >= look or report.exists():
-            status = _status(coordinator, control, run_id)
-            look = time.monotonic() + _LOOK_S
-        for line in submission.rounds[seen:]:
-            observe(line)
-            seen += 1
-        if status is not None and status.finished:
-            return _End(status=status, seen=seen, lost=status.details if status.lost else "")
-        if status is not None and replaced and _stopped(control, run_id):
-            return _End(status=status, seen=seen, lost="SuperExec was started again")
-        time.sleep(_POLL_S)
-
-
-def _stopped(control: Control, run_id: str) -> bool:
-    """End what is left of a run in Flower's books, so that it is not mistaken for a living one."""
-    try:
-        control.stop(run_id)
-    except ControlError:  # it has just ended, or the SuperLink has
-        return False
-    return True
-
-
-def _executor(coordinator: Coordinator) -> str:
+def executor(coordinator: Coordinator) -> str:
     """Which SuperExec is alive; empty while none is."""
     known = running(coordinator.state).get("superexec")
     return known.born if known is not None and known.alive else ""
 
 
-def _status(coordinator: Coordinator, control: Control, run_id: str) -> RunStatus | None:
-    """None while the SuperLink is being started again."""
-    try:
-        status = control.run(run_id)
-    except ControlError:
-        if supervisor_of(coordinator.state) is None:
-            raise IreneError(
-                f"{coordinator.path} was stopped; what is checkpointed is kept, and the run goes "
-                "on with --resume after irene-server start"
-            ) from None
-        return None
-    if status is None:
-        raise IreneError(f"Flower does not know run {run_id}: was superlink.sqlite taken away?")
-    return status
-
-
-def _folder(coordinator: Coordinator, name: str) -> Path:
+def run_folder(coordinator: Coordinator, name: str) -> Path:
+    """Where the run of that name lies; a ConfigError for what can be no run's name."""
     if not is_run_name(name):
         raise ConfigError(
             f"{one_line(name)}: a run's name is at most 100 letters, digits, dots, hyphens and "

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from server.report.plots import Chart, Point, Series, line_chart
+from server.report.thinning import thinned
 from server.runs import JsonMapping, epsilon_in
 
 
@@ -17,7 +18,10 @@ def curves(
     at_the_end: each site's epsilon of the whole run, where that is known: it counts the evaluation
     after the last round too.
     """
-    evaluated = [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
+    evaluated = thinned(
+        [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
+    )
+    rounds = thinned(rounds)
 
     def pooled(key: str, interval: str | None = None) -> Series:
         points = []

@@ -15,6 +15,7 @@ from irene_model.study import Study
 from server.report.learning_curves import curves
 from server.report.page_templates import pages
 from server.report.plots import STYLES, ticks
+from server.report.thinning import MOST_ROWS
 from server.runs import JsonMapping, clean, epsilon_in, loads
 
 _NO_METRIC: JsonMapping = {"macro": None, "ci95": None, "by_label": {}, "by_site": {}}
@@ -116,6 +117,7 @@ def render(
             labels=labels,
             sites=sites,
             rounds=rounds,
+            most_rows=MOST_ROWS,
             guarded=guarded,
             largest_epsilon=max((s.epsilon or 0.0 for s in guarded), default=None),
             largest_delta=max((s.delta or 0.0 for s in guarded), default=None),

@@ -9,6 +9,7 @@ no run, and a dead site costs nothing after the first miss.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from irene_model.errors import ConfigError, IreneError, ProtocolError
@@ -24,6 +25,7 @@ _PAUSE_S = 0.5
 _AGAIN_S = {"waiting": 10.0, "declined": 600.0, "absent": 0.0}
 _AGAIN_ELSE_S = 60.0
 _GREETING_S = 600.0
+_GREETED = "the site is connected and has not answered its greeting yet"
 
 
 @dataclass(kw_only=True)
@@ -57,9 +59,17 @@ class Roll:
         """Every site that is enrolled or was ever here, in order."""
         return sorted(self._known | set(self.register.now().sites))
 
-    def wait(self, expected: int, patience_s: float, *, forever: bool = False) -> None:
+    def wait(
+        self,
+        expected: int,
+        patience_s: float,
+        *,
+        forever: bool = False,
+        observe: Callable[[], None] | None = None,
+    ) -> None:
         """Wait for `expected` sites; after `patience_s` seconds the study's minimum is enough.
 
+        observe: called after each look while there are fewer.
         Raises IreneError where fewer take part than the study needs, or so many nodes can't serve
         the study that the minimum is missed, unless it is to wait `forever`.
         """
@@ -84,6 +94,8 @@ class Roll:
             if time.monotonic() > deadline and len(self.sites) >= minimum and not asked:
                 break
             if len(self.sites) < expected:
+                if observe is not None:
+                    observe()
                 time.sleep(_PAUSE_S)
         if len(self.sites) < minimum:
             reasons = "; ".join(f"{e.site}: {e.reason}" for e in self._left_out.values())
@@ -131,9 +143,14 @@ class Roll:
 
     def absences(self) -> dict[str, Json]:
         """The sites that can't be asked for a round: name -> its entry in the round's line."""
-        here = set(self.sites.values())
+        here, register = set(self.sites.values()), self.register.now()
+        greeted = {register.site_of(node) for node in self._knocks}
         gone = {
-            site: {"outcome": "absent", "reason": "the site is not connected", "asked": False}
+            site: {
+                "outcome": "absent",
+                "reason": _GREETED if site in greeted else "the site is not connected",
+                "asked": False,
+            }
             for site in self.names
             if site not in here
         }

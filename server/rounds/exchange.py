@@ -22,9 +22,11 @@ _TYPES = {"hello": "query", "train": "train", "evaluate": "evaluate"}
 # Flower's own codes; its reasons may hold a site's exception text and stay out of our records.
 _ERRORS = {
     3: "the message expired before a reply came",
+    4: "the reply expired before it was looked for",
     5: "the node went away",
     8: "the client process crashed",
 }
+_MADE_HERE = (3, 4, 5)  # errors that the SuperLink makes by itself: no sign of life of the node
 _GONE_S = 120.0  # an offline node may come back for so long; SuperNodes are seen every 30 s
 _LEAST_S = 0.001  # a deadline is some time, even where there is none left
 _LOOK_S = 1.0  # between two looks at which nodes are online
@@ -45,7 +47,7 @@ class Reply:
     """What came back for `sent`: `flat`, or nothing and the `reason` why.
 
     seconds: from sending until the reply was found here. bytes: of its arrays. lost: no reply
-    will come any more. malformed: one came that is none.
+    will come any more. malformed: one came that is none. heard: the site itself sent something.
     """
 
     sent: Sent
@@ -55,6 +57,7 @@ class Reply:
     bytes: int = 0
     lost: bool = False
     malformed: bool = False
+    heard: bool = False
 
     @property
     def node(self) -> int:
@@ -177,7 +180,10 @@ class Exchange:
             if message.has_error():
                 code = message.error.code
                 reason = _ERRORS.get(code, f"Flower error {code}")
-                return Reply(sent=sent, flat=None, reason=reason, seconds=seconds, lost=True)
+                heard = code not in _MADE_HERE
+                return Reply(
+                    sent=sent, flat=None, reason=reason, seconds=seconds, lost=True, heard=heard
+                )
             return _read(message, sent, seconds)
         return None
 
@@ -223,5 +229,5 @@ def _read(message: Message, sent: Sent, seconds: float) -> Reply:
         reason = f"the reply can't be read ({type(error).__name__})"
     return Reply(
         sent=sent, flat=flat, reason=reason, seconds=seconds, bytes=size,
-        lost=flat is None, malformed=flat is None,
+        lost=flat is None, malformed=flat is None, heard=True,
     )  # fmt: skip

@@ -3,12 +3,15 @@
 An update that comes after its site's time waits in Flower's store and is looked for in the next
 rounds. Of one site and round at most one reply is ever added: a round that is asked for again
 forgets the message before, and the site's ledger sends the same bytes for both.
+
+Flower's store forgets all messages of a server whose process was lost. So what is still to come is
+in run.json, and a server that is started anew asks the site for what it has released already.
 """
 
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Arrays, TrainReply, TrainRequest
@@ -26,11 +29,15 @@ _CHARGES = ("noise_multiplier", "sample_rate", "rounds_charged")
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
-    """A round that `site` was asked for and has not answered."""
+    """A round that `site` was asked for and has not answered.
 
-    sent: Sent
+    sent: None in a server that was started anew. until: Unix time after which it is forgotten.
+    """
+
+    sent: Sent | None
     site: str
     round: int
+    until: float
 
 
 @dataclass(kw_only=True)
@@ -42,11 +49,13 @@ class Gathering:
     folder: RunFolder
     judge: Judge
     pace: Pace
-    _pending: list[Pending] = field(default_factory=list)
+    _pending: list[Pending] = field(init=False)
     _charged: Charged = field(init=False)
 
     def __post_init__(self) -> None:
-        """What the sites have told until now stands in the run's lines."""
+        """Take up what a server before this one still waited for, and what the sites have told."""
+        told = self.folder.info.get("late", ())
+        self._pending = [Pending(sent=None, **each) for each in told]
         rounds = self.folder.study.federation.rounds
         self._charged = Charged(self.folder.rounds(), most=rounds)
 
@@ -67,7 +76,8 @@ class Gathering:
             "bytes_up": 0,
             "evaluation": None,
         }
-        self._pending = [each for each in self._pending if each.round != round]
+        self._pending = [each for each in self._pending if each.round < round]
+        self._ask_for_earlier()
         request = TrainRequest.about(
             study,
             run=self.folder.info["run"],
@@ -90,10 +100,14 @@ class Gathering:
             message, reply = self._reply(message, request, site, patience[message.node])
             entry = self._entry(reply, site, round, tally)
             if reply.missing:
-                self._pending.append(Pending(sent=message, site=site, round=round))
-                self.roll.missed(message.node, f"{reply.reason} in round {round}")
-            else:
+                until = time.time() - reply.seconds + patience[message.node]
+                until += study.federation.round_deadline_s
+                self._pending.append(Pending(sent=message, site=site, round=round, until=until))
+                self._remember()
+            if reply.heard:
                 self.pace.took(site, reply.seconds)
+            else:
+                self.roll.missed(message.node, f"{reply.reason} in round {round}")
             line["sites"][site] = entry
             line["bytes_up"] += reply.bytes
             line["bytes_down"] += a_message * (len(message.identifiers) - 1)
@@ -102,7 +116,8 @@ class Gathering:
             for late, reply in self._late_replies(round):
                 line["late"].append(self._late_entry(late, reply, round, tally))
                 line["bytes_up"] += reply.bytes
-                self.roll.heard(late.sent.node, late.site)
+                if reply.heard:
+                    self.roll.heard(reply.node, late.site)
         for site, before in earlier.items():
             line["sites"][site] = _with_earlier(line["sites"].get(site, {}), before)
         line["seconds"] = time.monotonic() - started
@@ -141,14 +156,37 @@ class Gathering:
             _log.warning("round %d, site %s: %s", round, site, entry["reason"])
         return entry
 
+    def _ask_for_earlier(self) -> None:
+        """Where a server before this one waited, ask for what the site has released since."""
+        study, nodes = self.folder.study, {site: node for node, site in self.roll.sites.items()}
+        for each in [each for each in self._pending if each.sent is None]:
+            if study.federation.discount is None or time.time() > each.until:
+                self._pending.remove(each)
+            elif each.site in nodes:
+                request = TrainRequest.about(
+                    study, run=self.folder.info["run"], round=each.round, again=True
+                )
+                patience = {nodes[each.site]: self.pace.patience_s(each.site)}
+                keep_s = study.federation.round_deadline_s
+                (sent,) = self.exchange.send(request, patience, keep_s=keep_s)
+                self._pending[self._pending.index(each)] = replace(each, sent=sent)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keep what is still to come for a server that is started anew."""
+        told = [{"site": p.site, "round": p.round, "until": p.until} for p in self._pending]
+        if told != self.folder.info.get("late", []):
+            self.folder.update_info(late=told)
+
     def _late_replies(self, round: int) -> Iterator[tuple[Pending, Reply]]:
         """Replies to earlier rounds that are there now, in the order of rounds and sites' names."""
-        earlier = (each for each in self._pending if each.round != round)
+        earlier = (each for each in self._pending if each.round < round)
         for each in sorted(earlier, key=lambda p: (p.round, p.site)):
-            reply = self.exchange.poll(each.sent)
+            reply = None if each.sent is None else self.exchange.poll(each.sent)
             if reply is None:
                 continue
             self._pending.remove(each)
+            self._remember()
             if reply.flat is not None:
                 self.pace.took(each.site, reply.seconds)
             yield each, reply

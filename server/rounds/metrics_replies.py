@@ -67,7 +67,7 @@ def ask_for_metrics(
     names = dict(roll.sites)
     for reply in exchange.ask(request, patience):
         site = names[reply.node]
-        if reply.missing:
+        if not reply.heard:
             roll.missed(reply.node, f"{reply.reason} of an evaluation after round {round}")
         try:
             answer = _read(reply, site, round, study.fingerprint)

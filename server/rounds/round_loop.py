@@ -23,7 +23,7 @@ from server.rounds.exchange import Exchange
 from server.rounds.gathering import Gathering
 from server.rounds.metrics_replies import Answers, ask_for_metrics
 from server.rounds.pace import Pace
-from server.runs import Json, RunFolder, bounded, now, spending, spent_until
+from server.runs import Json, RunFolder, bounded, now, spending, spent_until, waiting
 
 _log = logging.getLogger(__name__)
 Observer = Callable[[Json], None]
@@ -72,7 +72,7 @@ class RoundLoop:
         started = time.monotonic() - (before if bounded(before, 1e9) else 0.0)
         weights = folder.load_checkpoint(folder.last_round)
         strategy = strategy_for(study, folder.load_state(folder.last_round))
-        self.roll.wait(self.expected_sites, self.patience_s, forever=not self.give_up)
+        self._wait_for_sites()
         for round in range(folder.last_round + 1, study.federation.rounds + 1):
             line, mean = self._train(round, weights)
             if mean is None:
@@ -80,7 +80,10 @@ class RoundLoop:
                 break
             weights = strategy.apply(weights, mean, server_rate(study, round))
             folder.save_checkpoint(round, weights, strategy.state)
-            line |= {"update_norm": norm(mean), "checkpoint": f"checkpoints/round-{round:04d}"}
+            line |= {
+                "update_norm": norm(mean),
+                "checkpoint": f"checkpoints/{folder.checkpoint(round).name}",
+            }
             if study.federation.evaluated(round):
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary
             self._append(line)
@@ -89,6 +92,29 @@ class RoundLoop:
         self.roll.greet()
         answers = self._evaluate(folder.last_round, weights, "test")
         return self._results(answers, time.monotonic() - started)
+
+    def _wait_for_sites(self) -> None:
+        """Wait before the first round, and tell in run.json for whom and since when."""
+        told: Json = {}
+        written = 0.0
+
+        def tell() -> None:
+            nonlocal told, written
+            sites = {s: {"outcome": "ready", "reason": ""} for s in self.roll.sites.values()}
+            sites |= self.roll.absences()
+            if sites != told or time.monotonic() - written > _LONGEST_PAUSE_S:
+                self._tell(sites, round=self.folder.last_round + 1, attempts=0, again=None)
+                told, written = sites, time.monotonic()
+
+        self.roll.wait(self.expected_sites, self.patience_s, forever=not self.give_up, observe=tell)
+        if told:
+            self.folder.update_info(waiting=None)
+
+    def _tell(self, sites: Json, *, round: int, attempts: int, again: str | None) -> None:
+        before = self.folder.info.get("waiting")
+        self.folder.update_info(
+            waiting=waiting(before, sites, round=round, attempts=attempts, now=now(), again=again)
+        )
 
     def _report(self, line: Json) -> None:
         _log.info("round %d took %.1f s", line["round"], line["seconds"])
@@ -122,16 +148,8 @@ class RoundLoop:
                 raise IreneError(f"{_too_few(line, minimum)}. Nothing is lost: resume the run")
             self._say_what_is_spent(line)
             _log.warning("%s; trying again in %.0f s", _too_few(line, minimum), pause_s)
-            again = datetime.now(UTC) + timedelta(seconds=pause_s)
-            folder.update_info(
-                waiting={
-                    "round": round,
-                    "attempts": attempt,
-                    "since": now(),
-                    "next": again.isoformat(timespec="seconds"),
-                    "sites": sites,
-                }
-            )
+            again = (datetime.now(UTC) + timedelta(seconds=pause_s)).isoformat(timespec="seconds")
+            self._tell(sites, round=round, attempts=attempt, again=again)
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 

@@ -3,9 +3,11 @@ from .disclosed import disclosure
 from .line_bounds import bounded, clean, finite
 from .lines import JsonMapping, end_of, epsilon_in, is_line, loads, moment, read_json, read_lines
 from .log_file import run_log
-from .run_folder import Json, RunFolder, now, versions
+from .run_folder import CANCELLED, Json, RunFolder, now, versions
+from .waiting_note import sentence, waiting
 
 __all__ = [
+    "CANCELLED",
     "Json",
     "JsonMapping",
     "RunFolder",
@@ -23,7 +25,9 @@ __all__ = [
     "read_json",
     "read_lines",
     "run_log",
+    "sentence",
     "spending",
     "spent_until",
     "versions",
+    "waiting",
 ]

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import importlib.metadata
 import json
-import logging
 import os
 import platform
 import secrets
@@ -30,10 +29,12 @@ from irene_model.exchange import Array, Arrays
 from irene_model.inputs import IreneProcessor
 from irene_model.study import Study, dump
 from irene_model.weights import StartingPoint, load_arrays, new_model, to_arrays
-from server.runs import manifest
+from server.runs import damage, manifest
+from server.runs.checkpoint_files import place_of, rounds_in, sync
 from server.runs.line_bounds import as_json, clean
 
-_log = logging.getLogger(__name__)
+CANCELLED = "cancelled.json"
+"""A note in the folder of a run that somebody ended for good, with who and time."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STATE = "strategy.safetensors"
 _PACKAGES = ("torch", "flwr", "opacus", "transformers", "numpy")
@@ -103,9 +104,14 @@ class RunFolder:
         if study.fingerprint != info.get("fingerprint"):
             raise CheckpointError(f"{path / 'study.yaml'}: was changed since the run started")
         folder = cls(path, study, info)
-        damaged = folder._set_damaged_aside()
+        damage.set_aside(folder.checkpoints)
+        lines = folder.rounds()
+        # Sites may have been asked for it: its beginning is in no line (server.runs.accounting).
+        begun = max([folder.last_round, *(line["round"] for line in lines)]) + 1
+        begun = max([begun, *info.get("restarted", [])])
+        lost = damage.stand_in(folder.checkpoints, newest=folder.last_round, begun=begun)
         newest = folder.last_round
-        kept = [line for line in folder.rounds() if line["round"] <= newest]
+        kept = [line for line in lines if line["round"] <= newest]
         if len(kept) < newest - 1:
             raise CheckpointError(
                 f"{path / 'rounds.jsonl'}: lacks the line of round {len(kept) + 1}, which only the "
@@ -114,46 +120,29 @@ class RunFolder:
         _write_whole(path / "rounds.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
         if len(kept) == newest - 1:
             shutil.rmtree(folder.checkpoint(newest))
-        # The next round may have begun; what sites then sent is in no line (see `accounting`).
-        begun = {*info.get("restarted", []), folder.last_round + 1, *damaged}
-        folder.update_info(restarted=sorted(begun), stopped=None)
+            begun = max([newest, *info.get("restarted", [])])
+        again = {*info.get("restarted", []), *range(folder.last_round + 1, begun + 1)}
+        if lost:
+            folder.update_info(lost_rounds=sorted({*info.get("lost_rounds", []), *lost}))
+        folder.update_info(restarted=sorted(again), stopped=None)
         return folder
-
-    def _set_damaged_aside(self) -> list[int]:
-        """Rename checkpoints that are not what their manifest says, from the newest back.
-
-        Gives the rounds that are to be trained again. Sites keep the updates of two rounds; where
-        more are damaged, a round may have to wait for sites that do not have theirs any more.
-        """
-        gone = []
-        while True:
-            newest = self.last_round
-            problem = manifest.problem_of(self.checkpoint(newest))
-            if problem is None:
-                break
-            aside = self.checkpoint(newest).with_suffix(f".damaged-{secrets.token_hex(3)}")
-            self.checkpoint(newest).rename(aside)
-            _sync(aside.parent)
-            _log.error(
-                "%s: %s; it is kept as %s, and the run goes on from the checkpoint before",
-                self.checkpoint(newest),
-                problem,
-                aside.name,
-            )
-            gone.append(newest)
-        return [round + 1 for round in gone] + gone
 
     @property
     def last_round(self) -> int:
         """The newest round with a whole checkpoint."""
-        found = sorted((self.path / "checkpoints").glob("round-[0-9][0-9][0-9][0-9]"))
+        found = rounds_in(self.checkpoints)
         if not found:
             raise CheckpointError(f"{self.path}: the run has no checkpoint")
-        return int(found[-1].name.removeprefix("round-"))
+        return found[-1]
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of all of them."""
+        return self.path / "checkpoints"
 
     def checkpoint(self, round: int) -> Path:
         """The folder of a round's weights and processor, for their `from_pretrained`."""
-        return self.path / "checkpoints" / f"round-{round:04d}"
+        return place_of(self.checkpoints, round)
 
     def load_checkpoint(self, round: int) -> Arrays:
         """The weights after `round`."""
@@ -186,10 +175,10 @@ class RunFolder:
             save_file(dict(state), work / _STATE)
         manifest.write(work)
         for written in work.iterdir():
-            _sync(written)
+            sync(written)
         shutil.rmtree(place, ignore_errors=True)  # only a round of a run that was cut off here
         work.rename(place)
-        _sync(place.parent)
+        sync(place.parent)
 
     def rounds(self) -> list[Json]:
         """The lines of rounds.jsonl; a last line cut off by a crash is left out."""
@@ -264,13 +253,5 @@ def _write_whole(path: Path, text: str) -> None:
     work = path.with_name(path.name + ".partial")
     with clear_of_disk_errors(path.parent):
         work.write_text(text, encoding="utf-8")
-        _sync(work)
+        sync(work)
         work.replace(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

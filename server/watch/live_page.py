@@ -20,6 +20,7 @@ _WORDS = {
     "running": "running",
     "waiting": "waiting for sites",
     "silent": "no news",
+    "cancelled": "cancelled",
     "finished": "finished",
     "stopped": "stopped",
     "unreadable": "can't be read",

@@ -18,6 +18,7 @@ class RoundsView:
         self._console = console
         self._total = total
         self._headed = False
+        self._widths = {**_COLUMNS, "round": max(_COLUMNS["round"], 2 * len(str(total)) + 1)}
 
     def show(self, line: Json) -> None:
         """One line of rounds.jsonl; every site that sent no update is named with the reason."""
@@ -26,7 +27,7 @@ class RoundsView:
         spent = [e for s in sites.values() if (e := epsilon_in(s)) is not None]
         sent = sum(known(s.get("bytes_up")) or 0.0 for s in sites.values())
         table = Table(
-            *(Column(name, width=width, justify="right") for name, width in _COLUMNS.items()),
+            *(Column(name, width=width, justify="right") for name, width in self._widths.items()),
             box=None,
             show_header=not self._headed,
         )

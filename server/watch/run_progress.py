@@ -15,10 +15,20 @@ from typing import Literal
 from irene_model.errors import ConfigError
 from irene_model.operations import known
 from irene_model.study import Study
-from server.runs import JsonMapping, clean, end_of, is_line, moment, read_json, read_lines
+from server.runs import (
+    CANCELLED,
+    JsonMapping,
+    clean,
+    end_of,
+    is_line,
+    moment,
+    read_json,
+    read_lines,
+    sentence,
+)
 from server.watch.site_progress import SiteProgress, asked_epsilon, settled_epsilons, site_progress
 
-State = Literal["finished", "stopped", "running", "waiting", "silent", "unreadable"]
+State = Literal["finished", "stopped", "cancelled", "running", "waiting", "silent", "unreadable"]
 
 _SPARE_S = 180.0  # greetings, evaluation and polling of both ends, besides the deadlines
 
@@ -31,6 +41,7 @@ class RunProgress:
     nothing for longer than a round's messages may take. detail: why it stopped, waits, or can't be
     read. done, rounds: rounds with a checkpoint, and those of the study.
     asked_epsilon: what the study may cost any one patient in the run; None where it names none.
+    lost: rounds whose checkpoints were damaged and whose updates no site can send again.
     """
 
     name: str
@@ -48,6 +59,7 @@ class RunProgress:
     seconds_a_round: float | None = None
     expected_end: datetime | None = None
     asked_epsilon: float | None = None
+    lost: tuple[int, ...] = ()
     sites: tuple[SiteProgress, ...] = ()
     lines: tuple[JsonMapping, ...] = ()
 
@@ -97,7 +109,8 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
     started, news = moment(info.get("started")), _newest(folder)
     pace = seconds_a_round(lines)
     done = max((line["round"] for line in lines if line.get("checkpoint")), default=0)
-    state = _state(info, study, news, now)
+    cancelled = _cancelled(folder)
+    state = "cancelled" if cancelled else _state(info, study, news, now)
     settled = settled_epsilons(folder, info)
     waiting = _waiting(info) if state == "waiting" else {}
     named = dict.fromkeys(
@@ -107,7 +120,7 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
         name=folder.name,
         folder=folder,
         state=state,
-        detail=_why_it_waits(waiting) if waiting else str(info.get("stopped") or ""),
+        detail=cancelled or (sentence(waiting) if waiting else str(info.get("stopped") or "")),
         study=study.name,
         arm=str(info.get("arm", "")),
         labels=study.labels,
@@ -123,6 +136,7 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
             else None
         ),
         asked_epsilon=asked_epsilon(study),
+        lost=_lost(info),
         sites=tuple(
             site_progress(name, lines, waiting, settled.get(name)) for name in sorted(named)
         ),
@@ -173,6 +187,23 @@ def _state(info: JsonMapping, study: Study, news: datetime | None, now: datetime
     return "waiting" if _waiting(info) else "running"
 
 
+def _lost(info: JsonMapping) -> tuple[int, ...]:
+    told = info.get("lost_rounds")
+    return tuple(n for n in told if isinstance(n, int)) if isinstance(told, list) else ()
+
+
+def _cancelled(folder: Path) -> str:
+    """By whom and when; empty for a run that was not."""
+    told: JsonMapping = {}
+    try:
+        told = read_json(folder / CANCELLED)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError):
+        pass
+    return f"by {told.get('who', 'somebody')} on {told.get('time', 'an unknown day')}"
+
+
 def _waiting(info: JsonMapping) -> JsonMapping:
     """What run.json says of a round that has too few updates; nothing where none waits."""
     told = info.get("waiting")
@@ -180,13 +211,6 @@ def _waiting(info: JsonMapping) -> JsonMapping:
         return {}
     whole = is_line({"round": told.get("round"), "sites": told.get("sites")})
     return clean(told) if whole else {}
-
-
-def _why_it_waits(waiting: JsonMapping) -> str:
-    return (
-        f"round {waiting['round']} had too few updates, {waiting.get('attempts', 1)} times until "
-        "now, and is tried again by itself"
-    )
 
 
 def _newest(folder: Path) -> datetime | None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from irene_model.operations import Health, Running
-from server.coordinator import Reach
+from irene_model.operations import Health, Reach, Running
 from server.watch.run_progress import RunProgress
 from server.watch.site_progress import SiteProgress
 
@@ -102,6 +101,7 @@ def _run_json(run: RunProgress) -> dict[str, Any]:
         "seconds_a_round": run.seconds_a_round,
         "expected_end": _iso(run.expected_end),
         "asked_epsilon": run.asked_epsilon,
+        "lost_rounds": list(run.lost),
         "sites": {
             site.name: {
                 "outcome": site.outcome,

@@ -4,23 +4,25 @@ What needs an answer from somewhere is asked at once and in parallel: health by 
 gateway as a hospital would reach it, the nodes by Flower's own command, which takes seconds.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from irene_model.errors import ConfigError, DataError
-from irene_model.operations import probe, running, supervisor_of
+from irene_model.operations import Health, probe, running, supervisor_of
 from server.coordinator import (
     Control,
     ControlError,
     Coordinator,
     Enrolment,
     NodeStatus,
+    RunRecord,
     days_left,
+    problem_of,
     reach,
     read_certificate,
+    read_record,
 )
 from server.watch.run_progress import RunProgress, read_progress, run_folders
 from server.watch.status import SiteStatus, Status
@@ -37,7 +39,7 @@ def survey(coordinator: Coordinator, now: datetime | None = None) -> Status:
     enrolled, damage = _enrolled(coordinator)
     folders = run_folders(coordinator.path)
     runs = tuple(read_progress(folder, now=now, expected=tuple(enrolled)) for folder in folders)
-    control = Control(coordinator)
+    control, record = Control(coordinator), _record(coordinator, runs)
     with ThreadPoolExecutor() as pool:
         superlink = pool.submit(probe, f"127.0.0.1:{loopback.superlink_health}")
         superexec = pool.submit(probe, f"127.0.0.1:{loopback.superexec_health}")
@@ -45,7 +47,7 @@ def survey(coordinator: Coordinator, now: datetime | None = None) -> Status:
         gateway = pool.submit(reach, settings.hosts[0], settings.port, ca)
         ask = supervisor is not None and superlink.result() == "serving"
         nodes = pool.submit(_answer, control.nodes) if ask else None
-        flower = pool.submit(_ended, coordinator, control, runs) if ask else None
+        flower = pool.submit(_ended, control, record) if ask else None
     status = Status(
         place=str(coordinator.path),
         at=now,
@@ -53,12 +55,13 @@ def survey(coordinator: Coordinator, now: datetime | None = None) -> Status:
         processes=running(coordinator.state),
         health={"superlink": superlink.result(), "superexec": superexec.result()},
         gateway=gateway.result(),
-        address=f"{settings.hosts[0]}:{settings.port}",
+        address=settings.address,
         certificate_days=_certificate_days(coordinator, now),
         sites=_sites(enrolled, nodes.result() if nodes else None, runs[:1], now),
         runs=runs,
         flower=flower.result() if flower else None,
-        problems=damage,
+        problems=(*damage, *_database(coordinator, superlink.result())),
+        warnings=tuple(_taken_up(record)),
     )
     return judged(status)
 
@@ -71,6 +74,13 @@ def _enrolled(coordinator: Coordinator) -> tuple[Mapping[str, str | None], tuple
     except (ConfigError, DataError) as error:
         return {}, (str(error),)
     return {name: sites[name].node_id for name in sorted(sites)}, ()
+
+
+def _database(coordinator: Coordinator, superlink: Health) -> Iterator[str]:
+    """A damaged database ends the SuperLink again and again, and only its log would say so."""
+    problem = None if superlink == "serving" else problem_of(coordinator.database)
+    if problem is not None:
+        yield problem
 
 
 def _sites(
@@ -93,19 +103,34 @@ def _sites(
     return tuple(found)
 
 
-def _ended(coordinator: Coordinator, control: Control, runs: Sequence[RunProgress]) -> str | None:
-    """How Flower says that the newest run ended, where its folder says that it goes on."""
-    if not runs or not runs[0].active:
+def _ended(control: Control, record: RunRecord | None) -> str | None:
+    """How Flower says that a run ended which its folder says goes on."""
+    if record is None or not record.handed:
         return None
-    try:
-        entries = [json.loads(entry.content) for entry in coordinator.journal.entries()]
-    except DataError:
-        return None
-    ids = [entry["flower_run"] for entry in entries if entry.get("run") == runs[0].name]
-    status = _answer(lambda: control.run(str(ids[-1]))) if ids else None
+    status = _answer(lambda: control.run(record.newest.flower_run))
     if status is None or not status.finished:
         return None
     return f"{status.status} {status.details}".strip()
+
+
+def _record(coordinator: Coordinator, runs: Sequence[RunProgress]) -> RunRecord | None:
+    """What the journal says of the newest run, while that goes on."""
+    if not runs or not runs[0].active:
+        return None
+    try:
+        return read_record(coordinator, runs[0].name)
+    except DataError:
+        return None  # told already
+
+
+def _taken_up(record: RunRecord | None) -> Iterator[str]:
+    """That it was lost and goes on: whoever left it to itself wants to know."""
+    if record is not None and record.handed and record.newest.lost:
+        newest = record.newest
+        yield (
+            f"run {record.name}: its process was lost ({newest.lost}), and it was taken up again "
+            f"by itself on {newest.time} after round {newest.rounds_done}"
+        )
 
 
 def _answer(question: Callable[[], _T]) -> _T | None:

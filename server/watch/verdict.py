@@ -7,11 +7,16 @@ or whose people have to act first, is no fault of the coordinator's machine: a w
 from collections.abc import Iterator
 from dataclasses import replace
 
-from irene_model.operations import keeps_ending
+from irene_model.operations import Reach, keeps_ending
 from server.watch.run_progress import RunProgress
 from server.watch.status import Status
 
-_SOON_DAYS = 30
+_SOON_DAYS, _MOST_LOST = 30, 10
+_REMEDY: dict[Reach, str] = {
+    "not the one that its certificate names": "; irene-server renew after a change of hosts",
+    "not trusted by its CA": "; irene-server renew, then stop and start",
+    "no gateway: what listens on the port speaks no TLS": "; another service has its port",
+}
 _UNSETTLED = ("waiting", "declined", "refused", "failed", "missing", "absent", "discarded")
 
 
@@ -48,7 +53,8 @@ def _of_processes(status: Status) -> Iterator[str]:
         elif health != "serving":
             yield f"{name}: {health}; see {status.place}/logs"
     if status.gateway != "serving":
-        yield f"the gateway at {status.address} is {status.gateway}"
+        remedy = _REMEDY.get(status.gateway, "")
+        yield f"the gateway at {status.address} is {status.gateway}{remedy}"
 
 
 def _of_run(run: RunProgress, status: Status) -> Iterator[str]:
@@ -66,6 +72,12 @@ def _of_run(run: RunProgress, status: Status) -> Iterator[str]:
 def _of_sites(run: RunProgress) -> Iterator[str]:
     if run.state == "finished" and run.detail:
         yield f"run {run.name} ended early: {run.detail}"
+    if run.lost:
+        yield (
+            f"run {run.name}: lost {'round' if len(run.lost) == 1 else 'rounds'} "
+            f"{', '.join(map(str, run.lost[-_MOST_LOST:]))}: the checkpoints were damaged and no "
+            "site can send its update again; the weights before stand in their place"
+        )
     if run.state == "waiting":
         yield f"run {run.name}: {run.detail}"
     if not run.active:

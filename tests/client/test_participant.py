@@ -25,7 +25,7 @@ from irene_model.exchange.protocol import (
     TrainRequest,
 )
 from irene_model.metrics.metrics import BINS
-from irene_model.privacy.accountants import epsilons
+from irene_model.privacy.accountants import Mechanism, epsilons
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
 from tests.helpers.hospital_folder import HospitalFolder
@@ -274,6 +274,30 @@ def test_what_the_ledger_keeps_is_what_travels(hospital: HospitalFolder, wire: s
         np.testing.assert_array_equal(read.arrays[name], array)  # rounded already
         np.testing.assert_array_equal(again.arrays[name], array)  # and from the ledger
     assert charges(hospital) == 1
+
+
+def test_a_server_that_was_started_anew_gets_what_was_released_and_nothing_is_trained(
+    hospital: HospitalFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(round: int) -> TrainReply:
+        request = TrainRequest.about(hospital.study, run="r", round=round, again=True)
+        return Participant.at(hospital.site_file).train(request)
+
+    first = train(hospital)
+    with monkeypatch.context() as patch:
+        patch.setattr("client.training.training.local_update", lambda *_, **__: 1 / 0)
+        same = again(1)
+        assert same.outcome == "updated" and same.arrays.keys() == first.arrays.keys()
+        for name, array in first.arrays.items():
+            np.testing.assert_array_equal(array, same.arrays[name])
+        refused = again(2)
+    assert (refused.outcome, refused.code) == ("declined", "message")
+    assert "was released here before" in refused.reason and refused.rounds_charged == 1
+    Ledger.of(hospital.site).reserve(  # charged, and then killed
+        run="r", round=2, mechanism=Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=1),
+        clip_norm=1.0,
+    )  # fmt: skip
+    assert again(2).outcome == "declined" and charges(hospital) == 2
 
 
 def test_a_round_can_not_be_asked_for_again_with_another_mechanism(

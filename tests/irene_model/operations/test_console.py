@@ -1,8 +1,10 @@
 """Exit codes and errors of a command line, whatever went wrong."""
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,6 +12,8 @@ import typer
 from irene_model import __version__
 from irene_model.errors import BudgetExceeded, ConfigError, DataError, ProtocolError
 from irene_model.operations.console import Version, new_app, run_app
+
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def leave(
@@ -117,3 +121,58 @@ def _client(*arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def typed(
+    folder: Path, command: str, *arguments: str | bytes, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """A real command in `folder`, under a locale that knows ASCII alone."""
+    code = f"from {command}.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env={**os.environ, **ASCII, "PYTHONPATH": str(CHECKOUT), **variables},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_names_and_paths_are_utf8_under_an_ascii_locale(tmp_path: Path) -> None:
+    place = tmp_path / "Städtisches Krankenhaus"
+    place.mkdir()
+    done = typed(place, "server", "init", "Föderation", "--host", "gateway.example.org")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{place / 'Föderation'} is made" in done.stdout
+    unit = (place / "Föderation" / "systemd" / "irene-server.service").read_text("utf-8")
+    assert str(place / "Föderation") in unit
+    done = typed(place, "server", "status", "Föderation")  # with ✕ and boxes
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "✕ not started: irene-server start" in done.stdout
+    done = typed(place, "client", "keygen", "Schlüssel")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (place / "Schlüssel" / "hospital.pub").exists()
+    done = typed(place, "client", "check", "Häuser.yaml", "--study", "Föderation/study.yaml")
+    assert done.returncode == 2 and done.stderr == "error: Häuser.yaml: no such file\n"
+
+
+def test_a_name_that_is_not_utf8_is_one_clear_line(tmp_path: Path) -> None:
+    done = typed(tmp_path, "server", "init", b"f\xf6deration", "--host", "a.org")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: a name or path is not in UTF-8; rename it\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_locale_that_can_not_be_helped_is_tried_once(tmp_path: Path) -> None:
+    """An interpreter that ignores its environment (-E) does not begin anew for ever."""
+    done = subprocess.run(
+        [sys.executable, "-E", "-c", "from server.cli import main; main()", "--version"],
+        cwd=CHECKOUT, env={**os.environ, **ASCII, "PYTHONUTF8": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.strip() == __version__

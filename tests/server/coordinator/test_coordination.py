@@ -20,7 +20,9 @@ from pathlib import Path
 import pytest
 
 from irene_model.operations.processes import running
-from server.coordinator.coordinator import Coordinator
+from server.coordinator.coordinator import Coordinator, speaks_ipv6
+from server.coordinator.enrolment import Enrolment
+from server.coordinator.run_records import read_record
 from server.coordinator.services import QUIET, environment, listens, program
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
@@ -115,7 +117,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """`irene-server init` and `start`, until everything is ready."""
     folder = tmp_path_factory.mktemp("coordination")
     port, first = free_ports(1)[0], _four_free_ports()
-    hosts = ("--host", "localhost", "--host", HERE)
+    hosts = ("--host", "localhost", "--host", HERE, *(("--host", "::1") if speaks_ipv6() else ()))
     subprocess.run(
         [*SERVER, "init", "federation", *hosts, "--port", str(port), "--loopback-port", str(first)],
         cwd=folder,
@@ -172,7 +174,11 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
         f"localhost:{coordinator.settings.port}",
         coordinator.certificates / "ca.crt",
     )
-    for path in sites:
+    addresses = {"north": address, "south": address}
+    if speaks_ipv6():
+        addresses["south"] = f"[::1]:{coordinator.settings.port}"
+    for path in sites:  # three runs follow, each of which costs what the study asks for
+        path.write_text(path.read_text().replace("epsilon: 8.0", "epsilon: 100.0"))
         name = path.parent.name
         keys = started.folder / "keys" / name
         started.command(CLIENT, "keygen", keys)
@@ -180,7 +186,7 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
         started.command(CLIENT, "approve", study, path, "--yes")
         started.start(
             name,
-            *(*CLIENT, "start", str(path), "--server", address),
+            *(*CLIENT, "start", str(path), "--server", addresses[name]),
             *("--ca", str(certificate), "--key", str(keys / "hospital.key")),
         )
     # A node whose key nobody enrolled, whatever site it claims to be.
@@ -197,7 +203,7 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
     folder = coordinator.runs / "first"
     started.wait("round 0", (folder / "checkpoints" / "round-0000").exists, RUN_S)
 
-    assert _processes_of("server.serverapp") != []
+    assert _servers_of(coordinator) != []
     started.kill("superlink")
     code, said = _ask_control(_flwr_home(started.folder / "anyone.flower", address, certificate))
     assert code != 0
@@ -229,6 +235,58 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
     assert "Failed to activate SuperNode" in started.said("stranger")
 
 
+def test_a_detached_run_outlives_its_executor_and_the_superlinks_database(
+    started: Started,
+) -> None:
+    """SuperExec is killed, then the database is damaged; nobody follows the run to its end."""
+    coordinator, folder = started.coordinator, started.coordinator.runs / "second"
+    study = started.folder / "hospitals" / "study.yaml"
+    started.command(SERVER, "run", "federation", study, "--name", "second", "--detach")
+    started.wait("round 0", (folder / "checkpoints" / "round-0000").exists, RUN_S)
+    started.kill("superexec")
+    started.wait("its taking up", lambda: _lost(coordinator) != [], START_S)
+    said = json.loads(_status(started))["warnings"]
+    assert any("run second: its process was lost (SuperExec was started again)" in s for s in said)
+
+    before = Enrolment.read(coordinator.enrolled).sites
+    started.command(SERVER, "stop", "federation")
+    coordinator.database.with_name("superlink.sqlite-wal").unlink(missing_ok=True)
+    with coordinator.database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\x55" * 4096 * 8)
+    refused = started.command(SERVER, "start", "federation", code=2).stderr
+    assert "superlink.sqlite: is damaged" in refused and refused.count("\n") == 1
+    (started.folder / "aside").mkdir()
+    for path in coordinator.path.glob("superlink.sqlite*"):
+        shutil.move(path, started.folder / "aside")
+    started.start("again", *SERVER, "start", "federation")
+    started.wait("the end", (folder / "report.html").exists, RUN_S)
+    assert _lost(coordinator) == ["SuperExec was started again", "Flower does not know it any more"]
+    after = Enrolment.read(coordinator.enrolled).sites
+    assert {name: site.key for name, site in after.items()} == {
+        name: site.key for name, site in before.items()
+    }
+    assert all(site.node_id != before[name].node_id for name, site in after.items())
+    lines = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    assert [line["round"] for line in lines] == [1, 2]
+
+
+def test_a_cancelled_run_ends_and_the_hospitals_stay(started: Started) -> None:
+    coordinator, folder = started.coordinator, started.coordinator.runs / "third"
+    study = started.folder / "hospitals" / "study.yaml"
+    started.command(SERVER, "run", "federation", study, "--name", "third", "--detach")
+    started.wait("its greeting", lambda: "sites are here" in _text(folder / "run.log"), RUN_S)
+    done = started.command(SERVER, "cancel", "federation", "third")
+    assert done.stdout == "run third is cancelled\n"
+    refused = started.command(SERVER, "run", "federation", "--resume", "third", code=2).stderr
+    assert "--resume third: was cancelled, by" in refused
+    started.wait("its process's end", lambda: not _servers_of(coordinator), START_S)
+    newest = json.loads(_status(started))["runs"][0]
+    assert (newest["run"], newest["state"]) == ("third", "cancelled")
+    assert len(read_record(coordinator, "third").handed) == 1
+    assert "run cancelled" in [entry.kind for entry in coordinator.journal.entries()[-3:]]
+
+
 def test_the_control_api_cannot_be_reached_from_another_network(started: Started) -> None:
     coordinator = started.coordinator
     certificate = coordinator.certificates / "ca.crt"
@@ -255,9 +313,11 @@ def test_the_control_api_cannot_be_reached_from_another_network(started: Started
 
 
 def test_status_asks_them_all_and_the_live_page_is_served(started: Started) -> None:
-    """Last but one: two sites are enrolled, a run is over, and everything still serves."""
+    """Last but one: two sites are enrolled, runs are over, and everything still serves."""
     port = started.coordinator.settings.loopback.web
     started.wait("the live page", lambda: listens(port), START_S)
+    online = {"north": True, "south": True}
+    started.wait("the sites", lambda: _online(started) == online, START_S)
     document = json.loads(started.command(SERVER, "status", "federation", "--json").stdout)
     assert document["problems"] == []
     assert document["gateway"]["reach"] == "serving"
@@ -265,8 +325,9 @@ def test_status_asks_them_all_and_the_live_page_is_served(started: Started) -> N
     assert healthy == {"superlink", "superexec"}
     assert set(document["sites"]) == {"north", "south"}
     assert all(site["last_seen"] for site in document["sites"].values())
-    (run,) = document["runs"]
-    assert run["state"] == "finished" and run["round"] == run["rounds"]
+    states = {run["run"]: (run["state"], run["round"]) for run in document["runs"]}
+    assert states.pop("third")[0] == "cancelled"
+    assert states == dict.fromkeys(("first", "second"), ("finished", 2))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
         page = answer.read().decode()
     assert all(f'<th scope="row">{site}</th>' in page for site in document["sites"])
@@ -331,13 +392,35 @@ def _secrets_on_command_lines(coordinator: Coordinator) -> list[str]:
     return found
 
 
-def _processes_of(module: str) -> list[str]:
-    """The command lines that name `module`."""
-    lines = []
+def _servers_of(coordinator: Coordinator) -> list[str]:
+    """The ServerApps of this folder that are alive."""
+    found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            lines.append(path.read_bytes().decode(errors="replace"))
-    return [line for line in lines if f"\0{module}\0" in line]
+            line = path.read_bytes()
+            ours = bytes(coordinator.path) in (path.parent / "environ").read_bytes()
+            if b"\0server.serverapp\0" in line and ours:
+                found.append(line.decode(errors="replace"))
+    return found
+
+
+def _lost(coordinator: Coordinator) -> list[str]:
+    """Why the run `second` was taken up again, each time."""
+    return [each.lost for each in read_record(coordinator, "second").handed if each.lost]
+
+
+def _status(started: Started) -> str:
+    """`irene-server status --json`, whatever its exit code."""
+    done = subprocess.run(
+        [*SERVER, "status", "federation", "--json"],
+        cwd=started.folder, capture_output=True, text=True, timeout=START_S, check=False,
+    )  # fmt: skip
+    return done.stdout
+
+
+def _online(started: Started) -> dict[str, bool | None]:
+    document = json.loads(_status(started))
+    return {name: site["online"] for name, site in document["sites"].items()}
 
 
 def _text(path: Path) -> str:

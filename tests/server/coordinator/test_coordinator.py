@@ -13,7 +13,7 @@ import yaml
 from irene_model.errors import ConfigError
 from irene_model.study.settings import parse
 from irene_model.study.study import Study
-from server.coordinator.certificates import Signed, issue, now, read_certificate
+from server.coordinator.certificates import Signed, issue, new_authority, now, read_certificate
 from server.coordinator.coordinator import LOOPBACK, RUN_CONFIG, Coordinator, CoordinatorSettings
 from server.coordinator.services import check_start, environment, require_started, services_of
 from tests.helpers.coordinator_folder import new_coordinator, settings
@@ -72,6 +72,9 @@ def test_what_is_written_reads_back(coordinator: Coordinator) -> None:
         ({"hosts": ["gateway.org:8443"]}, "hosts.0: expected a host name or an address"),
         ({"hosts": ["-rf.org"]}, "hosts.0: expected a host name or an address"),
         ({"hosts": ["a.org; return 200"]}, "hosts.0: expected a host name or an address"),
+        ({"hosts": ["[::1]"]}, "without port, brackets or https://"),
+        ({"hosts": ["fe80::1%eth0"]}, "an address with a zone is reached from its own network"),
+        ({"hosts": ["10.0.0.256"]}, "hosts.0: expected a host name or an address"),
         ({"hosts": []}, "name at least one host"),
         ({"hosts": ["a.org"], "port": 9181}, "must all differ"),
         ({"hosts": ["a.org"], "port": 70000}, "port: input should be less than"),
@@ -120,6 +123,18 @@ def test_renewing_keeps_the_authority(coordinator: Coordinator) -> None:
         read_certificate(coordinator.certificates / f"{name}.crt").verify_directly_issued_by(
             authority
         )
+
+
+def test_an_ended_authority_renews_nothing_and_says_what_to_do(coordinator: Coordinator) -> None:
+    before = {p.name: p.read_bytes() for p in coordinator.certificates.iterdir()}
+    new_authority("old", now() - timedelta(days=3651)).save(coordinator.certificates, "ca")
+    with pytest.raises(ConfigError, match=r"ca\.crt: ended on 20.*irene-server init.* its ca\.crt"):
+        coordinator.renew()
+    for name in ("server.crt", "superlink.key"):
+        assert (coordinator.certificates / name).read_bytes() == before[name]
+    (coordinator.certificates / "ca.crt").write_bytes(before["ca.crt"])
+    with pytest.raises(ConfigError, match=r"ca\.key: is not the key of ca\.crt"):
+        coordinator.renew()
 
 
 @needs_nginx

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from irene_model.errors import ConfigError
+from irene_model.operations.reach import reach
 from server.coordinator import gateway
 from server.coordinator.certificates import Signed, issue, new_authority, now
-from server.coordinator.coordinator import LOOPBACK, Coordinator
+from server.coordinator.coordinator import LOOPBACK, Coordinator, speaks_ipv6
 from server.coordinator.services import listens
 from tests.helpers.coordinator_folder import new_coordinator
 
@@ -47,7 +49,8 @@ class _Upstream(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
-    made = new_coordinator(tmp_path_factory.mktemp("gateway") / "federation")
+    hosts = ("localhost", "127.0.0.1", *(["::1"] if speaks_ipv6() else []))
+    made = new_coordinator(tmp_path_factory.mktemp("gateway") / "federation", hosts)
     nginx = gateway.find_nginx()
     gateway.check(nginx, made)
     process = subprocess.Popen(
@@ -110,6 +113,34 @@ def test_the_hospitals_api_and_health_get_through(upstream: Coordinator) -> None
         "/v1/fleet/pull-messages 3",
     )
     assert ask(upstream, "/health", method="GET") == (200, "/health 0")
+
+
+@pytest.mark.skipif(not speaks_ipv6(), reason="this machine has no IPv6")
+def test_hospitals_get_through_by_ipv6_too(upstream: Coordinator) -> None:
+    ca, port = upstream.certificates / "ca.crt", upstream.settings.port
+    assert reach("::1", port, ca).state == "serving"
+    assert reach("localhost", port, ca, through="::1").state == "serving"
+    assert reach("127.0.0.1", port, ca).state == "serving"
+
+
+def test_an_ipv6_host_that_the_gateway_does_not_listen_on_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nginx = gateway.find_nginx()
+    if speaks_ipv6():
+        made = new_coordinator(tmp_path / "federation", ("2001:db8::1", "a.org"))
+        assert made.settings.address == f"[2001:db8::1]:{made.settings.port}"
+        gateway.check(nginx, made)
+        place = made.gateway / "nginx.conf"
+        place.write_text(place.read_text().replace("listen [::]:", "listen 127.0.0.2:"))
+        with pytest.raises(ConfigError, match=r"add `listen \[::\]:\d+ ssl;` below the other"):
+            gateway.check(nginx, made)
+    monkeypatch.setattr("server.coordinator.coordinator.speaks_ipv6", lambda: False)
+    with pytest.raises(ConfigError, match="--host 2001:db8::1: this machine has no IPv6"):
+        new_coordinator(tmp_path / "other", ("a.org", "2001:db8::1"))
+    old = new_coordinator(tmp_path / "old")
+    assert "[::]" not in (old.gateway / "nginx.conf").read_text()
+    gateway.check(nginx, old)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The life of a round: who is waited for, what becomes of late updates, and when a run stops."""
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,16 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from irene_model.errors import IreneError
-from irene_model.exchange.protocol import Arrays, Flat, TrainReply
+from irene_model.exchange.protocol import Arrays, Flat, HelloReply, TrainReply, TrainRequest
 from irene_model.exchange.protocol import Message as Typed
 from irene_model.study.study import Study
+from server.rounds import attendance as roll_module
 from server.rounds import exchange as exchange_module
 from server.rounds import pace as pace_module
 from server.rounds import round_loop as rounds_module
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import Json, RunFolder
+from server.runs.waiting_note import sentence, waiting
 from tests.helpers.direct_grid import Node, exchange_with
 from tests.helpers.made_up_site import made_up_site, study_of
 
@@ -95,6 +99,44 @@ def test_a_silent_site_holds_one_round_for_its_time_and_costs_nothing_after(tmp_
     assert set(run.nodes[3].asked[4:]) <= {"hello"}
 
 
+def test_the_expiry_of_a_message_is_no_sign_of_life(tmp_path: Path) -> None:
+    """Flower answers for a dead site with an error of its own, once the message has expired."""
+    run = federation(tmp_path, round_deadline_s=1.0, rounds=5)
+    run.nodes[3].silent = {"train"}
+
+    def dies() -> None:
+        run.nodes[3].answer = lambda _: 3
+        run.nodes[3].silent.clear()
+
+    run.after[1] = dies
+    lines = run.run()
+    assert [outcomes(line)["south"] for line in lines] == ["missing", *["absent"] * 4]
+    assert all(line["seconds"] < 1.0 for line in lines[1:])
+    assert [late["outcome"] for line in lines for late in line["late"]] == ["failed"]
+    assert [asked for asked in run.nodes[3].asked if "train" in asked] == ["train 1"] * 2
+
+
+def test_a_site_that_dies_before_an_evaluation_is_missed_there_and_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    run = federation(tmp_path, round_deadline_s=1.0, evaluate_every=1)
+    run.give_up = False  # the others send no metrics, and are asked again without it
+    answer = run.nodes[3].answer
+
+    def until_then(flat: Flat) -> Typed | int:
+        dead = "evaluate 1" in run.nodes[3].asked
+        return 3 if dead else answer(flat)
+
+    run.nodes[3].answer = until_then
+    lines = run.run()
+    assert [outcomes(line)["south"] for line in lines] == ["updated", "absent", "absent"]
+    assert [asked for asked in run.nodes[3].asked if "hello" not in asked] == [
+        "train 1",
+        "evaluate 1",
+    ]
+    assert run.nodes[1].asked.count("evaluate 1") == 2
+
+
 def test_a_message_that_was_lost_on_its_way_is_sent_once_more(tmp_path: Path) -> None:
     run = federation(tmp_path, round_deadline_s=2.0)
     run.nodes[3].losing = 1
@@ -142,6 +184,90 @@ def test_a_late_update_is_used_once_at_a_discount_or_discarded(
     assert lines[2]["late"] == [] and outcomes(lines[2]) == ALL
 
 
+@pytest.mark.parametrize("age_s", [0.0, 1e6])
+def test_a_late_update_is_used_by_a_server_that_was_started_anew(
+    tmp_path: Path, age_s: float
+) -> None:
+    study = study_of({"round_deadline_s": 0.4, "late": {"discount": 0.5}})
+    run = Federation(tmp_path / "run", study, three_sites(study))
+    run.nodes[3].silent = {"train"}
+    run.after[1] = lambda: 1 / 0  # the server is killed
+    with pytest.raises(ZeroDivisionError):
+        run.run()
+    (owed,) = run.folder.info["late"]
+    assert (owed["site"], owed["round"]) == ("south", 1)
+    run.folder.update_info(late=[owed | {"until": time.time() + 60 - age_s}])
+    run.nodes, run.after = three_sites(study), {}  # its store has forgotten all messages
+    run.nodes[3] = made_up_site(study, "south", 1.8e-4)
+    asked, answer = [], run.nodes[3].answer
+
+    def noting(flat: Flat) -> Typed | int:
+        if flat.values["kind"] == "train":
+            asked.append((flat.values["round"], flat.values["again"], len(flat.arrays) > 0))
+        return answer(flat)
+
+    run.nodes[3].answer = noting
+    run.folder = RunFolder.resume(run.folder.path)
+    lines = run.run()
+    if age_s:
+        assert lines[1]["late"] == [] and asked == [(2, False, True), (3, False, True)]
+    else:
+        assert sorted(asked) == [(1, True, False), (2, False, True), (3, False, True)]
+        (late,) = lines[1]["late"]
+        assert (late["site"], late["round"], late["outcome"]) == ("south", 1, "updated")
+        expected = (1e-4 + 1e-4 + 1.8e-4 + 0.5 * 1.8e-4) / 3.5
+        assert run.moved(2) == pytest.approx(expected, rel=1e-2)
+    assert run.folder.info["late"] == [] and lines[2]["late"] == []
+
+
+def test_what_a_round_that_is_trained_again_still_waited_for_is_forgotten(tmp_path: Path) -> None:
+    """A damaged checkpoint led back before it: its discount would be above one."""
+    study = study_of({"round_deadline_s": 0.4, "late": {"discount": 0.5}})
+    run = Federation(tmp_path / "run", study, three_sites(study))
+    run.folder.update_info(late=[{"site": "south", "round": 3, "until": 1e12}])
+    lines = run.run()
+    assert [line["late"] for line in lines] == [[], [], []]
+    assert run.nodes[3].asked.count("train 3") == 1
+
+
+def keeping_two(node: Node) -> Node:
+    """As a site's ledger does: a round that was released before the newest two is gone."""
+    released: list[int] = []
+    answer = node.answer
+
+    def keeps(flat: Flat) -> Typed | int:
+        if flat.values["kind"] == "train":
+            round = int(flat.values["round"])
+            if round in released and round not in released[-2:]:
+                return 8
+            if round not in released:
+                released.append(round)
+        return answer(flat)
+
+    node.answer = keeps
+    return node
+
+
+def test_two_damaged_checkpoints_in_a_row_end_in_results_and_not_in_waiting(
+    tmp_path: Path,
+) -> None:
+    study = study_of({"round_deadline_s": 2.0, "rounds": 5})
+    nodes = {number: keeping_two(node) for number, node in three_sites(study).items()}
+    run = Federation(tmp_path / "run", study, nodes)
+    run.after[3] = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        run.run()
+    for node in nodes.values():  # round 4 was begun
+        node.answer(TrainRequest.about(study, run="r", round=4).to_flat())
+    for round in (2, 3):
+        (run.folder.checkpoint(round) / "config.json").write_text("{}")
+    run.folder, run.after = RunFolder.resume(run.folder.path), {}
+    lines = run.run()
+    assert [outcomes(line) for line in lines] == [ALL] * 5
+    assert run.folder.info["lost_rounds"] == [2]
+    assert [line["sites"]["east"]["rounds_charged"] for line in lines] == [1, 2, 3, 4, 5]
+
+
 def test_a_short_cut_of_the_network_loses_no_update(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +304,57 @@ def test_with_too_few_updates_a_round_waits_and_is_tried_again(tmp_path: Path) -
     assert run.nodes[2].asked.count("train 2") == 4  # its ledger sends the same bytes
     assert run.moved(2) == pytest.approx(1e-4, rel=1e-2)
     assert run.folder.info["waiting"] is None
+
+
+def test_a_run_that_waits_before_its_first_round_says_for_whom_and_since_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roll_module, "_PAUSE_S", 0.01)
+    monkeypatch.setitem(roll_module._AGAIN_S, "waiting", 0.0)
+    clock = iter(f"2026-03-01T12:00:{second:02d}+00:00" for second in range(60))
+    monkeypatch.setattr(rounds_module, "now", lambda: next(clock))
+    run = federation(tmp_path, minimum_sites=3)
+    run.give_up = False
+    ready, looks = run.nodes[2].answer, []
+
+    def asks_its_people(flat: Flat) -> Typed | int:
+        looks.append(json.loads((run.folder.path / "run.json").read_text()).get("waiting"))
+        if len(looks) < 5:
+            return HelloReply(site="north", outcome="waiting", reason="not approved here yet")
+        run.nodes[2].answer = ready
+        return ready(flat)
+
+    run.nodes[2].answer = asks_its_people
+    assert [outcomes(line) for line in run.run()] == [ALL] * 3
+    told = looks[-1]
+    assert told["round"] == 1 and told["attempts"] == 0
+    assert told["sites"]["east"]["outcome"] == "ready"
+    north = told["sites"]["north"]
+    assert (north["outcome"], north["reason"]) == ("waiting", "not approved here yet")
+    assert north["since"] == told["since"] == "2026-03-01T12:00:00+00:00"
+    assert sentence(told) == (
+        f"round 1 has not begun since {north['since']}; it waits for north (waiting: not approved "
+        f"here yet since {north['since']})"
+    )
+    assert run.folder.info["waiting"] is None
+
+
+def test_since_when_is_kept_while_nothing_changes() -> None:
+    north = {"outcome": "waiting", "reason": "not approved"}
+    first = waiting(None, {"north": north}, round=2, attempts=1, now="1", again=None)
+    gone = {"outcome": "absent", "reason": ""}
+    second = waiting(
+        first, {"north": north, "south": gone}, round=2, attempts=2, now="2", again="3"
+    )
+    assert second["since"] == "1"
+    assert {site: each["since"] for site, each in second["sites"].items()} == {
+        "north": "1",
+        "south": "2",
+    }
+    assert (
+        waiting(second, {"north": gone}, round=3, attempts=1, now="4", again=None)["since"] == "4"
+    )
+    assert "south (absent since 2)" in sentence(second) and "2 times since 1" in sentence(second)
 
 
 def test_where_nobody_can_help_it_stops_and_loses_nothing(tmp_path: Path) -> None:

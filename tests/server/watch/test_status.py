@@ -13,15 +13,14 @@ from rich.console import Console
 from irene_model.operations.durations import ago, span
 from irene_model.operations.health import keeps_ending
 from irene_model.operations.processes import Running
-from server.coordinator.certificates import Signed, issue, new_authority
 from server.coordinator.coordinator import Coordinator, CoordinatorSettings, Loopback
-from server.coordinator.gateway_probe import reach
+from server.watch.live_page import render_page
 from server.watch.run_progress import read_progress
 from server.watch.status import SiteStatus, Status
 from server.watch.status_survey import survey
 from server.watch.status_view import show
 from server.watch.verdict import judged
-from tests.helpers.watched_run import SITES, write_place
+from tests.helpers.watched_run import SITES, write_info, write_place
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = ("superlink", "superexec", "gateway", "web")
@@ -88,6 +87,36 @@ def test_a_run_without_news_is_a_problem(healthy: Status) -> None:
     assert "no news" in judged(replace(healthy, runs=(silent,))).problems[0]
 
 
+def test_a_lost_round_and_a_wait_before_the_first_round_are_told(
+    healthy: Status, tmp_path: Path
+) -> None:
+    folder = write_place(tmp_path / "later", now=NOW, done=0)
+    away = {"outcome": "absent", "reason": "", "since": "2026-02-28T08:00:00+00:00"}
+    told = {"round": 1, "attempts": 0, "since": away["since"], "sites": {"south": away}}
+    write_info(folder, started=NOW.isoformat(), waiting=told, lost_rounds=[7])
+    for file in folder.iterdir():
+        os.utime(file, (NOW.timestamp(),) * 2)
+    run = read_progress(folder, now=NOW)
+    status = judged(replace(healthy, runs=(run,)))
+    assert status.well and run.state == "waiting"
+    assert status.warnings[0].startswith("run first: lost round 7: the checkpoints were damaged")
+    assert status.warnings[1] == (
+        "run first: round 1 has not begun since 2026-02-28T08:00:00+00:00; it waits for south "
+        "(absent since 2026-02-28T08:00:00+00:00)"
+    )
+    assert status.as_json()["runs"][0]["lost_rounds"] == [7]
+
+
+def test_a_cancelled_run_is_no_problem(healthy: Status, tmp_path: Path) -> None:
+    folder = write_place(tmp_path / "later", now=NOW, done=2)
+    (folder / "cancelled.json").write_text('{"who": "anna", "time": "2026-03-01T11:00:00+00:00"}')
+    run = read_progress(folder, now=NOW)
+    assert (run.state, run.detail) == ("cancelled", "by anna on 2026-03-01T11:00:00+00:00")
+    status = judged(replace(healthy, runs=(run,)))
+    assert status.well and not run.active
+    assert "Cancelled" in render_page(run, [run], "") and "by anna" in render_page(run, [run], "")
+
+
 def test_a_run_that_was_stopped_is_a_problem_and_one_that_ended_early_a_warning(
     healthy: Status,
 ) -> None:
@@ -149,58 +178,11 @@ def test_a_folder_that_was_never_started(tmp_path: Path) -> None:
     )
     status = survey(made)
     assert status.supervisor is None and not status.well
-    assert status.gateway == "unreachable" and status.health["superlink"] == "unreachable"
+    assert status.gateway == "not there: nothing listens on the port"
+    assert status.health["superlink"] == "unreachable"
     assert status.certificate_days == pytest.approx(730, abs=1)
     (made.path / "journal.jsonl").write_text("{}\n")
     assert any("journal.jsonl" in problem for problem in survey(made).problems)
-
-
-def test_the_gateway_is_judged_by_its_certificate_and_its_answer(tmp_path: Path) -> None:
-    import ssl
-    import threading
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-
-    class Gateway(BaseHTTPRequestHandler):
-        answer = 200
-
-        def do_GET(self) -> None:  # the base class's name
-            self.send_response(self.answer if self.path == "/health" else 404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
-
-    now = datetime.now(UTC)
-    ours, other = new_authority("ours", now), new_authority("other", now)
-    ours.save(tmp_path, "ca")
-    other.save(tmp_path, "other")
-    server: Signed = issue(ours, ["gateway.example.org"], now)
-    server.save(tmp_path, "server")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
-    with HTTPServer(("127.0.0.1", 0), Gateway) as listening:
-        listening.socket = context.wrap_socket(listening.socket, server_side=True)
-        listening.handle_error = lambda *_: None  # type: ignore[method-assign]
-        thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
-        thread.start()
-        port = listening.server_address[1]
-        try:
-            assert reach("gateway.example.org", port, tmp_path / "ca.crt") == "serving"
-            assert reach("elsewhere.org", port, tmp_path / "ca.crt") == "not trusted by its CA"
-            assert (
-                reach("gateway.example.org", port, tmp_path / "other.crt")
-                == "not trusted by its CA"
-            )
-            Gateway.answer = 502
-            assert (
-                reach("gateway.example.org", port, tmp_path / "ca.crt")
-                == "up without its SuperLink"
-            )
-        finally:
-            listening.shutdown()
-            thread.join()
-    assert reach("gateway.example.org", port, tmp_path / "ca.crt") == "unreachable"
 
 
 def test_a_process_that_keeps_ending() -> None:
