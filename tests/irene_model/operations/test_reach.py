@@ -14,7 +14,7 @@ from client.consent.connection import Connection, Progress, host_and_port, remem
 
 from client.gateway.trouble import explained, sentence
 from irene_model.errors import ConfigError
-from irene_model.operations.reach import reach
+from irene_model.operations.gateway_reach import reach
 from irene_model.study.settings import parse
 from server.coordinator import gateway_probe
 from server.coordinator.certificates import Signed, issue, new_authority
@@ -119,7 +119,7 @@ def test_a_wrong_name_is_told_with_the_right_ones(folder: Path) -> None:
 def test_a_port_of_another_service_is_told(
     folder: Path, says: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("irene_model.operations.reach._TIMEOUT_S", 0.3)
+    monkeypatch.setattr("irene_model.operations.gateway_reach._TIMEOUT_S", 0.3)
 
     def serve(listening: socket.socket) -> None:
         with contextlib.suppress(OSError):

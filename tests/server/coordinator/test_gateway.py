@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from irene_model.errors import ConfigError
-from irene_model.operations.reach import reach
+from irene_model.operations.gateway_reach import reach
 from server.coordinator import gateway
 from server.coordinator.certificates import Signed, issue, new_authority, now
 from server.coordinator.coordinator import LOOPBACK, Coordinator, speaks_ipv6
