@@ -28,7 +28,7 @@ def measure(
     epsilon: Annotated[float, typer.Option(min=0.01, help="Of the whole run.")] = 8.0,
     rate: Annotated[float, typer.Option(min=1e-6, max=1.0, help="Sampling rate.")] = 0.0853,
     local_steps: Annotated[int, typer.Option(min=1, help="Steps a round.")] = 6,
-    rounds: Annotated[str, typer.Option(help="Lengths of the runs.")] = "12,100,1000",
+    rounds: Annotated[str, typer.Option(help="Lengths of the runs.")] = "12,100",
 ) -> None:
     """Measure runs of several lengths.
 

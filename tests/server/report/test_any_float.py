@@ -299,7 +299,8 @@ def test_the_forecast_of_any_numbers(  # noqa: PLR0917
     tmp_path: Path, curve: Any, fitting: Choice, spent: Epsilons, target: float, budget: Any
 ) -> None:
     curve = sorted(curve, key=lambda choice: choice.rounds)
-    curve.append(Choice(rounds=curve[-1].rounds + 1, mechanism=MECHANISM, epsilon=spent))
+    last = max(curve[-1].rounds, fitting.rounds) + 1  # as `forecast` draws it
+    curve.append(Choice(rounds=last, mechanism=MECHANISM, epsilon=spent))
     plan = Forecast(
         site="north", study="s", budget=budget, target=target, delta=1e-5, spent=spent,
         declared_patients=10, rounds=3, study_asks=1.0, choices=tuple(curve), fitting=fitting,
