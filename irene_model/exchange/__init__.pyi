@@ -1,26 +1,17 @@
-from .protocol import (
+from .protocol import WIRE_DTYPE, Array, Arrays, Flat, Message, check_update
+from .replies import (
     LABEL_ABSENT,
     LABEL_SENT,
     LABEL_WITHHELD,
     LARGEST_EPSILON,
     MOST_PATIENTS,
-    WIRE_DTYPE,
-    Array,
-    Arrays,
     Code,
     EvaluateReply,
-    EvaluateRequest,
-    Flat,
     HelloReply,
-    HelloRequest,
-    Message,
     Nothing,
-    Request,
     TrainReply,
-    TrainRequest,
-    check_update,
-    read_study,
 )
+from .requests import EvaluateRequest, HelloRequest, Request, TrainRequest, read_study
 from .weight_bounds import LARGEST_FIRST, check_moves, check_weights
 
 __all__ = [

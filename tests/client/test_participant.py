@@ -14,16 +14,9 @@ from client.ledger.ledger import Ledger
 from client.participant import Participant
 from client.records.dataset import SiteDataset, open_dataset
 from client.site.site import Site
-from irene_model.exchange.protocol import (
-    Arrays,
-    EvaluateReply,
-    EvaluateRequest,
-    Flat,
-    HelloReply,
-    HelloRequest,
-    TrainReply,
-    TrainRequest,
-)
+from irene_model.exchange.protocol import Arrays, Flat
+from irene_model.exchange.replies import EvaluateReply, HelloReply, TrainReply
+from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from irene_model.metrics.metrics import BINS
 from irene_model.privacy.accountants import Mechanism, epsilons
 from irene_model.study.study import Study
@@ -241,7 +234,7 @@ def test_a_deadline_that_passes_while_files_are_read_costs_nothing(
         clock[0] += 7200.0
         return open_dataset(site, study)
 
-    monkeypatch.setattr("irene_model.exchange.protocol.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("irene_model.exchange.requests.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("client.participant.open_dataset", slowly)
     reply = train(hospital)
     assert (reply.outcome, reply.code) == ("declined", "stale") and charges(hospital) == 0

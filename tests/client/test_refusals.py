@@ -9,15 +9,9 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import evaluate, hello, safe_answer, train
 from client.consent.consent import Consent
-from irene_model.exchange.protocol import (
-    EvaluateReply,
-    EvaluateRequest,
-    Flat,
-    HelloReply,
-    HelloRequest,
-    TrainReply,
-    TrainRequest,
-)
+from irene_model.exchange.protocol import Flat
+from irene_model.exchange.replies import EvaluateReply, HelloReply, TrainReply
+from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from tests.helpers.hospital_folder import HospitalFolder
 
 

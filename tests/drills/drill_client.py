@@ -16,7 +16,8 @@ import numpy as np
 from flwr.app import Context, Message
 from safetensors.numpy import save_file
 
-from irene_model.exchange.protocol import Arrays, TrainReply
+from irene_model.exchange.protocol import Arrays
+from irene_model.exchange.replies import TrainReply
 
 HUGE = np.float32(1e4)
 

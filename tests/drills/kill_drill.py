@@ -35,7 +35,8 @@ from client.ledger.ledger import Ledger, Reservation
 from client.participant import Participant
 from client.records.dataset import open_dataset
 from client.training.training import pack
-from irene_model.exchange.protocol import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest
+from irene_model.exchange.replies import EvaluateReply, TrainReply
+from irene_model.exchange.requests import EvaluateRequest, TrainRequest
 from irene_model.privacy.accountants import epsilon
 from irene_model.study.records import SPLITS, Split
 from irene_model.weights.weights import new_model, to_arrays

@@ -14,8 +14,9 @@ from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.participant import Participant
-from irene_model.exchange.protocol import EvaluateRequest, Flat, HelloRequest, TrainRequest
+from irene_model.exchange.protocol import Flat
 from irene_model.exchange.protocol import Message as Typed
+from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from irene_model.study.wire import STYPE, Packed
 from server.rounds.exchange import Exchange
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from irene_model.exchange.protocol import LABEL_SENT, EvaluateReply, Flat, HelloReply, TrainReply
+from irene_model.exchange.protocol import Flat
 from irene_model.exchange.protocol import Message as Typed
+from irene_model.exchange.replies import LABEL_SENT, EvaluateReply, HelloReply, TrainReply
 from irene_model.metrics.coarse_bins import COARSE_BINS
 from irene_model.privacy.calibration import evaluation_noise, noise_multiplier_for
 from irene_model.study.records import HeldOut

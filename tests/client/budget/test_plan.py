@@ -13,7 +13,8 @@ from client.budget.plan import declared_patients, plan_round
 from client.records.dataset import SiteDataset
 from client.site.site import Site
 from irene_model.errors import ProtocolError
-from irene_model.exchange.protocol import Flat, TrainRequest
+from irene_model.exchange.protocol import Flat
+from irene_model.exchange.requests import TrainRequest
 from irene_model.privacy.accountants import epsilon, epsilons
 from irene_model.study.study import Study
 from tests.helpers.hospital_folder import SITE, STUDY

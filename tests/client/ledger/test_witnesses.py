@@ -16,13 +16,8 @@ from client.ledger.ledger import Ledger
 from client.node.status import look
 from client.participant import Participant
 from irene_model.errors import ConfigError, LedgerLost
-from irene_model.exchange.protocol import (
-    EvaluateRequest,
-    HelloReply,
-    HelloRequest,
-    TrainReply,
-    TrainRequest,
-)
+from irene_model.exchange.replies import HelloReply, TrainReply
+from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from irene_model.study.records import HeldOut
 from irene_model.weights.weights import new_model, to_arrays
 from tests.client.test_participant import SMALL

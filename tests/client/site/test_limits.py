@@ -15,7 +15,7 @@ from client.participant import Participant
 from client.site.limits import Limits, check_noise, check_study
 from client.site.site import Site
 from irene_model.errors import ConfigError, LimitExceeded
-from irene_model.exchange.protocol import EvaluateRequest, HelloRequest, TrainRequest
+from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from irene_model.privacy.accountants import epsilons
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays

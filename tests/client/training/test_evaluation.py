@@ -13,15 +13,9 @@ from client.participant import Participant
 from client.private.randomness import noise_of_evaluation
 from client.training.evaluation import Scores, add_noise
 from irene_model.errors import ProtocolError
-from irene_model.exchange.protocol import (
-    LABEL_ABSENT,
-    LABEL_SENT,
-    LABEL_WITHHELD,
-    Arrays,
-    EvaluateReply,
-    EvaluateRequest,
-    TrainRequest,
-)
+from irene_model.exchange.protocol import Arrays
+from irene_model.exchange.replies import LABEL_ABSENT, LABEL_SENT, LABEL_WITHHELD, EvaluateReply
+from irene_model.exchange.requests import EvaluateRequest, TrainRequest
 from irene_model.metrics.coarse_bins import COARSE_BINS, coarsen
 from irene_model.metrics.metrics import BINS, Array
 from irene_model.privacy.accountants import Mechanism, epsilons

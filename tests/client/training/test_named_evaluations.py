@@ -14,7 +14,8 @@ from client.participant import Participant
 from client.site.limits import Limits
 from client.site.site import Site
 from irene_model.errors import LimitExceeded, MetricsWithheld, ProtocolError
-from irene_model.exchange.protocol import EvaluateReply, EvaluateRequest, HelloRequest, TrainRequest
+from irene_model.exchange.replies import EvaluateReply
+from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from irene_model.privacy.accountants import epsilons
 from irene_model.study.federation import Federation
 from irene_model.study.records import HeldOut

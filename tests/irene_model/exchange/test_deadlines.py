@@ -13,7 +13,8 @@ from client.app import hello
 from client.gateway.clock import Reading, keep
 from client.gateway.connection import node_folder
 from irene_model.errors import StaleMessage
-from irene_model.exchange.protocol import HelloReply, HelloRequest
+from irene_model.exchange.replies import HelloReply
+from irene_model.exchange.requests import HelloRequest
 from server.rounds.exchange import Exchange
 from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 
@@ -72,7 +73,7 @@ def test_a_date_that_is_none_decides_nothing_but_to_decline(
 
 def test_the_way_is_counted_and_then_ones_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [time.monotonic()]
-    monkeypatch.setattr("irene_model.exchange.protocol.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("irene_model.exchange.requests.time.monotonic", lambda: clock[0])
     fields = {"study": "{}", "fingerprint": "f", "run": "r", "deadline": 60.0}
     request = HelloRequest.from_flat(HelloRequest(**fields).to_flat())
     late = request.after(50.0)

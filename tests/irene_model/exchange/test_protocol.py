@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from irene_model.errors import ProtocolError
-from irene_model.exchange.protocol import Flat, TrainReply, TrainRequest, check_update, read_study
+from irene_model.exchange.protocol import Flat, check_update
+from irene_model.exchange.replies import TrainReply
+from irene_model.exchange.requests import TrainRequest, read_study
 
 REQUEST = TrainRequest(
     study="{}",

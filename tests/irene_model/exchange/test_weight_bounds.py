@@ -11,7 +11,9 @@ import torch
 from client.ledger.ledger import Ledger
 from client.participant import Participant
 from irene_model.errors import CheckpointError, ConfigError, ProtocolError
-from irene_model.exchange.protocol import Arrays, TrainReply, TrainRequest
+from irene_model.exchange.protocol import Arrays
+from irene_model.exchange.replies import TrainReply
+from irene_model.exchange.requests import TrainRequest
 from irene_model.exchange.weight_bounds import (
     _ADAM,
     LARGEST_FIRST,

@@ -18,7 +18,7 @@ from client.records.dataset import SiteDataset, open_dataset
 from client.site.site import Site
 from irene_model import Case, IreneModel, IreneProcessor
 from irene_model.errors import ConfigError
-from irene_model.exchange.protocol import EvaluateRequest, TrainRequest
+from irene_model.exchange.requests import EvaluateRequest, TrainRequest
 from irene_model.inputs.text import TextReader
 from irene_model.inputs.text_encoder import FrozenEncoder, find_folder, sha256_of
 from irene_model.study.settings import dump

@@ -23,7 +23,7 @@ from client.participant import Participant
 from client.records.patients import digest
 from client.site.site import Budget
 from irene_model.errors import LedgerLost
-from irene_model.exchange.protocol import EvaluateRequest, TrainRequest
+from irene_model.exchange.requests import EvaluateRequest, TrainRequest
 from irene_model.operations.chain import append
 from irene_model.operations.private_files import (
     open_private,

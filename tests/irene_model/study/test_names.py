@@ -13,14 +13,9 @@ from pydantic import ValidationError
 from client.participant import Participant
 from client.site.site import Site
 from irene_model.errors import ConfigError, ProtocolError
-from irene_model.exchange.protocol import (
-    EvaluateReply,
-    Flat,
-    HelloReply,
-    TrainReply,
-    TrainRequest,
-    check_update,
-)
+from irene_model.exchange.protocol import Flat, check_update
+from irene_model.exchange.replies import EvaluateReply, HelloReply, TrainReply
+from irene_model.exchange.requests import TrainRequest
 from irene_model.study.names import LONGEST_REASON, MOST_PANELS, OneLine, is_run_name, one_line
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays

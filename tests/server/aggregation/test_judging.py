@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from irene_model.errors import ProtocolError
-from irene_model.exchange.protocol import Arrays, TrainReply
+from irene_model.exchange.protocol import Arrays
+from irene_model.exchange.replies import TrainReply
 from irene_model.privacy.calibration import noise_multiplier_for
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays, trained_names

@@ -9,7 +9,7 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from irene_model.errors import ProtocolError
-from irene_model.exchange.protocol import LABEL_SENT, EvaluateReply
+from irene_model.exchange.replies import LABEL_SENT, EvaluateReply
 from irene_model.metrics.metrics import BINS, Array, score_histograms
 from server.evaluation.evaluation import Evaluation
 from server.evaluation.evaluation import pool as pool_sites

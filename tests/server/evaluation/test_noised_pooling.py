@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from client.training.evaluation import add_noise
 from irene_model.errors import ProtocolError
-from irene_model.exchange.protocol import LABEL_ABSENT, LABEL_SENT, LABEL_WITHHELD, EvaluateReply
+from irene_model.exchange.replies import LABEL_ABSENT, LABEL_SENT, LABEL_WITHHELD, EvaluateReply
 from irene_model.metrics import metrics
 from irene_model.metrics.coarse_bins import COARSE_BINS, coarsen, refine, refined_centres
 from irene_model.metrics.metrics import BINS, Array, score_histograms

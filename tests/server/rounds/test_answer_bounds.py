@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from irene_model.errors import ProtocolError
-from irene_model.exchange.protocol import LABEL_ABSENT, LABEL_WITHHELD, EvaluateReply
+from irene_model.exchange.replies import LABEL_ABSENT, LABEL_WITHHELD, EvaluateReply
 from irene_model.metrics.coarse_bins import COARSE_BINS
 from irene_model.metrics.metrics import BINS
 from irene_model.study.study import Study

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.exchange.protocol import HelloReply
+from irene_model.exchange.replies import HelloReply
 from irene_model.study.study import Study
 from server.rounds import attendance as roll_module
 from server.rounds.attendance import Roll

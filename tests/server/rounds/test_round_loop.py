@@ -10,8 +10,10 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from irene_model.errors import IreneError
-from irene_model.exchange.protocol import Arrays, Flat, HelloReply, TrainReply, TrainRequest
+from irene_model.exchange.protocol import Arrays, Flat
 from irene_model.exchange.protocol import Message as Typed
+from irene_model.exchange.replies import HelloReply, TrainReply
+from irene_model.exchange.requests import TrainRequest
 from irene_model.study.study import Study
 from server.rounds import attendance as roll_module
 from server.rounds import exchange as exchange_module
