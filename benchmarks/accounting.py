@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from irene_model.operations import new_app, run_app
+from irene_model.console import new_app, run_app
 from irene_model.privacy import accountants as privacy
 from irene_model.privacy import noise_multiplier_for
 from irene_model.study import Study

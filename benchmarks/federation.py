@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.emulated_sites import EmulatedSites
-from irene_model.operations import new_app, run_app
+from irene_model.console import new_app, run_app
 from irene_model.study import Study
 from irene_model.weights import new_model, to_arrays
 from server.rounds import Exchange, RoundLoop

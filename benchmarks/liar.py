@@ -7,9 +7,9 @@ import numpy as np
 import typer
 from scipy.special import expit
 
+from irene_model.console import new_app, run_app
 from irene_model.exchange import LABEL_SENT, EvaluateReply
 from irene_model.metrics import COARSE_BINS, Array, coarsen, score_histograms
-from irene_model.operations import new_app, run_app
 from irene_model.privacy import evaluation_noise
 from irene_model.study import Study
 from server.aggregation import Declared

@@ -5,9 +5,9 @@ from typing import Annotated, get_args
 
 import typer
 
+from irene_model.console import new_app, run_app
 from irene_model.methods import parameter_count
 from irene_model.network import PRESETS
-from irene_model.operations import new_app, run_app
 from irene_model.study import Method
 from irene_model.weights import config_of
 from simulations.hospitals import Scenario

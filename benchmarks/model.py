@@ -30,9 +30,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.privacy import BatchSize, Bf16
 from benchmarks.steps import Preset, device, new_batch
 from benchmarks.transcription import transcribed_logits
+from irene_model.console import new_app, run_app
 from irene_model.inputs import Batch
 from irene_model.network import PRESETS, IreneConfig, IreneModel, per_sample_loss
-from irene_model.operations import new_app, run_app
 
 app = new_app(
     "Speed and peak memory of IRENE beside a plain transcription of its equations.\n"

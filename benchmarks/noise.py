@@ -16,7 +16,7 @@ import torch
 import typer
 
 from client.private import KeystreamNoise, add_lattice_noise
-from irene_model.operations import new_app, run_app
+from irene_model.console import new_app, run_app
 
 app = new_app("Seconds that it takes to add noise to 99.5 million sums.\n")
 _TENSOR = 768 * 3072  # the largest weight of `base`

@@ -39,7 +39,7 @@ from benchmarks.steps import (
     new_step,
 )
 from client.private import trained_parameters
-from irene_model.operations import new_app, run_app
+from irene_model.console import new_app, run_app
 
 app = new_app(
     "Time and peak memory of the private step over the non-private one.\n"

@@ -15,8 +15,8 @@ import typer
 
 from client.participant import Participant
 from client.site import Site
+from irene_model.console import new_app, run_app
 from irene_model.exchange import EvaluateRequest, TrainRequest
-from irene_model.operations import new_app, run_app
 from irene_model.study import Study, rounded, server_rate, travelling_bytes
 from irene_model.weights import new_model, to_arrays, trained_names
 from server.aggregation import Judge, WeightedMean, strategy_for

@@ -7,7 +7,7 @@ import typer
 
 from client import ledger_cli, node_cli
 from client.status_cli import status
-from irene_model.operations import Version, new_app, picture_file, run_app
+from irene_model.console import Version, new_app, picture_file, run_app
 
 if TYPE_CHECKING:
     from client.budget import Forecast

@@ -20,6 +20,6 @@ def status(
     """
     from client.node import look, show
     from client.site import Site
-    from irene_model.operations import tell_status
+    from irene_model.console import tell_status
 
     tell_status(look(Site.read(site_file)), show, as_json=as_json)

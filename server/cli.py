@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from irene_model.operations import Version, new_app, run_app
+from irene_model.console import Version, new_app, run_app
 from server.status_cli import COMMANDS as WATCHING
 
 app = new_app(

@@ -20,7 +20,7 @@ def status(
 
     Example: `irene-server status federation --json`
     """
-    from irene_model.operations import tell_status
+    from irene_model.console import tell_status
     from server.coordinator import Coordinator
     from server.watch import show, survey
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from irene_model.operations import Version, new_app, run_app
+from irene_model.console import Version, new_app, run_app
 
 app = new_app(
     "Federated experiments with IRENE on one machine, with emulated hospitals.\n"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from irene_model.operations import figure, known
+from irene_model.console import figure, known
 from server.runs import Json, RunFolder, epsilon_in
 from simulations.audit import Audit
 from simulations.compare import Trial, best_first

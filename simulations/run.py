@@ -15,7 +15,8 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from client.site import Site
-from irene_model.operations import loopback_direct, open_private, private_folder
+from irene_model.journal import open_private, private_folder
+from irene_model.operations import loopback_direct
 from irene_model.weights import StartingPoint
 from server.app import execute
 from server.rounds import Observer

@@ -11,7 +11,7 @@ from typing import Any
 from client.budget.plan import evaluations_of, plan_round
 from client.ledger import Exposures, Ledger, Loss, Reservation, at_most, least_exposures
 from client.site import Site
-from irene_model.operations import known
+from irene_model.console import known
 from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons
 from irene_model.study import SPLITS, Split, Study
 

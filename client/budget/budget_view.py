@@ -11,7 +11,7 @@ from rich.table import Table
 from client.budget.budget import BudgetReport, Outlook
 from client.consent import plain
 from client.ledger import Loss
-from irene_model.operations import figure
+from irene_model.console import figure
 
 
 def show(report: BudgetReport, console: Console) -> None:

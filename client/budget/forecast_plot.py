@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from client.budget.forecasts import Forecast
+from irene_model.console import known
 from irene_model.errors import ConfigError
-from irene_model.operations import known
 
 _INK, _MUTED = "#22272e", "#6b7480"
 _PRV, _RDP, _TARGET = "#0b6e99", "#b0632a", "#b3261e"  # told apart by people who lack a cone

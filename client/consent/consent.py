@@ -15,7 +15,7 @@ from pathlib import Path
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, ProtocolError
 from irene_model.exchange import read_study
-from irene_model.operations import Journal, private_folder, write_private
+from irene_model.journal import Journal, private_folder, write_private
 from irene_model.study import Study
 
 _MOST_REQUESTS = 50  # a server may ask for any number of studies; the oldest requests go

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from irene_model.errors import ConfigError
-from irene_model.operations import private_folder
+from irene_model.journal import private_folder
 
 NAME = "hospital"
 

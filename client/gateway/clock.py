@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from irene_model.operations import span
+from irene_model.console import span
 
 MOST_S = 86_400.0
 """A clock that is off by more is not made up for: that is no drift, and people must look at it."""

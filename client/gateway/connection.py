@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from client.gateway.proxy import checked
 from client.site import Site
 from irene_model.errors import ConfigError
-from irene_model.operations import private_folder, write_private
+from irene_model.journal import private_folder, write_private
 from irene_model.study import Settings, parse
 
 State = Literal["starting", "connected", "refused", "untrusted", "unreachable", "ended"]

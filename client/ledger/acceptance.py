@@ -23,7 +23,7 @@ from client.ledger.loss import Loss
 from client.ledger.witnesses import LOSS, contradictions, rounds_by_run
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError, LedgerLost
-from irene_model.operations import Entry
+from irene_model.journal import Entry
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from irene_model.operations import Entry, tighten, write_private
+from irene_model.journal import Entry, tighten, write_private
 
 _LINE = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64})\n?")
 

@@ -14,7 +14,7 @@ from typing import Any
 from client.ledger.head import Head
 from client.ledger.loss import Loss
 from client.records import PatientSet
-from irene_model.operations import Entry
+from irene_model.journal import Entry
 from irene_model.privacy import Mechanism
 from irene_model.study import SPLITS, Split
 

@@ -7,7 +7,7 @@ very same bytes, never a second noise for one charge. The budget counts every re
 patients, over all runs and studies; a reservation reads the patients of one split, and
 `client.ledger.exposures` tells what that means for one patient.
 
-Every row is a link of a hash chain (`irene_model.operations.chain`) and a head file remembers the
+Every row is a link of a hash chain (`irene_model.journal.chain`) and a head file remembers the
 newest one (`client.ledger.head`); both are verified at every use. Patients that join or leave
 change nothing of what was spent: all charges go on counting for everyone, which over-counts for
 those who were not there.

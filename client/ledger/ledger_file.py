@@ -20,7 +20,7 @@ from client.ledger.ledger_key import key_path, key_sha256, new_key, read_key
 from client.ledger.loss import Loss
 from client.ledger.witnesses import Witnesses
 from irene_model.errors import LedgerError, LedgerLost
-from irene_model.operations import Entry, append, open_private, private_folder, verify
+from irene_model.journal import Entry, append, open_private, private_folder, verify
 
 _VERSION = 3  # raise when tables or entries change; kept in SQLite's user_version
 _READ = (2, _VERSION)  # version 2 holds its key itself

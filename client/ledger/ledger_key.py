@@ -10,7 +10,7 @@ import re
 import secrets
 from pathlib import Path
 
-from irene_model.operations import tighten, write_private
+from irene_model.journal import tighten, write_private
 
 _KEY = re.compile(rb"[0-9a-f]{64}\n?")
 

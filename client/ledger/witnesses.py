@@ -18,7 +18,7 @@ from client.ledger.history import History
 from client.site import Site
 from irene_model.errors import DataError, LedgerBehind
 from irene_model.exchange import TrainRequest
-from irene_model.operations import Entry, Journal
+from irene_model.journal import Entry, Journal
 
 APPROVED, CONTRADICTED, LOSS = "study approved", "ledger contradicted", "ledger loss accepted"
 _UPDATE, _EVALUATION = "update released", "evaluation released"

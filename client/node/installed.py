@@ -54,7 +54,7 @@ def main() -> None:
 
     The arguments are the node's folder and Flower's own, but for the token (`client.node.launch`).
     """
-    from irene_model.operations import configure_logging
+    from irene_model.console import configure_logging
 
     configure_logging()
     logging.getLogger("flwr").propagate = False  # it has a handler of its own

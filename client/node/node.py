@@ -24,13 +24,8 @@ from client.node.pulse import pulse_of
 from client.node.watch import Watch
 from client.site import Site
 from irene_model.errors import ConfigError, IreneError
-from irene_model.operations import (
-    Service,
-    Supervisor,
-    private_folder,
-    without_proxies,
-    write_private,
-)
+from irene_model.journal import private_folder, write_private
+from irene_model.operations import Service, Supervisor, without_proxies
 
 _PORTS = range(9400, 9900)  # below those that the system gives to outgoing connections
 _LONGEST_PAUSE_S = 15.0  # a killed node is refused for about a minute: don't miss its end by much

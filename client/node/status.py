@@ -25,7 +25,8 @@ from client.ledger import Ledger, contradictions
 from client.node.node_processes import NodeProcess, node_processes
 from client.site import Site
 from irene_model.errors import ConfigError, DataError, LedgerError
-from irene_model.operations import Journal, supervisor_of
+from irene_model.journal import Journal
+from irene_model.operations import supervisor_of
 
 _RELEASES = ("update released", "evaluation released")
 _NEWEST = 5

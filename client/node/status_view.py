@@ -10,7 +10,7 @@ from rich.table import Table
 from client.budget import bar, loss_sentence, number
 from client.gateway import shown
 from client.node.status import NodeStatus
-from irene_model.operations import ago
+from irene_model.console import ago
 
 
 def show(status: NodeStatus, console: Console) -> None:

@@ -130,7 +130,7 @@ def main() -> None:
 
     What depends on the SuperNode that runs is added here.
     """
-    from irene_model.operations import configure_logging
+    from irene_model.console import configure_logging
 
     configure_logging()
     code = 1

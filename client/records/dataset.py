@@ -27,7 +27,7 @@ from client.records.patients import assignment_of, digest
 from client.records.tables import PlacedRecord, read_placed_records
 from client.site import Site
 from irene_model.inputs import Batch, FrozenEncoder, encode_pixels, encode_records, take
-from irene_model.operations import private_folder, tighten, tighten_all
+from irene_model.journal import private_folder, tighten, tighten_all
 from irene_model.study import SPLITS, Split, Study
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from client.site import Budget, Site
 from client.training.training import pack
 from irene_model.errors import ProtocolError
 from irene_model.exchange import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest
-from irene_model.operations import Fact, Journal
+from irene_model.journal import Fact, Journal
 from irene_model.study import Split, Study
 
 

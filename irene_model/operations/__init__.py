@@ -1,7 +1,7 @@
 """Programs that run for weeks.
 
-In: commands to supervise. Out: processes that are started again and probed, journals that can't
-be rewritten unseen, and a console that tells.
+In: commands to supervise, an address to reach. Out: processes that are started again, probed and
+ended whole, and one word for what answers.
 """
 
 from lazy_loader import attach_stub

@@ -7,7 +7,7 @@ it is for this machine alone.
 from datetime import datetime
 from typing import Literal
 
-from irene_model.operations.processes import Running
+from irene_model.operations.supervised import Running
 
 Health = Literal["serving", "not serving", "unreachable"]
 

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from irene_model import __version__
 from irene_model.errors import ConfigError
-from irene_model.operations import Journal
+from irene_model.journal import Journal
 from irene_model.study import Settings, read
 from server.coordinator.certificates import Signed, issue, new_authority, now, write_private
 

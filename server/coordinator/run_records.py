@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from irene_model.operations import Fact
+from irene_model.journal import Fact
 from server.coordinator.coordinator import Coordinator, account
 
 _SUBMITTED, _ENDED, _CANCELLED = "run submitted", "run ended", "run cancelled"

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from irene_model.operations import figure, known
+from irene_model.console import figure, known
 from server.report.plots import share_of
 
 _NOTHING = "\N{EN DASH}"

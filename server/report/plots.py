@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from irene_model.operations import figure, known
+from irene_model.console import figure, known
 
 Scale: TypeAlias = Callable[[float], float]
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from irene_model.console import known
 from irene_model.errors import CheckpointError
-from irene_model.operations import known
 from irene_model.study import Study
 from server.report.learning_curves import curves
 from server.report.page_templates import pages

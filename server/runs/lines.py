@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from irene_model.operations import known
+from irene_model.console import known
 from server.runs.line_bounds import clean
 
 JsonMapping = Mapping[str, Any]

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from irene_model.console import configure_logging
 from irene_model.errors import IreneError, UserError
-from irene_model.operations import configure_logging, running
+from irene_model.operations import running
 from server.coordinator import (
     Control,
     Coordinator,

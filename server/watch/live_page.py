@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from irene_model.operations import known
+from irene_model.console import known
 from server.report import STYLES, curves, pages
 from server.runs import JsonMapping
 from server.watch.run_progress import RunProgress

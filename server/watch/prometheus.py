@@ -7,7 +7,8 @@ out, as Prometheus wants it; it is never a zero.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from irene_model.operations import Running, known
+from irene_model.console import known
+from irene_model.operations import Running
 from server.runs import Json
 from server.watch.run_progress import RunProgress
 

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from irene_model.operations import figure, known
+from irene_model.console import figure, known
 from server.runs import Json, epsilon_in
 
 _COLUMNS = {"round": 7, "sites": 7, "AUROC": 7, "epsilon": 8, "seconds": 8, "MB in": 8}

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from irene_model.console import known
 from irene_model.errors import ConfigError
-from irene_model.operations import known
 from irene_model.study import Study
 from server.runs import (
     CANCELLED,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from irene_model.operations import known
+from irene_model.console import known
 from irene_model.study import Study
 from server.runs import JsonMapping, end_of, epsilon_in, read_json
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from irene_model.operations import ago, figure, span
+from irene_model.console import ago, figure, span
 from server.watch.run_progress import RunProgress
 from server.watch.status import Status
 

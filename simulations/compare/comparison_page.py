@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from irene_model.operations import figure, known
+from irene_model.console import figure, known
 from server.report import Tick, share_of, ticks
 
 Json = Mapping[str, Any]

@@ -18,7 +18,7 @@ from typing import Any
 
 from client.gateway.connection import node_folder
 from client.site.site import Site
-from irene_model.operations.processes import running
+from irene_model.operations.supervised import running
 from server.coordinator.coordinator import Coordinator
 from server.coordinator.services import QUIET, listens
 from simulations.hospitals.hospitals import write_hospitals

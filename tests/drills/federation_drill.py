@@ -27,7 +27,7 @@ from transformers import AutoModel
 from transformers.utils.logging import disable_progress_bar
 
 import irene_model.methods.methods
-from irene_model.operations.console import new_app, run_app
+from irene_model.console.console import new_app, run_app
 from irene_model.study.schedule import server_rate
 from irene_model.study.study import Study
 from irene_model.weights.weights import to_arrays

@@ -14,7 +14,7 @@ from client.training.training import pack
 from irene_model.errors import ConfigError, DataError
 from irene_model.exchange.replies import EvaluateReply, HelloReply, TrainReply
 from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
-from irene_model.operations.journal import Journal
+from irene_model.journal.journal import Journal
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
 from tests.client.test_participant import SMALL

@@ -17,7 +17,7 @@ from client.ledger.head import head_path
 from client.ledger.ledger import Ledger
 from client.site.site import Budget
 from irene_model.errors import LedgerError
-from irene_model.operations.chain import Entry, append
+from irene_model.journal.chain import Entry, append
 from irene_model.privacy.accountants import Mechanism
 
 STEP = Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=1)

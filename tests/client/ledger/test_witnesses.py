@@ -112,7 +112,7 @@ def ledger_journal_and_head_lost(state: Path, old: Path) -> None:
 
 def everything_but_a_new_journal(state: Path, old: Path) -> None:
     ledger_journal_and_head_lost(state, old)
-    from irene_model.operations.journal import Journal
+    from irene_model.journal.journal import Journal
 
     Journal(state / "journal.jsonl").append("node started", who="somebody")
 
@@ -275,7 +275,7 @@ def test_a_release_that_a_crash_kept_from_the_journal_is_no_doubt(
     """The ledger keeps the bytes before the journal notes them."""
     assert train(hospital, 1).outcome == "updated"
     with monkeypatch.context() as patch:
-        patch.setattr("irene_model.operations.journal.Journal.append", lambda *_, **__: 1 / 0)
+        patch.setattr("irene_model.journal.journal.Journal.append", lambda *_, **__: 1 / 0)
         assert train(hospital, 2).outcome == "failed"
     assert train(hospital, 3).outcome == train(hospital, 2).outcome == "updated"
 

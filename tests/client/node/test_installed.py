@@ -30,7 +30,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other side to prove anything to, and Flower's clock stays as it is."""
     monkeypatch.setattr(installed, "prove", lambda file: "t4711")
     monkeypatch.setattr(installed, "keep_time", lambda now: None)
-    monkeypatch.setattr("irene_model.operations.console.configure_logging", lambda: None)
+    monkeypatch.setattr("irene_model.console.console.configure_logging", lambda: None)
     monkeypatch.setattr(sys, "argv", ["program", "/folder", "--insecure"])
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from client.consent.consent import journal_of
 from client.gateway.clock import kept
-from irene_model.operations.processes import running
+from irene_model.operations.supervised import running
 from tests.client.node.test_node_life import CLIENT, PROJECT
 from tests.helpers.connect_proxy import ConnectProxy
 from tests.helpers.hospital_folder import HospitalFolder, write_hospital

@@ -21,7 +21,7 @@ import pytest
 
 from client.consent.consent import Consent, journal_of
 from client.ledger.ledger import Ledger
-from irene_model.operations.processes import running, supervisor_of
+from irene_model.operations.supervised import running, supervisor_of
 from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 from tests.helpers.tls_superlink import BIN, TlsSuperLink, wait_for
 from tests.irene_model.operations.test_private_files import open_to_others

@@ -17,8 +17,8 @@ from client.node.status import NodeStatus, _problems, _todo, look
 from client.node.status_view import show
 from client.site.site import Site
 from irene_model.errors import LedgerError
-from irene_model.operations.journal import Journal
-from irene_model.operations.processes import Running
+from irene_model.journal.journal import Journal
+from irene_model.operations.supervised import Running
 from tests.helpers.hospital_folder import HospitalFolder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

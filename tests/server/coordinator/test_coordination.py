@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from irene_model.operations.processes import running
+from irene_model.operations.supervised import running
 from server.coordinator.coordinator import Coordinator, speaks_ipv6
 from server.coordinator.enrolment import Enrolment
 from server.coordinator.run_records import read_record

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.operations.processes import Running
+from irene_model.operations.supervised import Running
 from irene_model.study.study import Study
 from server.coordinator import submission
 from server.coordinator.control import Control, ControlError, NodeStatus, RunStatus

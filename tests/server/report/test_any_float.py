@@ -21,7 +21,7 @@ from client.budget.budget_view import show as show_budget
 from client.budget.forecast_plot import draw
 from client.budget.forecast_view import show_forecast
 from client.budget.forecasts import Choice, Forecast
-from irene_model.operations.figures import figure, known
+from irene_model.console.figures import figure, known
 from irene_model.privacy.accountants import Epsilons, Mechanism
 from irene_model.study.study import Study
 from server.report import page_templates as pages

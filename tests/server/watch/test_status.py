@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from irene_model.operations.durations import ago, span
+from irene_model.console.durations import ago, span
 from irene_model.operations.health import keeps_ending
-from irene_model.operations.processes import Running
+from irene_model.operations.supervised import Running
 from server.coordinator.coordinator import Coordinator, CoordinatorSettings, Loopback
 from server.watch.live_page import render_page
 from server.watch.run_progress import read_progress

@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from irene_model import __version__
+from irene_model.console.console import Version, new_app, run_app
 from irene_model.errors import BudgetExceeded, ConfigError, DataError, ProtocolError
-from irene_model.operations.console import Version, new_app, run_app
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 

@@ -12,7 +12,8 @@ import pytest
 
 from irene_model.errors import ConfigError
 from irene_model.operations.orphans import born, this_boot
-from irene_model.operations.processes import Service, Supervisor, running, stop, supervisor_of
+from irene_model.operations.supervised import running, stop, supervisor_of
+from irene_model.operations.supervisor import Service, Supervisor
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 20
@@ -20,7 +21,7 @@ PATIENCE_S = 20
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from irene_model.operations.processes import Service, Supervisor
+from irene_model.operations.supervisor import Service, Supervisor
 state = Path(sys.argv[1])
 services = [
     Service(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from irene_model.errors import DataError
-from irene_model.operations.journal import Journal
+from irene_model.journal.journal import Journal
 
 
 def test_entries_come_back_in_order(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ children and their children carry in their environment.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import random
@@ -20,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from irene_model.errors import ConfigError, IreneError
+from irene_model.journal import open_private, private_folder, write_private
 from irene_model.operations.orphans import (
     MARK,
     born,
@@ -29,9 +28,9 @@ from irene_model.operations.orphans import (
     end_leftovers,
     this_boot,
 )
-from irene_model.operations.private_files import open_private, private_folder, write_private
+from irene_model.operations.supervised import Running, held
+from irene_model.operations.supervised import running as known_processes
 
-_LOCK = "supervisor.lock"
 _TURN_S, _GRACE_S, _SLOW_S = 0.2, 15.0, 30.0
 _FIRST_PAUSE_S, _HEALTHY_S = 1.0, 60.0
 _LARGEST_LOG = 10_000_000  # bytes; the log is put aside at the next start, once
@@ -55,21 +54,6 @@ class Service:
     ready: Callable[[], bool] | None = None
     folder: Path | None = None
     longest_pause_s: float = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Running:
-    """A service as its supervisor wrote it down last.
-
-    started: ISO time, UTC. born: the kernel's start time of the process, which with the pid names
-    it for good until the next boot. alive: whether it lives now.
-    """
-
-    pid: int
-    started: str
-    restarts: int
-    born: str
-    alive: bool = False
 
 
 @dataclass(kw_only=True)
@@ -105,7 +89,7 @@ class Supervisor:
 
         Call it in the main thread. Raises ConfigError where another supervisor has the folder.
         """
-        with _locked(self.state), self._signals():
+        with held(self.state), self._signals():
             for service in self.services:
                 self._end_earlier(service)
             children = [_Child(service=service) for service in self.services]
@@ -124,7 +108,7 @@ class Supervisor:
 
     def _end_earlier(self, service: Service) -> None:
         """What a supervisor that was killed left behind, and its process's whole group."""
-        known = running(self.state).get(service.name)
+        known = known_processes(self.state).get(service.name)
         if known is not None and born(known.pid) in ("", known.born) and this_boot(known.born):
             end_group(known.pid)
         end_leftovers(self._mark(service))
@@ -224,75 +208,6 @@ class Supervisor:
         finally:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
-
-
-def supervisor_of(state: Path) -> int | None:
-    """The pid of the supervisor that has the folder, or None."""
-    try:
-        descriptor = os.open(state / _LOCK, os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                if text := file.read().strip():
-                    return int(text)
-                time.sleep(0.01)  # it has the lock and is about to write its pid
-            else:
-                return None
-
-
-def running(state: Path) -> dict[str, Running]:
-    """Name -> the services of the folder's supervisor as they were written down last."""
-    found = {}
-    for path in sorted(state.glob("*.json")):
-        try:
-            known = Running(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
-            continue  # another file of the same folder
-        alive = bool(known.born) and born(known.pid) == known.born
-        found[path.stem] = Running(**{**asdict(known), "alive": alive})
-    return found
-
-
-def stop(state: Path, *, wait_s: float = 60.0) -> bool:
-    """End the folder's supervisor and wait for it; False where none runs.
-
-    Raises IreneError where it is still there after `wait_s` seconds.
-    """
-    pid = supervisor_of(state)
-    if pid is None:
-        return False
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + wait_s
-    while supervisor_of(state) == pid:
-        if time.monotonic() > deadline:
-            raise IreneError(f"{state}: process {pid} did not end within {wait_s:.0f} s")
-        time.sleep(0.1)
-    return True
-
-
-@contextlib.contextmanager
-def _locked(state: Path) -> Iterator[None]:
-    """Hold the folder; the pid in the file is for `stop`."""
-    private_folder(state)
-    descriptor = open_private(state / _LOCK, os.O_RDWR)
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"{state}: is already started; stop it first") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
 
 
 def _log_of(service: Service) -> IO[bytes]:

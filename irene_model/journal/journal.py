@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from irene_model.errors import DataError
-from irene_model.operations.chain import Entry, append, verify
-from irene_model.operations.private_files import open_private, private_folder
+from irene_model.journal.chain import Entry, append, verify
+from irene_model.journal.private_files import open_private, private_folder
 
 Fact = str | int | float | bool | None
 

@@ -24,8 +24,8 @@ from client.records.patients import digest
 from client.site.site import Budget
 from irene_model.errors import LedgerLost
 from irene_model.exchange.requests import EvaluateRequest, TrainRequest
-from irene_model.operations.chain import append
-from irene_model.operations.private_files import (
+from irene_model.journal.chain import append
+from irene_model.journal.private_files import (
     open_private,
     private_folder,
     tighten,

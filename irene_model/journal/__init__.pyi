@@ -1,0 +1,16 @@
+from .chain import Entry, append, verify
+from .journal import Fact, Journal
+from .private_files import open_private, private_folder, tighten, tighten_all, write_private
+
+__all__ = [
+    "Entry",
+    "Fact",
+    "Journal",
+    "append",
+    "open_private",
+    "private_folder",
+    "tighten",
+    "tighten_all",
+    "verify",
+    "write_private",
+]
