@@ -1,6 +1,5 @@
 """The ClientApp: Flower's messages to the participant's, and back."""
 
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,10 @@ from flwr.clientapp import ClientApp
 from client.gateway import coordinators_time, node_folder
 from client.participant import Participant
 from client.refusals import refusal
-from irene_model.errors import ConfigError, IreneError
+from irene_model.errors import ConfigError
 from irene_model.exchange import EvaluateRequest, Flat, HelloRequest, TrainRequest
 from irene_model.study import STYPE, Packed
 
-_log = logging.getLogger(__name__)
 app = ClientApp()
 
 
@@ -69,10 +67,6 @@ def safe_answer(message: Message, context: Context) -> Message:
         folder = node_folder(participant.site)
         return answer(message, participant, now=lambda: coordinators_time(folder))
     except Exception as error:
-        if isinstance(error, IreneError):
-            _log.error("%s", error)
-        else:
-            _log.exception("unexpected error")
         name = str(context.node_config.get("name", "unknown"))
         try:
             request = _flat(message)

@@ -8,6 +8,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from client.budget import declared_patients, permitted_evaluation, permitted_plan
 from client.consent import Consent
@@ -15,6 +16,7 @@ from client.gateway import remembered
 from client.ledger import Ledger, check_coordinator, counted
 from client.private import Randomness, noise_of_evaluation
 from client.records import SiteDataset, open_dataset
+from client.refusals import said
 from client.site import Site, check_study, mapped_labels, mapped_modalities
 from client.training import (
     Evaluated,
@@ -28,10 +30,7 @@ from irene_model.errors import (
     AwaitsPeople,
     BudgetExceeded,
     ConfigError,
-    DataError,
     IreneError,
-    LedgerBehind,
-    LedgerError,
     LimitExceeded,
     MetricsWithheld,
     ProtocolError,
@@ -39,33 +38,18 @@ from irene_model.errors import (
     StudyMismatch,
 )
 from irene_model.exchange import (
-    Code,
     EvaluateReply,
     EvaluateRequest,
     HelloReply,
     HelloRequest,
-    Nothing,
     TrainReply,
     TrainRequest,
 )
-from irene_model.study import Study, one_line
+from irene_model.study import Study
 from irene_model.weights import labels_to_text
 
 _log = logging.getLogger(__name__)
-_SAID = (BudgetExceeded, MetricsWithheld, ProtocolError, AwaitsPeople, LedgerBehind)
 _JUDGED = (LimitExceeded, StaleMessage, StudyMismatch)
-_CODES: tuple[tuple[type[Exception], Code], ...] = (
-    (AwaitsPeople, "people"),
-    (StaleMessage, "stale"),
-    (StudyMismatch, "study"),
-    (LimitExceeded, "limits"),
-    (ProtocolError, "message"),
-    (BudgetExceeded, "budget"),
-    (MetricsWithheld, "metrics"),
-    (ConfigError, "configuration"),
-    (DataError, "files"),
-    (LedgerError, "ledger"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +90,7 @@ class Participant:
                 permitted_plan(self.site, study, declared_patients(self.site, dataset), 1)
             Ledger.seen(self.site)  # one that can't be trusted is said before the first round
         except Exception as error:
-            return HelloReply(
-                site=self.site.site,
-                outcome=_outcome(error, isinstance(error, _JUDGED)),
-                reason=_reason(error),
-                code=_code(error),
-            )
+            return HelloReply(site=self.site.site, **said(error, declined=_JUDGED))
         return HelloReply(
             site=self.site.site,
             outcome="ready" if present else "declined",
@@ -127,14 +106,9 @@ class Participant:
             self._note(reply, request)
             return reply
         except Exception as error:
-            declined = isinstance(error, BudgetExceeded | ProtocolError | ConfigError)
             return TrainReply(
-                site=self.site.site,
-                round=request.round,
-                fingerprint=request.fingerprint,
-                outcome=_outcome(error, declined),
-                reason=_reason(error),
-                code=_code(error),
+                **self._about(request),
+                **said(error, declined=(BudgetExceeded, ProtocolError, ConfigError)),
                 rounds_charged=self._rounds_charged(request.run),
                 seconds=time.monotonic() - started,
             )
@@ -147,14 +121,9 @@ class Participant:
             self._note(reply, request)
             return reply
         except Exception as error:
-            declined = isinstance(error, BudgetExceeded | MetricsWithheld | ProtocolError)
             return EvaluateReply(
-                site=self.site.site,
-                round=request.round,
-                fingerprint=request.fingerprint,
-                outcome=_outcome(error, declined),
-                reason=_reason(error),
-                code=_code(error),
+                **self._about(request),
+                **said(error, declined=(BudgetExceeded, MetricsWithheld, ProtocolError)),
                 seconds=time.monotonic() - started,
             )
 
@@ -172,9 +141,7 @@ class Participant:
         )
         if noise == 0:
             return EvaluateReply(
-                site=site.site,
-                round=request.round,
-                fingerprint=request.fingerprint,
+                **self._about(request),
                 outcome="evaluated",
                 seconds=time.monotonic() - started,
                 arrays=evaluate(request.arrays, what, minimum_group=site.minimum_group),
@@ -192,9 +159,7 @@ class Participant:
             ),
         )
         return EvaluateReply(
-            site=site.site,
-            round=request.round,
-            fingerprint=request.fingerprint,
+            **self._about(request),
             outcome="evaluated",
             noise_multiplier=noise,
             deviation=noise * what.sensitivity,
@@ -238,9 +203,7 @@ class Participant:
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)
         return TrainReply(
-            site=self.site.site,
-            round=request.round,
-            fingerprint=request.fingerprint,
+            **self._about(request),
             outcome="updated",
             weight=float(plan.declared_patients),
             noise_multiplier=plan.mechanism.noise_multiplier,
@@ -274,6 +237,14 @@ class Participant:
             raise AwaitsPeople(refusal)
         return study
 
+    def _about(self, request: TrainRequest | EvaluateRequest) -> dict[str, Any]:
+        """What every answer to `request` says: from whom, to which round of which study."""
+        return {
+            "site": self.site.site,
+            "round": request.round,
+            "fingerprint": request.fingerprint,
+        }
+
     def _note(
         self, reply: TrainReply | EvaluateReply, request: TrainRequest | EvaluateRequest
     ) -> None:
@@ -283,30 +254,3 @@ class Participant:
     def _dataset(self, study: Study) -> SiteDataset:
         check_study(self.site.limits, study)  # before any file is opened
         return open_dataset(self.site, study)
-
-
-def _outcome(error: Exception, declined: bool) -> Nothing:
-    if isinstance(error, AwaitsPeople):
-        return "waiting"
-    return "declined" if declined else "failed"
-
-
-def _code(error: Exception) -> Code:
-    """The kind of what went wrong, for the server to act on."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), "error")
-
-
-def _reason(error: Exception) -> str:
-    """What may be said outside: our own sentences without paths or rows, else only a kind."""
-    if isinstance(error, _SAID):
-        _log.warning("%s", error)
-        return one_line(str(error))
-    if isinstance(error, IreneError):
-        _log.error("%s", error)
-    else:
-        _log.exception("unexpected error")
-    if isinstance(error, ConfigError):
-        return "the site's configuration does not fit the study; the site's log says where"
-    if isinstance(error, DataError):
-        return "the site's files were refused; the site's log says where"
-    return f"error at the site ({type(error).__name__}); the site's log says more"

@@ -330,7 +330,7 @@ def test_nothing_is_trained_on_a_ledger_without_its_head(hospital: HospitalFolde
 
 def test_a_study_that_does_not_fit_is_declined(hospital: HospitalFolder) -> None:
     hospital.configure("labels", ["pneumonia", "gout"], "study.yaml")
-    said = "the site's configuration does not fit the study; the site's log says where"
+    said = "the site's configuration can't serve the study; the site's log says where"
     assert (hello(hospital).outcome, hello(hospital).reason) == ("failed", said)
     reply = train(hospital)
     assert (reply.outcome, reply.reason) == ("declined", said)

@@ -70,7 +70,9 @@ def test_a_broken_site_answers_failed_without_a_path(
         config = {"seed": 5}
     reply = read(ASK[kind](asked, context(hospital.site_file, **config)), kind)
     assert (reply.site, reply.outcome, reply.code) == ("north", "failed", "configuration")
-    assert reply.reason == "the site's configuration can't be read; the site's log says where"
+    assert (
+        reply.reason == "the site's configuration can't serve the study; the site's log says where"
+    )
     assert getattr(reply, "round", 3) == 3
     assert broken == "unknown option" or str(hospital.site_file) in caplog.text
 
