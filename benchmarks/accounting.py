@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
+import irene_model.privacy.accountants as privacy
 from irene_model.console import new_app, run_app
-from irene_model.privacy import accountants as privacy
 from irene_model.privacy import noise_multiplier_for
 from irene_model.study import Study
 from server.runs import spent_until

@@ -27,9 +27,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.engines.steps import Preset, device, new_batch
+from benchmarks.engines.transcription import transcribed_logits
 from benchmarks.privacy import BatchSize, Bf16
-from benchmarks.steps import Preset, device, new_batch
-from benchmarks.transcription import transcribed_logits
 from irene_model.console import new_app, run_app
 from irene_model.inputs import Batch
 from irene_model.network import PRESETS, IreneConfig, IreneModel, per_sample_loss

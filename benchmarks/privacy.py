@@ -26,7 +26,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.steps import (
+from benchmarks.engines.steps import (
     ENGINES,
     SUBSETS,
     Group,

@@ -13,7 +13,7 @@ from typing import Any
 from client.budget import declared_patients, permitted_evaluation, permitted_plan
 from client.consent import Consent
 from client.gateway import remembered
-from client.ledger import Ledger, check_coordinator, counted
+from client.ledger import Ledger, check_coordinator
 from client.private import Randomness, noise_of_evaluation
 from client.records import SiteDataset, open_dataset
 from client.refusals import said
@@ -163,8 +163,8 @@ class Participant:
             outcome="evaluated",
             noise_multiplier=noise,
             deviation=noise * what.sensitivity,
-            epsilon_run=counted(ledger.reservations(request.run), delta=study.privacy.delta),
-            epsilon_total=counted(ledger.reservations(), delta=study.privacy.delta),
+            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
+            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             seconds=time.monotonic() - started,
             arrays=arrays,
         )
@@ -209,8 +209,8 @@ class Participant:
             noise_multiplier=plan.mechanism.noise_multiplier,
             sample_rate=plan.mechanism.sample_rate,
             rounds_charged=self._rounds_charged(request.run),
-            epsilon_run=counted(ledger.reservations(request.run), delta=study.privacy.delta),
-            epsilon_total=counted(ledger.reservations(), delta=study.privacy.delta),
+            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
+            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             modalities=",".join(modalities),
             labels=labels_to_text(labels),
             seconds=seconds,

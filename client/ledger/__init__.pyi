@@ -1,5 +1,5 @@
 from .acceptance import accept_loss, find_loss
-from .exposures import Exposures, at_most, counted, least_exposures
+from .exposures import Exposures, at_most, least_exposures
 from .history import Reservation
 from .ledger import Ledger
 from .loss import Loss
@@ -14,7 +14,6 @@ __all__ = [
     "at_most",
     "check_coordinator",
     "contradictions",
-    "counted",
     "find_loss",
     "least_exposures",
 ]

@@ -36,11 +36,6 @@ def least_exposures(charges: Sequence[Reservation], *, delta: float) -> Exposure
     return _least([exposures(charges, a) for a in _assignments(charges)], delta)[1]
 
 
-def spent(charges: Sequence[Reservation], *, delta: float) -> float:
-    """Epsilon by RDP of any one patient."""
-    return _least([exposures(charges, a) for a in _assignments(charges)], delta)[0]
-
-
 def concerned(
     charges: Sequence[Reservation], new: Reservation, *, delta: float
 ) -> tuple[float, Exposures]:

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from client.ledger.exposures import at_most, concerned, spent
+from client.ledger.exposures import at_most, concerned, counted
 from client.ledger.history import History, Reservation
 from client.ledger.ledger_file import LedgerFile, Snapshot
 from client.ledger.loss import Loss
@@ -185,11 +185,13 @@ class Ledger:
     def epsilon(self, *, delta: float, run: str | None = None) -> float:
         """Epsilon of any one patient, of all that is reserved at this site or by one run.
 
-        What was charged for lost ledgers is in it, and brings its own delta beside `delta`.
+        It is the smaller bound, as a budget counts; in up to seconds. What was charged for lost
+        ledgers is in it, and brings its own delta beside `delta`.
         """
         history = self.history()
         lost = history.loss.epsilon if run is None else history.loss.of_run(run)
-        return lost + spent([r for r in history.reservations if run in (None, r.run)], delta=delta)
+        charges = [r for r in history.reservations if run in (None, r.run)]
+        return lost + counted(charges, delta=delta)
 
     def _check(self, history: History, new: Reservation) -> None:
         if self._budget is None:

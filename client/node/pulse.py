@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from irene_model.journal import write_private
+
 _OFTEN_S = 5.0
 
 
@@ -25,10 +27,8 @@ class Pulse:
         if now < self._next:
             return
         self._next = now + _OFTEN_S
-        work = self.path.with_suffix(".part")
         with contextlib.suppress(OSError):  # a full disk ends no round
-            work.write_text(f"{now:.1f}", encoding="utf-8")
-            work.replace(self.path)
+            write_private(self.path, f"{now:.1f}".encode(), durable=False)
 
     def silent_s(self) -> float | None:
         """Seconds since the last sign; None where there is none of this boot."""

@@ -2,7 +2,7 @@
 
 Slower than the fused engine and larger, for any layer that Opacus covers, and its reference in
 tests. Opacus' ghost clipping is not offered: the gradients that it sums in its second pass are not
-the ones that it took the norms of (`benchmarks.ghost`).
+the ones that it took the norms of (`benchmarks.engines.ghost`).
 """
 
 import warnings

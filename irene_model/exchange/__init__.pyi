@@ -8,7 +8,6 @@ from .replies import (
     Code,
     EvaluateReply,
     HelloReply,
-    Nothing,
     TrainReply,
 )
 from .requests import EvaluateRequest, HelloRequest, Request, TrainRequest, read_study
@@ -31,7 +30,6 @@ __all__ = [
     "HelloReply",
     "HelloRequest",
     "Message",
-    "Nothing",
     "Request",
     "TrainReply",
     "TrainRequest",

@@ -8,6 +8,8 @@ do is in docs/security.md.
 
 import math
 
+import numpy as np
+
 from irene_model.errors import ProtocolError
 from irene_model.exchange import LABEL_ABSENT, EvaluateReply
 from irene_model.privacy import evaluation_noise
@@ -34,10 +36,9 @@ def check_evaluation(
     mapped = read.labels != LABEL_ABSENT
     if not mapped.any():
         raise ProtocolError("the reply holds none of the study's labels")
-        # One patient moves all histograms by at most the root of their number
-        # (client.training.evaluation). deviation = answer.noise_multiplier *
-        # math.sqrt(np.count_nonzero(mapped)) if not math.isclose(answer.deviation, deviation,
-        # rel_tol=_TOLERANCE):
+    # One patient moves all histograms by at most the root of their number (client.training).
+    deviation = answer.noise_multiplier * math.sqrt(np.count_nonzero(mapped))
+    if not math.isclose(answer.deviation, deviation, rel_tol=_TOLERANCE):
         raise ProtocolError("the reply's deviation does not follow from its noise and labels")
     said = declared.labels.get(answer.site)
     if said and said != "".join("01"[int(each)] for each in mapped):

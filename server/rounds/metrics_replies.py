@@ -107,9 +107,11 @@ def _facts(answer: EvaluateReply, withheld: list[str]) -> Json:
 
 def _without(reply: Reply) -> str:
     """What became of a site of which nothing is used."""
-    if reply.missing:
+    if reply.malformed:
+        return "refused"
+    if not reply.heard:
         return "missing"
-    return "failed" if reply.flat is None and not reply.malformed else "refused"
+    return "failed" if reply.flat is None else "refused"
 
 
 def _read(reply: Reply, site: str, round: int, fingerprint: str) -> EvaluateReply:

@@ -1,12 +1,15 @@
 """The approval screen: no setting of a study is out of sight, also of those to come."""
 
 import copy
+import functools
 import math
+import operator
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
 
 from client.budget.budget import look_ahead
@@ -204,12 +207,17 @@ def test_two_studies_that_cost_differently_look_different() -> None:
 
 
 def test_a_study_can_not_write_to_the_terminal() -> None:
-    study = Study.model_validate(
-        changed(STUDY, text={"language": "en\x1b[2J\u202e\n[red]all is well[/red]"})
-    )
-    text = printed(study)
-    assert "\x1b" not in text and "\u202e" not in text and "[red]all is well[/red]" in text
-    assert plain("a\tb") == "a\\x09b"
+    """No text of a study may hold what a terminal obeys, and nothing is shown unescaped anyhow."""
+    whole = Study.model_validate(STUDY).model_dump(mode="json")
+    texts = [path for path, value in leaves(whole) if isinstance(value, str)]
+    assert len(texts) > 10
+    for path in texts:
+        hostile = copy.deepcopy(whole)
+        place = functools.reduce(operator.getitem, path[:-1], hostile)
+        place[path[-1]] = "en\x1b[2J\u202e\n[red]all is well[/red]"
+        with pytest.raises(ValidationError):
+            Study.model_validate(hostile)
+    assert plain("a\tb\x1b") == "a\\x09b\\x1b"
 
 
 def test_sizes_that_make_no_model_are_one_sentence() -> None:

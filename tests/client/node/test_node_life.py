@@ -24,7 +24,7 @@ from client.ledger.ledger import Ledger
 from irene_model.operations.supervised import running, supervisor_of
 from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 from tests.helpers.tls_superlink import BIN, TlsSuperLink, wait_for
-from tests.irene_model.operations.test_private_files import open_to_others
+from tests.irene_model.journal.test_private_files import open_to_others
 
 SMALL = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,

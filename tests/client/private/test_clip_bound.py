@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import benchmarks.unguarded
-from benchmarks.unguarded import UnguardedSum, _Factors
+import benchmarks.engines.unguarded
+from benchmarks.engines.unguarded import UnguardedSum, _Factors
 from client.private import contributions
 from client.private.clipping import Clip, ClippedSum, forward_losses, plain
 from client.private.contributions import KINDS, Contribution, Factors, PerPatient
@@ -177,7 +177,7 @@ def test_hostile_weights_of_a_whole_model(
 
 
 def test_the_same_weights_get_past_an_unguarded_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmarks.unguarded, "_MEMORY_FOR_TIME", 0.0)
+    monkeypatch.setattr(benchmarks.engines.unguarded, "_MEMORY_FOR_TIME", 0.0)
     assert most_of(UnguardedSum, half=False, seeds=range(8)) > 2
 
 

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client.consent.connection import Connection, remember
 
 from client.consent.consent import Consent, journal_of
 from client.consent.keys import make_key
+from client.gateway.connection import Connection, remember
 from client.ledger.head import head_path
 from client.ledger.ledger import Ledger
 from client.ledger.ledger_key import key_path
-from client.node.node import node_service
+from client.node.node import node_services
 from client.participant import Participant
 from client.records.patients import digest
 from client.site.site import Budget
@@ -76,14 +76,15 @@ def test_every_file_of_a_whole_round_is_the_owners_alone(hospital: HospitalFolde
     pair = make_key(hospital.folder / "keys")
     connection = Connection(server="a.org:443", ca=hospital.folder / "ca.crt", key=pair.private)
     remember(hospital.site, connection)
-    service = node_service(hospital.site, hospital.site_file, connection)
-    service.command()
+    for service in node_services(hospital.site, hospital.site_file, connection):
+        assert callable(service.command)
+        service.command()
     whole_round(hospital)
     kept = {path.name for path in state.rglob("*")}
     assert {
         "ledger.sqlite", "ledger.sqlite.head", "ledger.sqlite.key", "journal.jsonl", "pixels.npy",
-        "approvals.json", "paused", "requests", "connection.json", "tensors.safetensors", "bin",
-        "node.toml", "flwr-clientapp",
+        "approvals.json", "paused", "requests", "connection.json", "tensors.safetensors",
+        "node.toml", "superexec.secret", "supernode.pulse", "superexec.pulse",
     } <= kept  # fmt: skip
     assert open_to_others(state) == []
     assert stat.S_IMODE(pair.private.stat().st_mode) == 0o600

@@ -26,6 +26,7 @@ from irene_model.inputs.tensors import Batch, take
 from irene_model.methods.fusion import FusionConfig, PrincipalComponents
 from irene_model.methods.methods import FUSIONS, FusionModel
 from irene_model.methods.sizes import METHODS, parameter_count, sized
+from irene_model.network.attention import Streams
 from irene_model.network.config import PRESETS, IreneConfig
 from irene_model.network.model import DiagnosticModel, IreneModel, per_sample_loss
 from irene_model.study.study import Method, Study
@@ -258,7 +259,8 @@ def block_gradients(method: str) -> tuple[bool, bool]:
     reads = []
     for source, output in ((clinical, 0), (image, 1)):
         source.requires_grad_()
-        block(image, clinical, None, None, with_maps=False)[output].square().sum().backward()
+        streams, _ = block(Streams(image, clinical, None, None), with_maps=False)
+        streams[output].square().sum().backward()
         reads.append(bool(source.grad.any()))  # type: ignore[union-attr]
         source.requires_grad_(False)
     return reads[0], reads[1]
@@ -286,8 +288,8 @@ def test_a_closed_direction_does_not_halve_what_is_read() -> None:
     attention = model_of("irene_unidirectional").encoder.bidirectional[0].attention
     image, clinical = torch.randn(2, 5, 16), torch.randn(2, 4, 16)
     nothing = torch.zeros(2, 4, dtype=torch.bool)
-    open_image, _, _ = attention(image, clinical, None, None, with_maps=False)
-    alone, _, _ = attention(image, clinical, None, nothing, with_maps=False)
+    open_image, _, _ = attention(Streams(image, clinical, None, None), with_maps=False)
+    alone, _, _ = attention(Streams(image, clinical, None, nothing), with_maps=False)
     torch.testing.assert_close(open_image, alone)
 
 

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from client.consent.connection import Connection, Progress, host_and_port, remember
 
+from client.gateway.connection import Connection, Progress, host_and_port, remember
 from client.gateway.trouble import explained, sentence
 from irene_model.errors import ConfigError
 from irene_model.operations.gateway_reach import reach

@@ -139,7 +139,7 @@ def test_a_cohort_for_which_no_noise_is_enough_is_refused() -> None:
     known = made_up_reply(STUDY, "north", 1).model_copy(
         update={"fingerprint": study.fingerprint, "weight": 1.0, "sample_rate": 1.0}
     )
-    with pytest.raises(ProtocolError, match="no noise reaches the study's epsilon"):
+    with pytest.raises(ProtocolError, match="no noise is enough for so few patients"):
         judge_of(study).contribution(known)
 
 

@@ -108,7 +108,7 @@ def test_a_chart_of_any_floats_has_its_lines_on_it(lines: Any, from_zero: bool) 
     if chart is None:
         return
     page = pages.pages().from_string(
-        '{% from "parts.html.j2" import line_chart %}{{ line_chart("title", chart) }}'
+        '{% from "report/parts.html.j2" import line_chart %}{{ line_chart("title", chart) }}'
     )
     check_drawn(page.render(chart=chart))
     for line in chart.lines:
@@ -275,7 +275,7 @@ def test_the_budget_of_any_numbers(spent: Epsilons, budget: float | None, cost: 
     )  # fmt: skip
     outlook = Outlook(
         study="s", declared_patients=10, mechanism=MECHANISM, rounds=3, rounds_left=1,
-        after_next_round=cost,
+        after_next_round=cost, alone={"train": cost}, after_run={"train": spent, "test": cost},
     )  # fmt: skip
     report = BudgetReport(
         site="north", budget=budget, delta=1e-5, spent=spent, runs=(run,), outlook=outlook

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from benchmarks.ghost import GhostSum
-from benchmarks.unguarded import UnguardedSum
+from benchmarks.engines.ghost import GhostSum
+from benchmarks.engines.unguarded import UnguardedSum
 from client.private import (
     FusedSum,
     HookSum,

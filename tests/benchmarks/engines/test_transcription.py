@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
+from benchmarks.engines.transcription import transcribed_logits
 from benchmarks.model import app
-from benchmarks.transcription import transcribed_logits
 from tests.irene_model.network.test_model import inputs, masks, small_model
 
 
