@@ -212,8 +212,8 @@ def run(
 
     from irene_model.errors import ConfigError
     from irene_model.study import Study
-    from server.coordinator import Control, Coordinator, begin, begun_run, new_run, require_started
-    from server.submission import carry_out
+    from server.coordinator import Control, Coordinator, require_started
+    from server.submission import begin, begun_run, carry_out, new_run
     from server.watch import RoundsView
 
     coordinator = Coordinator.open(folder)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from irene_model.console import span
+from irene_model.journal import write_private
 
 MOST_S = 86_400.0
 """A clock that is off by more is not made up for: that is no drift, and people must look at it."""
@@ -86,10 +87,9 @@ def keep(folder: Path, reading: Reading | None) -> None:
     if reading is None:
         path.unlink(missing_ok=True)
         return
-    work = path.with_suffix(f".{os.getpid()}.part")
+    content = json.dumps(asdict(reading)).encode()
     with contextlib.suppress(OSError):  # a full disk ends no round
-        work.write_text(json.dumps(asdict(reading)), encoding="utf-8")
-        work.replace(path)
+        write_private(path, content, part=f"{os.getpid()}.part", durable=False)
 
 
 def kept(folder: Path) -> Reading | None:

@@ -5,9 +5,16 @@ from .database import problem_of
 from .enrolment import Enrolment, check_name, enroll, expel, read_public_key, restore
 from .gateway_probe import reach
 from .locks import alone
-from .run_records import Handed, RunRecord, note_cancelled, note_ended, read_record, read_records
+from .run_records import (
+    Handed,
+    RunRecord,
+    note_cancelled,
+    note_ended,
+    note_submitted,
+    read_record,
+    read_records,
+)
 from .services import check_start, require_started, services_of
-from .submission import Json, Submission, begin, begun_run, executor, new_run, run_folder, submit
 
 __all__ = [
     "Control",
@@ -16,25 +23,20 @@ __all__ = [
     "CoordinatorSettings",
     "Enrolment",
     "Handed",
-    "Json",
     "Loopback",
     "NodeStatus",
     "RunRecord",
     "RunStatus",
-    "Submission",
     "account",
     "alone",
-    "begin",
-    "begun_run",
     "check_name",
     "check_start",
     "days_left",
     "enroll",
-    "executor",
     "expel",
-    "new_run",
     "note_cancelled",
     "note_ended",
+    "note_submitted",
     "problem_of",
     "reach",
     "read_certificate",
@@ -43,8 +45,6 @@ __all__ = [
     "read_records",
     "require_started",
     "restore",
-    "run_folder",
     "services_of",
-    "submit",
     "write_private",
 ]

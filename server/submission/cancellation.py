@@ -16,10 +16,10 @@ from server.coordinator import (
     alone,
     note_cancelled,
     read_records,
-    run_folder,
     write_private,
 )
 from server.runs import CANCELLED
+from server.submission.submission import run_folder
 
 
 def cancel(coordinator: Coordinator, control: Control, name: str) -> None:

@@ -13,14 +13,12 @@ from server.coordinator import (
     Control,
     ControlError,
     Coordinator,
-    Json,
     RunStatus,
-    Submission,
-    executor,
     note_ended,
     read_record,
 )
 from server.runs import clean
+from server.submission.submission import Json, Submission, executor
 from server.submission.taking_up import take_up
 
 Observe = Callable[[Json], None]

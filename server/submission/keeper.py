@@ -16,15 +16,8 @@ from pathlib import Path
 from irene_model.console import configure_logging
 from irene_model.errors import IreneError, UserError
 from irene_model.operations import running
-from server.coordinator import (
-    Control,
-    Coordinator,
-    RunRecord,
-    executor,
-    note_ended,
-    read_records,
-    restore,
-)
+from server.coordinator import Control, Coordinator, RunRecord, note_ended, read_records, restore
+from server.submission.submission import executor
 from server.submission.taking_up import handed_before, take_up
 
 _log = logging.getLogger(__name__)

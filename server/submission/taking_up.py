@@ -9,12 +9,10 @@ from server.coordinator import (
     Coordinator,
     Handed,
     RunRecord,
-    Submission,
     alone,
     read_record,
-    run_folder,
-    submit,
 )
+from server.submission.submission import Submission, run_folder, submit
 
 _LOSSES = 3  # in a row, without a new round in between
 

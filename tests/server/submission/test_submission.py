@@ -16,11 +16,11 @@ from server.coordinator.control import Control, ControlError, NodeStatus, RunSta
 from server.coordinator.coordinator import Coordinator
 from server.coordinator.enrolment import EnrolledSite, Enrolment
 from server.coordinator.run_records import read_record
-from server.coordinator.submission import Submission, active, begin, begun_run, new_run, submit
 from server.submission import following, keeper
 from server.submission.cancellation import cancel
 from server.submission.following import Lines, carry_out
 from server.submission.keeper import Keeper
+from server.submission.submission import Submission, active, begin, begun_run, new_run, submit
 from server.submission.taking_up import take_up
 from tests.helpers.coordinator_folder import new_coordinator
 

@@ -13,11 +13,7 @@ from typing import Any
 from irene_model.errors import ConfigError
 from irene_model.operations import running
 from irene_model.study import Study, is_run_name, one_line
-from server.coordinator.control import Control
-from server.coordinator.coordinator import Coordinator
-from server.coordinator.enrolment import Enrolment
-from server.coordinator.locks import alone
-from server.coordinator.run_records import note_submitted, read_record
+from server.coordinator import Control, Coordinator, Enrolment, alone, note_submitted, read_record
 from server.runs import clean
 
 Json = dict[str, Any]
