@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from client.gateway import coordinators_time, keep_time
-from client.node.launch import TRIAL, prove
+from client.node.launch import TRIAL, another_flower, prove
 from irene_model.errors import IreneError
 
 _RUNTIME = "flwr.supernode.runtime.run_clientapp"
@@ -38,14 +38,14 @@ def flower_runtime() -> ModuleType:
     runtime, program = importlib.import_module(_RUNTIME), importlib.import_module(_PROGRAM)
     known = getattr(runtime, "run_clientapp", None)
     if known is None or getattr(program, "run_clientapp", None) is not known:
-        raise _changed("run_clientapp")
-    used = getattr(known, "__code__", _changed.__code__).co_names
+        raise another_flower("run_clientapp")
+    used = getattr(known, "__code__", another_flower.__code__).co_names
     for name, parameters in _REPLACED.items():
         if name not in used or not callable(getattr(runtime, name, None)):
-            raise _changed(name)
+            raise another_flower(name)
         found = list(inspect.signature(getattr(runtime, name)).parameters)
         if parameters is not None and [p for p in found if p in parameters] != parameters:
-            raise _changed(name)
+            raise another_flower(name)
     return runtime
 
 
@@ -96,13 +96,6 @@ def _installed_app(*_: object) -> object:
         # Flower sends the text of any other error to the coordinator.
         raise LoadClientAppError("the installed client can't be imported") from error
     return app
-
-
-def _changed(name: str) -> IreneError:
-    return IreneError(
-        f"Flower's {name} is not the one that this version was made for, so that the server's code "
-        "might run here; nothing was run. Install the versions in constraints.txt"
-    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import contextlib
 import importlib
 import inspect
 import logging
-import os
 import socket
 import sys
 import time
@@ -23,9 +22,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from client.gateway import connection_in
-from client.node.launch import NotOurs, begin, forbid_programs, trial
+from client.node.ending import run_and_end
+from client.node.launch import NotOurs, another_flower, begin, forbid_programs, trial
 from client.node.pulse import Pulse, pulse_of
-from irene_model.errors import IreneError
 from irene_model.operations import running
 
 if TYPE_CHECKING:
@@ -91,13 +90,13 @@ def flower_superexec(executor: InstalledExecutor) -> ModuleType:
     run, program = importlib.import_module(_RUN), importlib.import_module(_PROGRAM)
     known = getattr(run, "run_superexec", None)
     if known is None or getattr(program, "run_superexec", None) is not known:
-        raise _changed("run_superexec")
-    used = getattr(known, "__code__", _changed.__code__).co_names
+        raise another_flower("run_superexec")
+    used = getattr(known, "__code__", another_flower.__code__).co_names
     asked = getattr(run, "get_executor", None)
     if "get_executor" not in used or not callable(asked):
-        raise _changed("get_executor")
+        raise another_flower("get_executor")
     if sorted(inspect.signature(asked).parameters) != sorted(_ASKED):
-        raise _changed("get_executor")
+        raise another_flower("get_executor")
     run.get_executor = lambda *_, **__: executor  # type: ignore[attr-defined]
     return program
 
@@ -133,33 +132,17 @@ def main() -> None:
     from irene_model.console import configure_logging
 
     configure_logging()
-    code = 1
-    try:
-        folder = Path(sys.argv.pop(1))
-        pulse = pulse_of(folder, NAME)
-        trial()
-        forbid_programs()
-        sys.argv += await_node(folder, pulse)
-        executor = InstalledExecutor(folder, pulse)
-        flower_superexec(executor).flower_superexec()
-    except IreneError as error:
-        _log.error("%s", error)
-    except SystemExit as exit:
-        code = exit.code if isinstance(exit.code, int) else 1
-    except BaseException:
-        _log.exception("SuperExec failed")
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
+    run_and_end(_run, name="SuperExec")
 
 
-def _changed(name: str) -> IreneError:
-    return IreneError(
-        f"Flower's {name} is not the one that this version was made for, so that the server's code "
-        "might run here; nothing was run. Install the versions in constraints.txt"
-    )
+def _run() -> None:
+    folder = Path(sys.argv.pop(1))
+    pulse = pulse_of(folder, NAME)
+    trial()
+    forbid_programs()
+    sys.argv += await_node(folder, pulse)
+    executor = InstalledExecutor(folder, pulse)
+    flower_superexec(executor).flower_superexec()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ It reads the coordinator's clock before it connects and every minute, and signs 
 """
 
 import argparse
-import contextlib
 import logging
 import os
 import sys
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.gateway import Reading, keep, keep_time, read_clock
+from client.node.ending import run_and_end
 from client.node.launch import forbid_programs
 from client.node.pulse import Pulse, pulse_of
 
@@ -76,27 +76,20 @@ class Timekeeper:
 
 def main() -> None:
     """Run the SuperNode with Flower's own arguments, after the node's folder; never returns."""
-    code = 1
-    try:
-        folder = Path(sys.argv.pop(1))
-        timekeeper = _timekeeper(folder)
-        forbid_programs()
-        keep(folder, None)  # of an earlier start, whose monotonic clock may be another boot's
-        timekeeper.look()
-        timekeeper.watch()
-        keep_time(timekeeper.now, sign=timekeeper.sign)
-        from flwr.supernode.cli import flower_supernode
+    run_and_end(_run, name="the SuperNode")
 
-        flower_supernode()
-    except SystemExit as exit:
-        code = exit.code if isinstance(exit.code, int) else 1
-    except BaseException:
-        _log.exception("the SuperNode failed")
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
+
+def _run() -> None:
+    folder = Path(sys.argv.pop(1))
+    timekeeper = _timekeeper(folder)
+    forbid_programs()
+    keep(folder, None)  # of an earlier start, whose monotonic clock may be another boot's
+    timekeeper.look()
+    timekeeper.watch()
+    keep_time(timekeeper.now, sign=timekeeper.sign)
+    from flwr.supernode.cli import flower_supernode
+
+    flower_supernode()
 
 
 def _timekeeper(folder: Path) -> Timekeeper:

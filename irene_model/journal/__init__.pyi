@@ -1,6 +1,6 @@
 from .chain import Entry, append, verify
 from .journal import Fact, Journal
-from .private_files import open_private, private_folder, tighten, tighten_all, write_private
+from .private_files import open_private, private_folder, sync, tighten, tighten_all, write_private
 
 __all__ = [
     "Entry",
@@ -9,6 +9,7 @@ __all__ = [
     "append",
     "open_private",
     "private_folder",
+    "sync",
     "tighten",
     "tighten_all",
     "verify",

@@ -47,7 +47,7 @@ def write_private(path: Path, content: bytes, *, part: str = "part", durable: bo
             os.fsync(file.fileno())
     unfinished.replace(path)
     if durable:
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def tighten(path: Path) -> None:
@@ -67,9 +67,9 @@ def tighten_all(folder: Path) -> None:
             tighten(path)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make durable which files `folder` names."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have the disk write what lies at `path`, a file or a folder's list of names."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

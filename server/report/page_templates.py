@@ -11,10 +11,10 @@ _NOTHING = "\N{EN DASH}"
 _AGES = 1e9  # seconds: nobody reads that many hours
 
 
-def pages() -> Environment:
-    """The templates of all wings, by `wing/name`; an undefined name in one is an error."""
+def pages(package: str = "server") -> Environment:
+    """The templates of all wings of `package`, by `wing/name`; an undefined name is an error."""
     environment = Environment(
-        loader=PackageLoader("server", ""),
+        loader=PackageLoader(package, ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

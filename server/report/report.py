@@ -16,7 +16,7 @@ from server.report.learning_curves import curves
 from server.report.page_templates import pages
 from server.report.plots import STYLES, ticks
 from server.report.thinning import MOST_ROWS
-from server.runs import JsonMapping, clean, epsilon_in, loads
+from server.runs import JsonMapping, clean, epsilon_in, loads, read_json
 
 _NO_METRIC: JsonMapping = {"macro": None, "ci95": None, "by_label": {}, "by_site": {}}
 _NO_ESTIMATE: JsonMapping = {
@@ -198,14 +198,11 @@ def _auroc_ticks(labels: Sequence[LabelRow], sites: Sequence[SiteRow]) -> list[f
 
 def _read_json(path: Path) -> JsonMapping:
     try:
-        document = loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; a report needs a finished run") from None
     except ValueError:
-        raise CheckpointError(f"{path}: is not valid JSON") from None
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path}: expected a JSON object at the top level")
-    return document
+        raise CheckpointError(f"{path}: is no valid JSON object") from None
 
 
 def _read_lines(path: Path) -> list[JsonMapping]:

@@ -1,6 +1,5 @@
-"""Where a run's checkpoints lie: a folder a round, in the order of their numbers, synced."""
+"""Where a run's checkpoints lie: a folder a round, in the order of their numbers."""
 
-import os
 import re
 from pathlib import Path
 
@@ -16,12 +15,3 @@ def rounds_in(folder: Path) -> list[int]:
     """The rounds whose checkpoints are whole, ascending: by number, since names are not as wide."""
     names = (_NAME.fullmatch(path.name) for path in folder.glob("round-*"))
     return sorted(int(name[1]) for name in names if name is not None)
-
-
-def sync(path: Path) -> None:
-    """Have the disk write what lies at `path`, a file or a folder's list of names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

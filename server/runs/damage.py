@@ -11,8 +11,9 @@ import secrets
 import shutil
 from pathlib import Path
 
+from irene_model.journal import sync
 from server.runs import manifest
-from server.runs.checkpoint_files import place_of, rounds_in, sync
+from server.runs.checkpoint_files import place_of, rounds_in
 
 _log = logging.getLogger(__name__)
 _KEPT = 2  # updates of a run whose bytes a site keeps: client.ledger.ledger

@@ -27,10 +27,11 @@ from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError, DiskError
 from irene_model.exchange import Array, Arrays
 from irene_model.inputs import IreneProcessor
+from irene_model.journal import sync
 from irene_model.study import Study, dump
 from irene_model.weights import StartingPoint, load_arrays, new_model, to_arrays
 from server.runs import damage, manifest
-from server.runs.checkpoint_files import place_of, rounds_in, sync
+from server.runs.checkpoint_files import place_of, rounds_in
 from server.runs.line_bounds import as_json, clean
 
 CANCELLED = "cancelled.json"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from irene_model.console import figure, known
-from server.report import Tick, share_of, ticks
+from server.report import Tick, pages, share_of, ticks
 
 Json = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def render(results: Json) -> str:
     modalities = dict.fromkeys(name for _, arm in rows for name in arm["without"])
     page = (
         _environment()
-        .get_template("comparison.html.j2")
+        .get_template("compare/comparison.html.j2")
         .render(
             results=results,
             rows=rows,
@@ -132,13 +132,7 @@ def _interval(arm: Json) -> tuple[float, float] | None:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("simulations", "compare"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages("simulations")
     environment.filters |= {"figure": figure, "signed": signed}
     environment.tests |= {"known": lambda value: known(value) is not None}
     return environment

@@ -245,7 +245,7 @@ def test_reproducible_noise_and_a_changed_study_are_flagged(folder: Folder) -> N
 def test_a_missing_or_broken_file_is_named(folder: Folder, name: str) -> None:
     folder.report()
     (folder.path / name).write_text("{")
-    with pytest.raises(CheckpointError, match=f"{name}: is not valid JSON"):
+    with pytest.raises(CheckpointError, match=f"{name}: is no valid JSON object"):
         write_report(folder.path)
     (folder.path / name).unlink()
     with pytest.raises(CheckpointError, match=f"{name}: no such file"):
