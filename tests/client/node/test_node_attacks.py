@@ -38,7 +38,7 @@ DRIVER = """
 import json, time
 from pathlib import Path
 from flwr.serverapp import ServerApp
-from irene_model.exchange.protocol import HelloReply, HelloRequest
+from irene_model.exchange import HelloReply, HelloRequest
 from irene_model.study.study import Study
 from server.rounds.exchange import Exchange
 

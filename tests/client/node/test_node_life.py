@@ -62,7 +62,7 @@ DRIVER = """
 import json, time
 from pathlib import Path
 from flwr.serverapp import ServerApp
-from irene_model.exchange.protocol import HelloReply, HelloRequest, TrainReply, TrainRequest
+from irene_model.exchange import HelloReply, HelloRequest, TrainReply, TrainRequest
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
 from server.rounds.exchange import Exchange
