@@ -11,12 +11,11 @@ import pytest
 from irene_model.errors import ConfigError, IreneError
 from irene_model.operations.supervised import Running
 from irene_model.study.study import Study
-from server.coordinator import submission
 from server.coordinator.control import Control, ControlError, NodeStatus, RunStatus
 from server.coordinator.coordinator import Coordinator
 from server.coordinator.enrolment import EnrolledSite, Enrolment
 from server.coordinator.run_records import read_record
-from server.submission import following, keeper
+from server.submission import following, keeper, submission
 from server.submission.cancellation import cancel
 from server.submission.following import Lines, carry_out
 from server.submission.keeper import Keeper
