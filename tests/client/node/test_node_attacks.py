@@ -239,8 +239,8 @@ def test_a_program_that_a_scanner_removed_is_replaced_by_nothing(node: Node) -> 
     node.start()
     node.answers()
     heard = len(node.coordinator.heard(node.name))
-    (copy / "client" / "installed.py").unlink()
-    shutil.rmtree(copy / "client" / "__pycache__")
+    (copy / "client" / "node" / "installed.py").unlink()
+    shutil.rmtree(copy / "client" / "node" / "__pycache__")
     log = node.state / "logs" / "superexec.log"
     node.wait(lambda: "nothing was run" in log.read_text(errors="replace"))
     node.wait(lambda: node.told().count("superexec: ended (exit code 1)") >= 2)
