@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Arrays, TrainReply, TrainRequest
@@ -54,8 +55,7 @@ class Gathering:
 
     def __post_init__(self) -> None:
         """Take up what a server before this one still waited for, and what the sites have told."""
-        told = self.folder.info.get("late", ())
-        self._pending = [Pending(sent=None, **each) for each in told]
+        self._pending = list(_still_awaited(self.folder.info.get("late")))
         rounds = self.folder.study.federation.rounds
         self._charged = Charged(self.folder.rounds(), most=rounds)
 
@@ -237,6 +237,14 @@ class Gathering:
         if factor is not None:
             tally.add(update, late=late)
         return facts(answer) | {"norm": norm(update.arrays)}
+
+
+def _still_awaited(told: Any) -> Iterator[Pending]:
+    """What run.json names; an entry that no server wrote is passed over, and ends no run."""
+    for each in told if isinstance(told, list) else ():
+        match each:
+            case {"site": str(site), "round": int(round), "until": int() | float() as until}:
+                yield Pending(sent=None, site=site, round=round, until=float(until))
 
 
 def _with_earlier(entry: Json, before: Json) -> Json:

@@ -135,7 +135,7 @@ def _charged(
     named: list[Mechanism] = []
     rounds = told = 0
     for line in lines:
-        for late in (each for each in line.get("late", ()) if each["site"] == site):
+        for late in (each for each in line.get("late", ()) if each.get("site") == site):
             # Its round was counted when the reply was missing; now its mechanism is known.
             if "sample_rate" in late:
                 named.append(_mechanism(late, local_steps))
