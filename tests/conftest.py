@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.helpers.hospital_folder import HospitalFolder, write_hospital
+from tests.helpers.hospital_folder import SMALL, HospitalFolder, write_hospital
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,3 +37,9 @@ settings.load_profile("patient")
 def hospital(tmp_path: Path) -> HospitalFolder:
     """A small hospital's own folder, free to be damaged."""
     return write_hospital(tmp_path / "north")
+
+
+@pytest.fixture
+def small_model(hospital: HospitalFolder) -> None:
+    """That hospital's study has a small model."""
+    hospital.configure("model", SMALL, "study.yaml")

@@ -15,8 +15,7 @@ from client.consent.consent import Consent, journal_of
 from client.gateway.connection import Connection, node_folder, remember, remembered
 from client.ledger.ledger import Ledger
 from irene_model.errors import ConfigError, UserError
-from tests.client.test_participant import SMALL
-from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import SMALL, HospitalFolder
 from tests.helpers.tls_superlink import certificates
 
 

@@ -24,18 +24,9 @@ from irene_model.weights.weights import new_model, to_arrays
 from tests.helpers.hospital_folder import HospitalFolder
 
 SECRET = "Erika-Mustermann-4711"
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_bidirectional_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-}
 
 
-@pytest.fixture(autouse=True)
-def _small_model(hospital: HospitalFolder) -> None:
-    hospital.configure("model", SMALL, "study.yaml")
+pytestmark = pytest.mark.usefixtures("small_model")
 
 
 def weights_of(study: Study) -> Arrays:

@@ -27,6 +27,13 @@ STUDY: dict[str, Any] = {
     "federation": {"rounds": 2, "local_steps": 2, "minimum_sites": 1},
     "privacy": {"epsilon": 8.0, "clip_norm": 1.0, "delta": 1.0e-3},
 }
+SMALL = {  # the key `model` of a study: as small as IRENE gets
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_bidirectional_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
 SITE: dict[str, Any] = {
     "site": "north",
     "records": {

@@ -17,8 +17,7 @@ from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRe
 from irene_model.journal.journal import Journal
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
-from tests.client.test_participant import SMALL
-from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import SMALL, HospitalFolder
 
 UNAPPROVED = "the study waits for the approval of the site's people"
 PAUSED = "the site's people have paused it"

@@ -20,16 +20,19 @@ from irene_model.exchange.replies import HelloReply, TrainReply
 from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from irene_model.study.records import HeldOut
 from irene_model.weights.weights import new_model, to_arrays
-from tests.client.test_participant import SMALL
-from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import SMALL, HospitalFolder
 
 LEDGER = ("ledger.sqlite", "ledger.sqlite.head", "ledger.sqlite.key")
 ALL = (*LEDGER, "journal.jsonl")
 Damage = Callable[[Path, Path], None]
 
 
-@pytest.fixture(autouse=True)
-def _approved(hospital: HospitalFolder) -> None:
+pytestmark = pytest.mark.usefixtures("approved")
+
+
+@pytest.fixture
+def approved(hospital: HospitalFolder) -> None:
+    """A small study that the site's people approved, with a budget."""
     hospital.configure("model", SMALL, "study.yaml")
     hospital.configure("federation.rounds", 9, "study.yaml")
     hospital.configure("budget", {"epsilon": 50, "delta": 1.0e-3})

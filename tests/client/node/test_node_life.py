@@ -22,14 +22,10 @@ import pytest
 from client.consent.consent import Consent, journal_of
 from client.ledger.ledger import Ledger
 from irene_model.operations.supervised import running, supervisor_of
-from tests.helpers.hospital_folder import HospitalFolder, write_hospital
+from tests.helpers.hospital_folder import SMALL, HospitalFolder, write_hospital
 from tests.helpers.tls_superlink import BIN, TlsSuperLink, wait_for
 from tests.irene_model.journal.test_private_files import open_to_others
 
-SMALL = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
-    "num_attention_heads": 2, "intermediate_size": 16,
-}  # fmt: skip
 PROJECT = """
 [project]
 name = "hostile-app"

@@ -22,15 +22,12 @@ from irene_model.privacy.accountants import Mechanism, epsilons
 from irene_model.privacy.calibration import evaluation_noise
 from irene_model.study.records import HeldOut
 from irene_model.weights.weights import new_model, to_arrays
-from tests.client.test_participant import SMALL
 from tests.helpers.hospital_folder import HospitalFolder
 
 PRIOR = 0.1
 
 
-@pytest.fixture(autouse=True)
-def _small_model(hospital: HospitalFolder) -> None:
-    hospital.configure("model", SMALL, "study.yaml")
+pytestmark = pytest.mark.usefixtures("small_model")
 
 
 def ask(

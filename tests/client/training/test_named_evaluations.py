@@ -21,8 +21,7 @@ from irene_model.study.federation import Federation
 from irene_model.study.records import HeldOut
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
-from tests.client.test_participant import SMALL
-from tests.helpers.hospital_folder import SITE, STUDY, HospitalFolder
+from tests.helpers.hospital_folder import SITE, SMALL, STUDY, HospitalFolder
 
 WIDE = {"epsilon": 200, "delta": 1.0e-3}
 

@@ -22,16 +22,9 @@ from irene_model.errors import BudgetExceeded, ProtocolError
 from irene_model.exchange.protocol import Arrays
 from irene_model.weights.weights import load_arrays, new_model, to_arrays
 from simulations.compare.arms import exact_histograms
-from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import SMALL, HospitalFolder
 
 CPU = torch.device("cpu")
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_bidirectional_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-}
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from irene_model.study.study import Study
 from irene_model.weights.starting import StartingPoint
 from irene_model.weights.weights import new_model, to_arrays
 from server.aggregation.strategies import FedAdam, FedYogi
-from tests.client.test_participant import SMALL, train
-from tests.helpers.hospital_folder import STUDY, HospitalFolder
+from tests.client.test_participant import train
+from tests.helpers.hospital_folder import SMALL, STUDY, HospitalFolder
 
 SCENARIOS = [*Path("simulations/scenarios").glob("*.yaml"), Path("docs/hannover/scenario.yaml")]
 Gradients = Callable[[int], float]

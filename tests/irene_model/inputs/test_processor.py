@@ -21,14 +21,9 @@ from client.records.tables import read_records
 from irene_model import Case, IreneModel, IreneProcessor, Study
 from irene_model.errors import CheckpointError, ConfigError, DataError
 from server.runs.run_folder import RunFolder
-from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import SMALL, HospitalFolder
 from tests.helpers.infer_cases import infer
 from tests.helpers.text_encoders import text_of, write_tiny
-
-SMALL = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
-    "num_attention_heads": 2, "intermediate_size": 16,
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from simulations import cli
 from simulations.audit.canaries import make_canaries, with_canaries
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.run import simulate, start_run
-from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import SMALL, HospitalFolder
 from tests.helpers.small_scenario import small_scenario, write_scenario
 from tests.helpers.text_encoders import (
     MINILM,
@@ -388,12 +388,6 @@ def test_a_federation_on_a_real_encoder_that_starts_from_a_vit(tmp_path: Path) -
     processor = IreneProcessor.from_pretrained(folder.checkpoint(2), encoders={"enc": MINILM})
     (row,) = processor.by_label(model(**processor([Case(text="cough and fever")])).logits)
     assert row.keys() == set(scenario.study.labels) and all(0 < p < 1 for p in row.values())
-
-
-SMALL = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
-    "num_attention_heads": 2, "intermediate_size": 16,
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("engine", ["fused", "opacus"])

@@ -32,8 +32,7 @@ from irene_model.journal.private_files import (
     write_private,
 )
 from irene_model.weights.weights import new_model, to_arrays
-from tests.client.test_participant import SMALL
-from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import SMALL, HospitalFolder
 
 BUDGET = Budget(epsilon=8, delta=1e-5)
 

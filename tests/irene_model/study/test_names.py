@@ -21,8 +21,7 @@ from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
 from server.coordinator.enrolment import check_name
 from server.runs.log_file import run_log
-from tests.client.test_participant import SMALL
-from tests.helpers.hospital_folder import STUDY, HospitalFolder
+from tests.helpers.hospital_folder import SMALL, STUDY, HospitalFolder
 
 GOOD = ["north", "North-2", "a" * 40, "9"]
 BAD = [

@@ -33,7 +33,7 @@ from server.runs.run_folder import RunFolder
 from tests.client.private.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
 from tests.client.private.test_fused import assert_equal, sums_of
 from tests.helpers.direct_grid import exchange_with, hospital_node
-from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.hospital_folder import SMALL, HospitalFolder
 
 SUBSETS: list[dict[str, Any]] = [
     {"kind": "head"},
@@ -44,13 +44,6 @@ SUBSETS: list[dict[str, Any]] = [
     {"kind": "lora", "rank": 3, "alpha": 6},
 ]
 LORA = SUBSETS[-1]
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_bidirectional_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-}
 
 
 def study_of(parameters: dict[str, Any], study: Study = STUDY) -> Study:

@@ -16,12 +16,7 @@ from irene_model.study.study import Study
 from irene_model.weights.weights import new_model
 from server.aggregation.bounds import from_experience, largest_norm
 from server.aggregation.tally import norm
-from tests.helpers.hospital_folder import STUDY, HospitalFolder
-
-SMALL = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_bidirectional_layers": 1,
-    "num_attention_heads": 2, "intermediate_size": 16,
-}  # fmt: skip
+from tests.helpers.hospital_folder import SMALL, STUDY, HospitalFolder
 
 
 def bound(study: Study, size: int, *, noise: float, weights_norm: float = 0.0) -> float | None:

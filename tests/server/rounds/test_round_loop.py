@@ -25,9 +25,11 @@ from server.runs.waiting_note import sentence, waiting
 from tests.helpers.direct_grid import Node, exchange_with
 from tests.helpers.made_up_site import made_up_site, study_of
 
+pytestmark = pytest.mark.usefixtures("hurried")
 
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Minutes of a real federation in tenths of seconds."""
     monkeypatch.setattr(pace_module, "_FLOOR_S", 0.1)
     monkeypatch.setattr(exchange_module, "_LOOK_S", 0.0)

@@ -13,15 +13,7 @@ from irene_model.network.model import IreneModel
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
 from server.runs.run_folder import RunFolder, arm_name
-from tests.helpers.hospital_folder import STUDY
-
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_bidirectional_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-}
+from tests.helpers.hospital_folder import SMALL, STUDY
 
 
 def study(**changes: Any) -> Study:

@@ -63,8 +63,12 @@ class Flower(Control):
         return self.answers.pop(0)
 
 
-@pytest.fixture(autouse=True)
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+@pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits between two looks."""
     monkeypatch.setattr(following, "_LOOK_S", 0.0)
     monkeypatch.setattr(following, "_POLL_S", 0.0)
 
