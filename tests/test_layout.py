@@ -38,7 +38,19 @@ def test_a_folder_holds_few_files_and_a_file_few_lines(folder: str) -> None:
     found = modules(CHECKOUT / folder)
     assert 0 < len(found) <= 12, f"{folder}: {len(found)} modules; is it one noun?"
     for path in found:
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+        assert lines_of(path) <= 300, path
+
+
+def test_a_file_of_tests_is_as_short_and_a_folder_has_two_for_each_module() -> None:
+    """A module of 250 lines may need more tests than fit one file, so these folders may hold 24."""
+    for folder in {path.parent for path in (CHECKOUT / "tests").rglob("*.py")}:
+        assert len(modules(folder)) <= 24, f"{folder}: sort its files by noun into folders"
+        for path in modules(folder):
+            assert lines_of(path) <= 300, f"{path}: split it by noun; what is shared is a helper"
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 def test_there_are_two_levels_and_no_more() -> None:

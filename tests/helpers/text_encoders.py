@@ -13,6 +13,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModel, BertConfig, BertModel
 
+from irene_model.inputs.text import TextReader
 from irene_model.inputs.text_encoder import sha256_of
 from irene_model.study.shapes import TextShape
 
@@ -62,3 +63,13 @@ def own_vectors(folder: Path, texts: Sequence[str], max_tokens: int) -> list[tor
     model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
     ids = [torch.tensor([tokenizer.encode(text).ids]) for text in texts]
     return [model(input_ids=one).last_hidden_state[0] for one in ids]
+
+
+def open_text(folder: Path, kind: str = "frozen", **changes: Any) -> TextReader:
+    return TextReader.open(shape_of(folder, kind, **changes), {"enc": folder})
+
+
+def encoded(reader: TextReader, texts: list[str | None]) -> tuple[torch.Tensor, torch.Tensor]:
+    assert reader.encoder is not None
+    ids, mask = reader.tokens(texts)
+    return reader.encoder.vectors(ids, mask), mask

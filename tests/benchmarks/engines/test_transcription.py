@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from benchmarks.engines.transcription import transcribed_logits
 from benchmarks.model import app
-from tests.irene_model.network.test_model import inputs, masks, small_model
+from tests.helpers.models.small_irene import inputs, masks, small_model
 
 
 def some_gaps() -> dict[str, Tensor]:

@@ -1,88 +1,36 @@
 """Ledger, head, journal, approvals and coordinator vouch for each other; whichever is behind, it is
 refused, and only people go on from there."""
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from client.budget.budget import read_budget
-from client.cli import app
-from client.consent.consent import Consent, journal_of
+from client.consent.consent import journal_of
 from client.ledger.ledger import Ledger
 from client.node.status import look
-from client.participant import Participant
 from irene_model.errors import ConfigError, LedgerLost
-from irene_model.exchange.replies import HelloReply, TrainReply
-from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
-from irene_model.study.records import HeldOut
-from irene_model.weights.weights import new_model, to_arrays
-from tests.helpers.hospital_folder import SMALL, HospitalFolder
+from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.sites.witnessed_site import (
+    ALL,
+    LEDGER,
+    copied,
+    evaluate,
+    head_lost,
+    hello,
+    ledger_and_head_lost,
+    releases,
+    train,
+    typed,
+)
 
-LEDGER = ("ledger.sqlite", "ledger.sqlite.head", "ledger.sqlite.key")
-ALL = (*LEDGER, "journal.jsonl")
 Damage = Callable[[Path, Path], None]
-
-
 pytestmark = pytest.mark.usefixtures("approved")
-
-
-@pytest.fixture
-def approved(hospital: HospitalFolder) -> None:
-    """A small study that the site's people approved, with a budget."""
-    hospital.configure("model", SMALL, "study.yaml")
-    hospital.configure("federation.rounds", 9, "study.yaml")
-    hospital.configure("budget", {"epsilon": 50, "delta": 1.0e-3})
-    Consent.of(hospital.site).approve(hospital.study)
-
-
-def train(hospital: HospitalFolder, round: int, *, run: str = "r", told: int = 0) -> TrainReply:
-    study = hospital.study
-    request = TrainRequest.about(
-        study, run=run, round=round, rounds_charged=told, arrays=to_arrays(new_model(study, seed=1))
-    )
-    return Participant.of_node(hospital.site_file).train(request)
-
-
-def evaluate(hospital: HospitalFolder, round: int, split: HeldOut = "validation") -> str:
-    study = hospital.study
-    arrays = to_arrays(new_model(study, seed=1))
-    request = EvaluateRequest.about(study, run="r", round=round, split=split, arrays=arrays)
-    return str(Participant.of_node(hospital.site_file).evaluate(request).outcome)
-
-
-def hello(hospital: HospitalFolder) -> HelloReply:
-    request = HelloRequest.about(hospital.study, run="r")
-    return Participant.of_node(hospital.site_file).hello(request)
-
-
-def typed(*arguments: object) -> str:
-    done = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return " ".join(done.output.split())
-
-
-def copied(folder: Path, to: Path, names: tuple[str, ...] = ALL) -> None:
-    to.mkdir(exist_ok=True)
-    for name in names:
-        if (folder / name).exists():
-            shutil.copy2(folder / name, to / name)
 
 
 def ledger_lost(state: Path, old: Path) -> None:
     (state / "ledger.sqlite").unlink()
-
-
-def head_lost(state: Path, old: Path) -> None:
-    (state / "ledger.sqlite.head").unlink()
-
-
-def ledger_and_head_lost(state: Path, old: Path) -> None:
-    for name in LEDGER:
-        (state / name).unlink()
 
 
 def ledger_and_head_emptied(state: Path, old: Path) -> None:
@@ -149,17 +97,6 @@ DAMAGES: list[tuple[Damage, str]] = [
 ]
 
 
-def releases(hospital: HospitalFolder) -> tuple[Path, Path]:
-    """The site after three rounds and two evaluations; and a copy of it as after the first."""
-    state, old = hospital.folder / ".irene", hospital.folder / "old"
-    assert train(hospital, 1).outcome == "updated" and evaluate(hospital, 1) == "evaluated"
-    copied(state, old)
-    for round in (2, 3):
-        assert train(hospital, round).outcome == "updated"
-    assert evaluate(hospital, 3) == "evaluated"
-    return state, old
-
-
 @pytest.mark.parametrize(("damage", "said"), DAMAGES, ids=[d.__name__ for d, _ in DAMAGES])
 def test_whatever_is_missing_or_behind_is_refused_until_its_loss_is_accepted(
     hospital: HospitalFolder, damage: Damage, said: str
@@ -208,61 +145,6 @@ def test_what_is_put_back_is_trusted_again(hospital: HospitalFolder) -> None:
     assert train(hospital, 4).outcome == "failed"
     copied(newest, state)
     assert train(hospital, 4).outcome == "updated"
-
-
-def test_a_loss_counts_the_rounds_that_anyone_knows_and_old_files_are_kept(
-    hospital: HospitalFolder,
-) -> None:
-    state, old = releases(hospital)
-    copied(old, state, LEDGER)
-    typed("ledger", "accept-loss", hospital.site_file, "--yes")
-    assert train(hospital, 4).rounds_charged == 3  # of the journal: two more than the old copy
-    assert len(list(state.glob("ledger.sqlite*.lost-*"))) == 3
-    history = Ledger.of(hospital.site).history()
-    assert history.loss.runs == {"r": 3} and history.loss.number == 1
-
-
-def test_an_accepted_loss_is_not_forgotten_with_the_new_ledger(hospital: HospitalFolder) -> None:
-    state, _ = releases(hospital)
-    ledger_and_head_lost(state, state)
-    typed("ledger", "accept-loss", hospital.site_file, "--yes")
-    hospital.configure("budget", {"epsilon": 70, "delta": 1.0e-3})
-    ledger_and_head_lost(state, state)
-    with pytest.raises(LedgerLost, match="accepted loss 1, which the ledger lacks"):
-        Ledger.of(hospital.site)
-    typed("ledger", "accept-loss", hospital.site_file, "--yes")
-    history = Ledger.of(hospital.site).history()
-    assert (history.loss.number, history.loss.epsilon) == (2, 70)
-
-
-def test_a_lowered_budget_makes_a_loss_no_cheaper(hospital: HospitalFolder) -> None:
-    state, _ = releases(hospital)
-    ledger_and_head_lost(state, state)
-    hospital.configure("budget", {"epsilon": 1, "delta": 1.0e-4})
-    typed("ledger", "accept-loss", hospital.site_file, "--yes")
-    loss = Ledger.of(hospital.site).history().loss
-    assert (loss.epsilon, loss.delta) == (50, 1e-3)
-
-
-def test_without_a_budget_nothing_bounds_a_loss(hospital: HospitalFolder) -> None:
-    state, _ = releases(hospital)
-    ledger_and_head_lost(state, state)
-    hospital.configure("budget", "none")
-    assert "there is none, so nothing bounds it" in typed(
-        "ledger", "accept-loss", hospital.site_file, "--yes"
-    )
-    hospital.configure("budget", {"epsilon": 1e6, "delta": 1.0e-3})
-    assert train(hospital, 4).outcome == "declined"
-    assert json.loads(typed("budget", hospital.site_file, "--json"))["spent"]["smallest"] is None
-
-
-def test_no_is_no(hospital: HospitalFolder) -> None:
-    state, _ = releases(hospital)
-    head_lost(state, state)
-    arguments = ["ledger", "accept-loss", str(hospital.site_file)]
-    done = CliRunner().invoke(app, arguments, input="n\n")
-    assert done.exit_code == 1 and not list(state.glob("*.lost-*"))
-    assert train(hospital, 4).outcome == "failed"
 
 
 def test_a_first_start_needs_no_ceremony(hospital: HospitalFolder) -> None:

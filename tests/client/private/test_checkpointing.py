@@ -22,9 +22,15 @@ from irene_model.errors import ConfigError
 from irene_model.network.model import IreneModel
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
-from tests.client.private.test_dp import batch_of, clipped_sum_by_loop, rows
-from tests.client.private.test_fused import Toy, assert_equal, sums_of
 from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.models.clipped_sums import (
+    Toy,
+    assert_equal,
+    batch_of,
+    clipped_sum_by_loop,
+    rows,
+    sums_of,
+)
 from tests.irene_model.weights.test_subsets import SMALL, SUBSETS, model_of
 
 CPU = torch.device("cpu")

@@ -21,9 +21,8 @@ from client.private.opacus_engines import HookSum
 from irene_model.network.embeddings import ClassToken, GroupedLinear, PositionTable
 from irene_model.network.model import IreneModel
 from irene_model.weights.weights import new_model
-from tests.client.private.test_dp import STUDY, batch_of, rows
-from tests.client.private.test_fused import sums_of
 from tests.helpers.hostile import KINDS_OF_PAIRS, Pair, pairs, poison, scramble
+from tests.helpers.models.clipped_sums import STUDY, batch_of, rows, sums_of
 
 PATIENTS = 40
 AT_MOST = 1 + 1e-4

@@ -3,72 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from client.private.clipping import Clip
 from client.private.dp import PrivateGradient
 from irene_model.errors import ConfigError
-from irene_model.inputs.tensors import Batch
 from irene_model.study.settings import parse
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model
-
-STUDY = Study.model_validate(
-    {
-        "name": "tiny",
-        "labels": ["a", "b", "c"],
-        "image": {"size": 16, "patch": 8},
-        "text": {"max_tokens": 6, "width": 8},
-        "labs": [
-            {"name": "CRP", "loinc": "1988-5", "unit": "mg/L", "low": 0, "high": 5},
-            {"name": "LDH", "loinc": "2532-0", "unit": "U/L", "low": 120, "high": 248},
-        ],
-        "model": {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24},
-        "federation": {"rounds": 1, "local_steps": 1},
-        "privacy": {"epsilon": 8},
-    }
-)
-
-
-def batch_of(size: int, seed: int = 0) -> Batch:
-    """Random records with every kind of gap."""
-    g = torch.Generator().manual_seed(seed)
-
-    def some(*shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=g) < 0.6
-
-    return {
-        "pixel_values": torch.randn(size, 1, 16, 16, generator=g),
-        "image_mask": some(size),
-        "input_ids": torch.randint(0, 400, (size, 6), generator=g),
-        "text_mask": some(size, 6),
-        "lab_values": torch.randn(size, 2, generator=g),
-        "lab_mask": some(size, 2),
-        "age": torch.rand(size, generator=g),
-        "sex": some(size).float(),
-        "demographics_mask": some(size, 2),
-        "labels": some(size, 3).float(),
-        "label_mask": some(size, 3),
-    }
-
-
-def rows(batch: Batch, index: slice) -> Batch:
-    return {name: tensor[index] for name, tensor in batch.items()}
-
-
-def clipped_sum_by_loop(model: nn.Module, batch: Batch, clip_norm: float) -> list[torch.Tensor]:
-    """One backward pass a patient: slow, and plainly right."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    totals = [torch.zeros_like(p) for p in parameters]
-    for index in range(len(batch["age"])):
-        model.zero_grad()
-        model(**rows(batch, slice(index, index + 1))).losses.sum().backward()
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-        norm = torch.sqrt(sum((g**2).sum() for g in gradients))  # type: ignore[arg-type]
-        factor = min(1.0, clip_norm / max(float(norm), 1e-12))
-        for total, gradient in zip(totals, gradients, strict=True):
-            total += factor * gradient
-    return totals
+from tests.helpers.models.clipped_sums import STUDY, batch_of, clipped_sum_by_loop, rows
 
 
 @pytest.mark.parametrize("clip_norm", [0.05, 1e3])

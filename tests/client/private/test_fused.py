@@ -1,31 +1,31 @@
 """The fused engine against Opacus and a plain loop over single patients."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from client.private import contributions
-from client.private.clipping import ClippedSum, forward_losses
-from client.private.contributions import Factors, PerPatient, Rows, weight_contribution
+from client.private.clipping import forward_losses
+from client.private.contributions import Factors, PerPatient, Rows
 from client.private.dp import PrivateGradient
 from client.private.fused import FusedSum
 from client.private.opacus_engines import HookSum
-from irene_model.inputs.tensors import Batch
-from irene_model.network.embeddings import PositionTable
-from irene_model.network.model import IreneModel, per_sample_loss
+from irene_model.network.model import IreneModel
 from irene_model.study.study import Engine
 from irene_model.weights.weights import new_model
-from tests.client.private.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
-
-Engines = Callable[..., ClippedSum]
-
-
-def everything(_: IreneModel) -> None:
-    pass
+from tests.helpers.models.clipped_sums import (
+    STUDY,
+    Engines,
+    assert_equal,
+    batch_of,
+    clipped_sum_by_loop,
+    everything,
+    model_of,
+    rows,
+    sums_of,
+)
 
 
 def head_only(model: IreneModel) -> None:
@@ -54,33 +54,6 @@ def frozen_tokens(model: IreneModel) -> None:
 
 
 SUBSETS = [everything, head_only, biases_only, last_block, weights_and_positions, frozen_tokens]
-
-
-def model_of(freeze: Callable[[IreneModel], None] = everything) -> IreneModel:
-    model = new_model(STUDY, seed=1)
-    freeze(model)
-    return model
-
-
-def sums_of(engine: Engines, model: nn.Module, *batches: Batch, clip_norm: float) -> list[Tensor]:
-    sums = {p: torch.zeros_like(p) for p in model.parameters() if p.requires_grad}
-    built = engine(model, clip_norm=clip_norm)
-    for batch in batches:
-        built.add(batch, sums)
-    built.close()
-    return list(sums.values())
-
-
-def assert_equal(left: list[Tensor], right: list[Tensor], rtol: float = 1e-5) -> None:
-    """Relative to the largest entry of each tensor: sums of opposite gradients cancel.
-
-    A softmax does not see the keys' bias: its gradient is nothing but the rounding of the others.
-    """
-    assert len(left) == len(right)
-    rounding = 1e-7 * max(float(other.abs().max()) for other in right)
-    for one, other in zip(left, right, strict=True):
-        scale = float(other.abs().max())
-        torch.testing.assert_close(one, other, rtol=rtol, atol=rtol * scale + rounding)
 
 
 @pytest.fixture(params=["mixed", "kept", "factored"])
@@ -197,115 +170,3 @@ def test_an_exception_in_the_pass_leaves_no_hook_and_the_flags() -> None:
         private.accumulate({**batch_of(3), "pixel_values": torch.zeros(3, 1, 8, 8)})
     assert [p.requires_grad for p in model.parameters()] == flags
     assert not any(m._forward_hooks for m in model.modules())
-
-
-def output(logits: Tensor, labels: Tensor, mask: Tensor) -> SimpleNamespace:
-    return SimpleNamespace(logits=logits, losses=per_sample_loss(logits.float(), labels, mask))
-
-
-class Toy(nn.Module):
-    """Logits (B,3) of pixels (B,1,16,16), through `body`."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(
-        self, *, pixel_values: Tensor, labels: Tensor, label_mask: Tensor, **_: Tensor
-    ) -> SimpleNamespace:
-        return output(self.body(pixel_values), labels, label_mask)
-
-
-def test_autograd_computes_no_gradient_of_a_weight() -> None:
-    model = model_of()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        forward_losses(model, batch_of(3))  # fills autocast's cache of weights
-        sums_of(FusedSum, model, batch_of(3), clip_norm=1.0)
-    assert all(p.grad is None for p in model.parameters())
-
-
-class Twice(nn.Linear):
-    pass
-
-
-def test_any_convolution_and_a_padded_embedding() -> None:
-    class Words(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.table = nn.Embedding(5, 3, padding_idx=0)
-            nn.init.ones_(self.table.weight)  # the padding's row too, which starts at zero
-
-        def forward(
-            self, *, input_ids: Tensor, labels: Tensor, label_mask: Tensor, **_: Tensor
-        ) -> SimpleNamespace:
-            return output(self.table(input_ids % 5).pow(2).sum(dim=1), labels, label_mask)
-
-    torch.manual_seed(0)
-    convolutions = nn.Sequential(
-        nn.Conv2d(1, 4, 5, stride=3, padding=2),
-        nn.ReLU(),
-        nn.Conv2d(4, 2, 3, dilation=2, bias=False),
-        nn.Flatten(),
-        nn.Linear(8, 3),
-    )
-    for model in (Toy(convolutions), Words()):
-        fused = sums_of(FusedSum, model, batch_of(5), clip_norm=0.1)
-        assert_equal(fused, clipped_sum_by_loop(model, batch_of(5), 0.1))
-
-
-def test_learned_latents_are_positions_of_nothing() -> None:
-    """Queries that no record gives, as a Perceiver's: a table added to zeros, for each record."""
-
-    class Latents(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.latents = PositionTable(4, 16)
-
-        def forward(self, tokens: Tensor) -> Tensor:
-            keys = tokens.flatten(1, 2)
-            queries = self.latents(keys.new_zeros(len(keys), 4, 16))
-            return torch.nn.functional.scaled_dot_product_attention(queries, keys, keys)
-
-    torch.manual_seed(0)
-    model = Toy(nn.Sequential(Latents(), nn.LayerNorm(16), nn.Flatten(), nn.Linear(64, 3)))
-    nn.init.normal_(model.body[0].latents.table)  # type: ignore[index,union-attr,arg-type]
-    expected = clipped_sum_by_loop(model, batch_of(5), 0.1)
-    assert bool(expected[0].any())
-    for engine in (FusedSum, HookSum):
-        assert_equal(sums_of(engine, model, batch_of(5), clip_norm=0.1), expected)
-
-
-def test_what_has_no_rule_is_refused_by_name() -> None:
-    shared = nn.Linear(16, 16)
-    tied = nn.Linear(16, 16)
-    tied.weight = shared.weight
-    for body, said in [
-        (nn.Sequential(nn.BatchNorm2d(1)), r"body\.0 is of the kind BatchNorm2d"),
-        (nn.Sequential(Twice(16, 16)), r"body\.0 is of the kind Twice"),
-        (nn.Sequential(nn.Conv2d(2, 2, 3, groups=2)), r"body\.0 has groups"),
-        (nn.Embedding(3, 3, max_norm=1.0), r"body couples the records"),
-        (nn.Sequential(shared, tied), r"body\.1 shares a parameter with body\.0"),
-        (nn.Flatten(), "every parameter of the model is frozen"),
-    ]:
-        with pytest.raises(ValueError, match=said):
-            FusedSum(Toy(body), clip_norm=1.0)
-
-
-def test_layers_whose_patients_cannot_be_told_apart_are_refused() -> None:
-    linear = nn.Linear(16, 16)
-    twice = Toy(nn.Sequential(linear, linear, nn.Flatten(), nn.Linear(256, 3)))
-    with pytest.raises(ValueError, match=r"body\.0 runs twice in one forward pass"):
-        sums_of(FusedSum, twice, batch_of(2), clip_norm=1.0)
-    folded = Toy(
-        nn.Sequential(nn.Flatten(0, 2), nn.Linear(16, 3), nn.Unflatten(0, (2, 16)), nn.Flatten(),
-                      nn.Linear(48, 3))
-    )  # fmt: skip
-    with pytest.raises(ValueError, match=r"first axis of body\.1's output"):
-        sums_of(FusedSum, folded, batch_of(2), clip_norm=1.0)
-    assert all(p.requires_grad for p in folded.parameters())
-
-
-def test_the_choice_for_a_weight_is_by_size() -> None:
-    wide, long = torch.zeros(2, 3, 64), torch.zeros(2, 30, 64)
-    assert isinstance(weight_contribution(wide, wide), Factors)
-    assert isinstance(weight_contribution(long, long), PerPatient)

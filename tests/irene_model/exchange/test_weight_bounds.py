@@ -29,8 +29,8 @@ from irene_model.study.study import Study
 from irene_model.weights.starting import StartingPoint
 from irene_model.weights.weights import new_model, to_arrays
 from server.aggregation.strategies import FedAdam, FedYogi
-from tests.client.test_participant import train
 from tests.helpers.hospital_folder import SMALL, STUDY, HospitalFolder
+from tests.helpers.sites.asked_site import train
 
 SCENARIOS = [*Path("simulations/scenarios").glob("*.yaml"), Path("docs/hannover/scenario.yaml")]
 Gradients = Callable[[int], float]

@@ -12,7 +12,7 @@ from irene_model.explain.attention_maps import (
 )
 from irene_model.explain.layout import TokenLayout
 from irene_model.network.encoder import BidirectionalMaps
-from tests.irene_model.network.test_model import B, L, T, inputs, masks, small_config, small_model
+from tests.helpers.models.small_irene import B, L, T, inputs, masks, small_config, small_model
 
 LAYOUT = TokenLayout.of(small_config())
 ONE_OF_EACH = TokenLayout(grid=(1, 1), text=1, labs=1)  # class, patch, text, lab, sex, age

@@ -16,7 +16,7 @@ from irene_model.study.records import Record
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model
 from tests.helpers.hospital_folder import STUDY as DOCUMENT
-from tests.irene_model.network.test_model import inputs, masks, small_model
+from tests.helpers.models.small_irene import inputs, masks, small_model
 
 STUDY = Study.model_validate({**DOCUMENT, "text": {"max_tokens": 5, "width": 8}})
 FULL = Record(

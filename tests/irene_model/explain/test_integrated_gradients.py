@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from irene_model.explain.integrated_gradients import integrated_gradients
-from tests.irene_model.network.test_model import B, L, T, inputs, masks, small_model
+from tests.helpers.models.small_irene import B, L, T, inputs, masks, small_model
 
 
 @pytest.mark.parametrize("own_vocabulary", [True, False])

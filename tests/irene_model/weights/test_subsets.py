@@ -30,10 +30,16 @@ from server.aggregation.strategies import FedAdam, FedAvg, Strategy
 from server.aggregation.tally import Contribution, WeightedMean
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import RunFolder
-from tests.client.private.test_dp import STUDY, batch_of, clipped_sum_by_loop, rows
-from tests.client.private.test_fused import assert_equal, sums_of
 from tests.helpers.direct_grid import exchange_with, hospital_node
 from tests.helpers.hospital_folder import SMALL, HospitalFolder
+from tests.helpers.models.clipped_sums import (
+    STUDY,
+    assert_equal,
+    batch_of,
+    clipped_sum_by_loop,
+    rows,
+    sums_of,
+)
 
 SUBSETS: list[dict[str, Any]] = [
     {"kind": "head"},

@@ -4,17 +4,13 @@ Real nginx, SuperLink and SuperExec under `irene-server start`, and two hospital
 start` that reach them through the gateway alone.
 """
 
-import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +23,20 @@ from server.coordinator.services import QUIET, environment, listens, program
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
 from tests.helpers.coordinator_folder import free_ports, write_keys
+from tests.helpers.federations.started_coordinator import (
+    HERE,
+    RUN_S,
+    SERVER,
+    START_S,
+    STOP_S,
+    Started,
+    another_network,
+    four_free_ports,
+    online_sites,
+    secrets_on_command_lines,
+    servers_of,
+    status_of,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,86 +47,14 @@ pytestmark = [
 ]
 CHECKOUT = Path(__file__).resolve().parents[3]
 SETTINGS = ("federation.rounds=2", "federation.evaluate_every=2", "cohort.patients=80")
-START_S, RUN_S, STOP_S = 120, 600, 60  # limits, far above what a quiet machine needs
-SERVER = (sys.executable, "-c", "from server.cli import main; main()")
 CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
-THERE, HERE = "10.213.77.2", "10.213.77.1"  # the two ends of a cable between two networks
-
-
-@dataclass(kw_only=True)
-class Started:
-    """A coordinator that is started, and whatever else the tests start."""
-
-    coordinator: Coordinator
-    folder: Path
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def start(self, name: str, *command: str, **variables: str) -> subprocess.Popen[bytes]:
-        """A process in the background, with its output in NAME.out."""
-        with (self.folder / f"{name}.out").open("wb") as out:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env={**os.environ, **QUIET, "OMP_NUM_THREADS": "1", **variables},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.processes.append(process)
-        return process
-
-    def said(self, name: str) -> str:
-        """The output of a process so far."""
-        return (self.folder / f"{name}.out").read_text(errors="replace")
-
-    def command(
-        self, program: Sequence[str], *arguments: object, code: int = 0
-    ) -> subprocess.CompletedProcess[str]:
-        """A command to its end, which must be with exit code `code`."""
-        done = subprocess.run(
-            [*program, *map(str, arguments)],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=START_S,
-            check=False,
-        )
-        assert done.returncode == code, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
-        return done
-
-    def wait(self, what: str, until: Callable[[], object], limit_s: float) -> None:
-        """Until `until` is true; the logs' ends are in the failure."""
-        deadline = time.monotonic() + limit_s
-        while not until():
-            assert time.monotonic() < deadline, f"{what}\n{self.logs()}"
-            time.sleep(0.1)
-
-    def logs(self) -> str:
-        """The ends of all logs."""
-        files = [*self.folder.glob("*.out"), *self.coordinator.logs.iterdir()]
-        return "\n".join(f"--- {f.name}\n{f.read_text(errors='replace')[-3000:]}" for f in files)
-
-    def kill(self, name: str) -> None:
-        """kill -9 of a service, and of nothing that it started."""
-        os.kill(running(self.coordinator.state)[name].pid, signal.SIGKILL)
-
-    def end(self) -> None:
-        """Nothing may outlive the tests."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in self.processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-            for process in self.processes:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(STOP_S)
 
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """`irene-server init` and `start`, until everything is ready."""
     folder = tmp_path_factory.mktemp("coordination")
-    port, first = free_ports(1)[0], _four_free_ports()
+    port, first = free_ports(1)[0], four_free_ports()
     hosts = ("--host", "localhost", "--host", HERE, *(("--host", "::1") if speaks_ipv6() else ()))
     subprocess.run(
         [*SERVER, "init", "federation", *hosts, "--port", str(port), "--loopback-port", str(first)],
@@ -132,13 +70,6 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
         yield started
     finally:
         started.end()
-
-
-def _four_free_ports() -> int:
-    while True:
-        (first,) = free_ports(1)
-        if first < 65000 and not any(map(listens, range(first, first + 4))):
-            return first
 
 
 def _flwr_home(folder: Path, address: str, certificate: Path) -> Path:
@@ -203,12 +134,12 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
     folder = coordinator.runs / "first"
     started.wait("round 0", (folder / "checkpoints" / "round-0000").exists, RUN_S)
 
-    assert _servers_of(coordinator) != []
+    assert servers_of(coordinator) != []
     started.kill("superlink")
     code, said = _ask_control(_flwr_home(started.folder / "anyone.flower", address, certificate))
     assert code != 0
     assert "403" in said
-    assert _secrets_on_command_lines(coordinator) == []
+    assert secrets_on_command_lines(coordinator) == []
 
     started.wait("round 1", lambda: '"round": 1' in _text(folder / "rounds.jsonl"), RUN_S)
     started.kill("superexec")
@@ -245,7 +176,7 @@ def test_a_detached_run_outlives_its_executor_and_the_superlinks_database(
     started.wait("round 0", (folder / "checkpoints" / "round-0000").exists, RUN_S)
     started.kill("superexec")
     started.wait("its taking up", lambda: _lost(coordinator) != [], START_S)
-    said = json.loads(_status(started))["warnings"]
+    said = json.loads(status_of(started))["warnings"]
     assert any("run second: its process was lost (SuperExec was started again)" in s for s in said)
 
     before = Enrolment.read(coordinator.enrolled).sites
@@ -280,8 +211,8 @@ def test_a_cancelled_run_ends_and_the_hospitals_stay(started: Started) -> None:
     assert done.stdout == "run third is cancelled\n"
     refused = started.command(SERVER, "run", "federation", "--resume", "third", code=2).stderr
     assert "--resume third: was cancelled, by" in refused
-    started.wait("its process's end", lambda: not _servers_of(coordinator), START_S)
-    newest = json.loads(_status(started))["runs"][0]
+    started.wait("its process's end", lambda: not servers_of(coordinator), START_S)
+    newest = json.loads(status_of(started))["runs"][0]
     assert (newest["run"], newest["state"]) == ("third", "cancelled")
     assert len(read_record(coordinator, "third").handed) == 1
     assert "run cancelled" in [entry.kind for entry in coordinator.journal.entries()[-3:]]
@@ -290,7 +221,7 @@ def test_a_cancelled_run_ends_and_the_hospitals_stay(started: Started) -> None:
 def test_the_control_api_cannot_be_reached_from_another_network(started: Started) -> None:
     coordinator = started.coordinator
     certificate = coordinator.certificates / "ca.crt"
-    with _another_network() as inside:
+    with another_network() as inside:
         through = f"{HERE}:{coordinator.settings.port}"
         code, said = _ask_control(
             _flwr_home(started.folder / "gate.flower", through, certificate), *inside
@@ -317,7 +248,7 @@ def test_status_asks_them_all_and_the_live_page_is_served(started: Started) -> N
     port = started.coordinator.settings.loopback.web
     started.wait("the live page", lambda: listens(port), START_S)
     online = {"north": True, "south": True}
-    started.wait("the sites", lambda: _online(started) == online, START_S)
+    started.wait("the sites", lambda: online_sites(started) == online, START_S)
     document = json.loads(started.command(SERVER, "status", "federation", "--json").stdout)
     assert document["problems"] == []
     assert document["gateway"]["reach"] == "serving"
@@ -349,78 +280,9 @@ def test_stop_ends_everything(started: Started) -> None:
     assert coordinator.journal.entries()[-1].kind == "stopped"
 
 
-@contextlib.contextmanager
-def _another_network() -> Iterator[tuple[str, ...]]:
-    """A network namespace with a cable to this one; yields what to put before a command."""
-    name, end = f"irene-{os.getpid()}", f"irn{os.getpid() % 10**6}"
-    inside = ("ip", "netns", "exec", name)
-    steps = [
-        f"ip netns add {name}",
-        f"ip link add {end}a type veth peer name {end}b netns {name}",
-        f"ip address add {HERE}/30 dev {end}a",
-        f"ip link set {end}a up",
-        f"ip netns exec {name} ip address add {THERE}/30 dev {end}b",
-        f"ip netns exec {name} ip link set {end}b up",
-        f"ip netns exec {name} ip link set lo up",
-    ]
-    try:
-        for step in steps:
-            try:
-                subprocess.run(step.split(), check=True, capture_output=True)
-            except (OSError, subprocess.CalledProcessError) as error:
-                pytest.skip(f"no network namespaces here: {step}: {error}")
-        yield inside
-    finally:
-        with contextlib.suppress(OSError):
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
-            subprocess.run(["ip", "link", "delete", f"{end}a"], check=False, capture_output=True)
-
-
-def _secrets_on_command_lines(coordinator: Coordinator) -> list[str]:
-    """Processes that show a secret of the folder to everybody on the machine."""
-    secrets = [coordinator.secret.read_bytes()]
-    secrets += [path.read_bytes() for path in coordinator.certificates.glob("*.key")]
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            line = path.read_bytes()
-            # The script that takes a task's token away has it for a moment.
-            task = b"serverapp" in line and b"\0--token\0" in line and b"/sh\0" not in line
-            ours = bytes(coordinator.path) in (path.parent / "environ").read_bytes()
-            if (task and ours) or any(secret in line for secret in secrets):
-                found.append(line.decode(errors="replace"))
-    return found
-
-
-def _servers_of(coordinator: Coordinator) -> list[str]:
-    """The ServerApps of this folder that are alive."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            line = path.read_bytes()
-            ours = bytes(coordinator.path) in (path.parent / "environ").read_bytes()
-            if b"\0server.serverapp\0" in line and ours:
-                found.append(line.decode(errors="replace"))
-    return found
-
-
 def _lost(coordinator: Coordinator) -> list[str]:
     """Why the run `second` was taken up again, each time."""
     return [each.lost for each in read_record(coordinator, "second").handed if each.lost]
-
-
-def _status(started: Started) -> str:
-    """`irene-server status --json`, whatever its exit code."""
-    done = subprocess.run(
-        [*SERVER, "status", "federation", "--json"],
-        cwd=started.folder, capture_output=True, text=True, timeout=START_S, check=False,
-    )  # fmt: skip
-    return done.stdout
-
-
-def _online(started: Started) -> dict[str, bool | None]:
-    document = json.loads(_status(started))
-    return {name: site["online"] for name, site in document["sites"].items()}
 
 
 def _text(path: Path) -> str:

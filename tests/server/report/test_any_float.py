@@ -1,7 +1,6 @@
 """Every chart, page and table takes whatever a float may hold, and any number of rounds."""
 
 import copy
-import io
 import itertools
 import json
 import re
@@ -14,15 +13,8 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
-from client.budget.budget import BudgetReport, Outlook, RunCost
-from client.budget.budget_view import show as show_budget
-from client.budget.forecast_plot import draw
-from client.budget.forecast_view import show_forecast
-from client.budget.forecasts import Choice, Forecast
 from irene_model.console.figures import figure, known
-from irene_model.privacy.accountants import Epsilons, Mechanism
 from irene_model.study.study import Study
 from server.report import page_templates as pages
 from server.report.learning_curves import curves
@@ -37,16 +29,12 @@ from server.watch.status import SiteStatus, Status
 from server.watch.status_view import show as show_status
 from simulations.compare import comparison_page
 from simulations.display import RunProgress as Terminal
+from tests.helpers.any_floats import ANY, said_by
 from tests.helpers.watched_run import write_place
 from tests.server.report.test_report import STUDY, Folder
 from tests.simulations.compare.test_comparison import ROWS, summary
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-EXTREME = [
-    float("nan"), float("inf"), float("-inf"), 0.0, -0.0, 5e-324, -5e-324, 1e-300, 1.0, -5.0,
-    0.999999999999, 1e6, 1e15, 1e300, -1e300, 1.7976931348623157e308, -1.7976931348623157e308,
-]  # fmt: skip
-ANY = st.one_of(st.sampled_from(EXTREME), st.floats(), st.floats(-10, 10))
 POOL = st.lists(ANY, min_size=1, max_size=7)
 MAYBE = st.one_of(st.none(), ANY)
 QUICKLY = settings(
@@ -197,7 +185,7 @@ def test_the_live_page_the_metrics_and_the_status_of_any_numbers(
         check_drawn(render_live(progress, ""))
         for line in exposition([progress], {}).splitlines():
             assert line.startswith("#") or known(float(line.rsplit(" ", 1)[1])) is not None
-        assert "nan" not in _said(lambda c, p=progress: show_status(_status(p), c))  # type: ignore[misc]
+        assert "nan" not in said_by(lambda c, p=progress: show_status(_status(p), c))  # type: ignore[misc]
 
 
 def _with_epsilons(seen: RunProgress, numbers: list[float]) -> RunProgress:
@@ -215,12 +203,6 @@ def _status(run: RunProgress) -> Status:
         place="p", at=NOW, supervisor=None, processes={}, health={}, gateway="served",
         address="a", certificate_days=None, sites=sites, runs=(run,), flower=None,
     )  # fmt: skip
-
-
-def _said(show: Any) -> str:
-    console = Console(width=120, record=True, file=io.StringIO())
-    show(console)
-    return console.export_text()
 
 
 @QUICKLY
@@ -242,73 +224,10 @@ def test_the_terminal_of_any_numbers(
     terminal.trials(9)
     for line in scattered(folder.rounds, numbers):
         terminal.round(line)
-        assert "nan" not in _said(lambda c, line=line: RoundsView(c, total=3).show(line))  # type: ignore[misc]
+        assert "nan" not in said_by(lambda c, line=line: RoundsView(c, total=3).show(line))  # type: ignore[misc]
     from simulations.display import _label_table, _site_table
 
     arm = scattered(folder.results["arms"]["federated"], numbers)
-    said = _said(lambda c: (c.print(_label_table("arm", arm)), c.print(_site_table(arm))))
+    said = said_by(lambda c: (c.print(_label_table("arm", arm)), c.print(_site_table(arm))))
     assert "nan" not in said and "inf" not in said
     assert "nan" not in capsys.readouterr().out
-
-
-EPSILONS = st.builds(
-    Epsilons,
-    rdp=st.one_of(st.floats(min_value=0), st.sampled_from([float("inf"), 1e300, 5e-324])),
-    prv=st.one_of(st.none(), st.floats(min_value=0)),
-)
-POSITIVE = st.one_of(
-    st.floats(min_value=0, exclude_min=True, allow_infinity=False),
-    st.sampled_from([8.0, 5e-324, 1.7e308, 1e-300]),
-)
-MECHANISM = Mechanism(noise_multiplier=1.0, sample_rate=0.1, steps=4)
-CHOICES = st.builds(
-    Choice, rounds=st.integers(0, 10**6), mechanism=st.just(MECHANISM), epsilon=EPSILONS
-)
-
-
-@settings(max_examples=20, deadline=None)
-@given(spent=EPSILONS, budget=st.one_of(st.none(), POSITIVE), cost=EPSILONS)
-def test_the_budget_of_any_numbers(spent: Epsilons, budget: float | None, cost: Epsilons) -> None:
-    run = RunCost(
-        run="r", rounds=1, evaluations=0, steps=4, noise_multiplier=None, sample_rate=0.1,
-        epsilon=cost,
-    )  # fmt: skip
-    outlook = Outlook(
-        study="s", declared_patients=10, mechanism=MECHANISM, rounds=3, rounds_left=1,
-        after_next_round=cost, alone={"train": cost}, after_run={"train": spent, "test": cost},
-    )  # fmt: skip
-    report = BudgetReport(
-        site="north", budget=budget, delta=1e-5, spent=spent, runs=(run,), outlook=outlook
-    )
-    said = _said(lambda console: show_budget(report, console))
-    assert "nan" not in said and not re.search(r"\d{60}", said)
-    json.dumps(report.as_json(), allow_nan=False)
-
-
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    curve=st.lists(CHOICES, min_size=1, max_size=6),
-    fitting=CHOICES,
-    spent=EPSILONS,
-    target=POSITIVE,
-    budget=st.one_of(st.none(), POSITIVE),
-)
-def test_the_forecast_of_any_numbers(  # noqa: PLR0917
-    tmp_path: Path, curve: Any, fitting: Choice, spent: Epsilons, target: float, budget: Any
-) -> None:
-    curve = sorted(curve, key=lambda choice: choice.rounds)
-    last = max(curve[-1].rounds, fitting.rounds) + 1  # as `forecast` draws it
-    curve.append(Choice(rounds=last, mechanism=MECHANISM, epsilon=spent))
-    plan = Forecast(
-        site="north", study="s", budget=budget, target=target, delta=1e-5, spent=spent,
-        declared_patients=10, rounds=3, study_asks=1.0, choices=tuple(curve), fitting=fitting,
-        curve=tuple(curve),
-    )  # fmt: skip
-    assert "nan" not in _said(lambda console: show_forecast(plan, console))
-    json.dumps(plan.as_json(), allow_nan=False)
-    draw(plan, tmp_path / "plan.svg")
-    drawn = (tmp_path / "plan.svg").read_text()
-    ElementTree.fromstring(drawn)
-    assert not re.search(r'\b(?:d|x|y)="[^"]*(?:nan|inf)', drawn)

@@ -1,89 +1,29 @@
 """A run as the coordinator asks for it and follows it; a scripted Flower answers."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from irene_model.errors import ConfigError, IreneError
-from irene_model.operations.supervised import Running
 from irene_model.study.study import Study
-from server.coordinator.control import Control, ControlError, NodeStatus, RunStatus
+from server.coordinator.control import Control, RunStatus
 from server.coordinator.coordinator import Coordinator
-from server.coordinator.enrolment import EnrolledSite, Enrolment
-from server.coordinator.run_records import read_record
-from server.submission import following, keeper, submission
-from server.submission.cancellation import cancel
+from server.coordinator.enrolment import Enrolment
 from server.submission.following import Lines, carry_out
-from server.submission.keeper import Keeper
-from server.submission.submission import Submission, active, begin, begun_run, new_run, submit
-from server.submission.taking_up import take_up
-from tests.helpers.coordinator_folder import new_coordinator
-
-RUNNING = RunStatus(status="running", details="")
-COMPLETED = RunStatus(status="finished:completed", details="")
-LOST = RunStatus(status="finished:failed", details="No heartbeat received from the task")
-FAILED = RunStatus(
-    status="finished:failed", details="ServerApp failed with exception: round 1: no site answers"
+from server.submission.submission import active, begun_run, new_run, submit
+from tests.helpers.federations.scripted_flower import (
+    COMPLETED,
+    FAILED,
+    LOST,
+    RUNNING,
+    STOPPED,
+    Flower,
+    first,
 )
-STOPPED = RunStatus(status="finished:stopped", details="")
-
-
-class Flower(Control):
-    """Gives out `answers` one by one, and does `between` before each."""
-
-    def __init__(self, *answers: RunStatus | None) -> None:
-        self.answers = list(answers)
-        self.submitted: list[dict[str, str | int]] = []
-        self.folder: Path | None = None
-        self.stopped: list[str] = []
-        self.asked: list[str] = []
-
-    def submit(self, config: Mapping[str, str | int]) -> str:
-        self.submitted.append(dict(config))
-        return str(len(self.submitted))
-
-    def stop(self, run_id: str) -> None:
-        self.stopped.append(run_id)
-
-    def nodes(self) -> dict[str, NodeStatus]:
-        return {"1": NodeStatus(online=True, since=None)}
-
-    def run(self, run_id: str) -> RunStatus | None:
-        self.asked.append(run_id)
-        if self.folder is not None:  # a round passes between two looks
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "run.json").touch()
-            with (self.folder / "rounds.jsonl").open("a") as file:
-                count = (self.folder / "rounds.jsonl").read_text().count("\n")
-                file.write(json.dumps({"round": count + 1}) + "\n")
-        return self.answers.pop(0)
-
 
 pytestmark = pytest.mark.usefixtures("quick")
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits between two looks."""
-    monkeypatch.setattr(following, "_LOOK_S", 0.0)
-    monkeypatch.setattr(following, "_POLL_S", 0.0)
-
-
-@pytest.fixture
-def coordinator(tmp_path: Path) -> Coordinator:
-    made = new_coordinator(tmp_path / "federation")
-    site = EnrolledSite(node_id="1", key_sha256="0" * 64, enrolled="2026-01-01T00:00:00+00:00")
-    Enrolment(sites={"north": site, "south": site}).write(made.enrolled)
-    return made
-
-
-def first(coordinator: Coordinator, **options: Any) -> Submission:
-    given = {"name": "first", "seed": 7, **options}
-    return new_run(coordinator, coordinator.path / "study.yaml", **given)
 
 
 def test_a_new_run_names_absolute_paths_and_all_sites(coordinator: Coordinator) -> None:
@@ -199,143 +139,6 @@ def test_a_run_that_failed_is_not_tried_again(
     with pytest.raises(IreneError, match=said):
         follow(coordinator, flower)
     assert len(flower.submitted) == 1
-
-
-@pytest.fixture
-def executors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which SuperExec is alive: the last of the list."""
-    alive = ["first"]
-    for module in (submission, following, keeper):
-        monkeypatch.setattr(module, "executor", lambda _: alive[-1])
-    superlink = Running(pid=1, started="", restarts=0, born="1", alive=True)
-    monkeypatch.setattr(keeper, "running", lambda _: {"superlink": superlink})
-    return alive
-
-
-def keeper_of(coordinator: Coordinator, flower: Flower) -> Keeper:
-    return Keeper(coordinator=coordinator, control=flower)
-
-
-def test_a_detached_run_whose_executor_died_is_taken_up_again(
-    coordinator: Coordinator, executors: list[str]
-) -> None:
-    flower = Flower(RUNNING, RUNNING, RUNNING)
-    submit(coordinator, flower, first(coordinator))
-    keeper_of(coordinator, flower).look()
-    assert flower.asked == ["1"] and len(flower.submitted) == 1
-    executors.append("")  # dead, and not there again yet
-    keeper_of(coordinator, flower).look()
-    executors.append("second")
-    again = keeper_of(coordinator, flower)
-    again.look()
-    assert flower.stopped == ["1"]
-    assert flower.submitted[1] == flower.submitted[0]  # though its folder was not there yet
-    record = read_record(coordinator, "first")
-    assert [each.flower_run for each in record.handed] == ["1", "2"]
-    assert record.newest.lost == "SuperExec was started again" and record.open
-    again.look()
-    assert len(flower.submitted) == 2  # one taking up for one loss
-
-
-@pytest.mark.parametrize("lost", [LOST, None])  # None: Flower has lost its database
-def test_a_lost_run_is_taken_up_and_its_end_is_noted_once(
-    coordinator: Coordinator, executors: list[str], lost: RunStatus | None
-) -> None:
-    flower, wanted = Flower(lost, COMPLETED, COMPLETED), first(coordinator)
-    submit(coordinator, flower, wanted)
-    keeper_of(coordinator, flower).look()
-    assert len(flower.submitted) == 2
-    keeper_of(coordinator, flower).look()
-    # Who followed it from its first submission on sees the second one's end.
-    said: list[str] = []
-    flower.answers[:0] = [STOPPED]
-    carry_out(coordinator, flower, wanted, "1", observe=print, say=said.append)
-    assert len(said) == 1 and flower.asked[-2:] == ["1", "2"]
-    kinds = [entry.kind for entry in coordinator.journal.entries()]
-    assert kinds == ["run submitted", "run submitted", "run ended"]
-    keeper_of(coordinator, flower).look()  # nothing is open: Flower is not asked
-
-
-def test_a_run_that_is_lost_for_ever_is_given_up_by_the_keeper_too(
-    coordinator: Coordinator, executors: list[str]
-) -> None:
-    flower = Flower(*[LOST] * 4)
-    submit(coordinator, flower, first(coordinator))
-    for _ in range(6):
-        keeper_of(coordinator, flower).look()
-    assert len(flower.submitted) == 4
-    assert read_record(coordinator, "first").ended == f"lost: {LOST.details}"
-
-
-def test_two_that_see_the_same_loss_submit_once(
-    coordinator: Coordinator, executors: list[str]
-) -> None:
-    flower, wanted = Flower(), first(coordinator)
-    submit(coordinator, flower, wanted)
-    assert take_up(coordinator, flower, wanted, "1", lost="it died") == "2"
-    assert take_up(coordinator, flower, wanted, "1", lost="it died") == "2"
-    assert len(flower.submitted) == 2
-    flower.answers = [RUNNING]
-    assert begin(coordinator, flower, wanted) == ("2", False)
-
-
-def test_what_fails_is_said_once_and_tried_again(
-    coordinator: Coordinator, executors: list[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    class Silent(Flower):
-        def nodes(self) -> dict[str, NodeStatus]:
-            self.asked.append("nodes")
-            raise ControlError("the SuperLink does not answer")
-
-    silent = Silent()
-    looking = keeper_of(coordinator, silent)
-    looking.look()
-    looking.look()
-    assert silent.asked == ["nodes", "nodes"] and caplog.text.count("does not answer") == 1
-
-
-def test_a_cancelled_run_ends_for_good_and_another_goes_on(
-    coordinator: Coordinator, executors: list[str]
-) -> None:
-    flower, wanted = Flower(RUNNING), first(coordinator)
-    submit(coordinator, flower, wanted)
-    submit(coordinator, flower, first(coordinator, name="second"))
-    wanted.folder.mkdir()
-    cancel(coordinator, flower, "first")
-    assert flower.stopped == ["1"]
-    assert json.loads((wanted.folder / "cancelled.json").read_text())["time"]
-    executors.append("another")
-    flower.answers = [RUNNING]
-    keeper_of(coordinator, flower).look()
-    assert flower.asked[-1] == "2" and len(flower.submitted) == 3  # the second's alone
-    flower.answers = [STOPPED]
-    with pytest.raises(IreneError, match=r"run first was cancelled, by .* on 20"):
-        carry_out(coordinator, flower, wanted, "1", observe=print, say=print)
-    (wanted.folder / "run.json").touch()
-    with pytest.raises(ConfigError, match=r"--resume first: was cancelled, by .*a new run begins"):
-        begun_run(coordinator, "first", None)
-    flower.answers = [RUNNING]
-    with pytest.raises(ConfigError, match="first: was cancelled already"):
-        cancel(coordinator, flower, "first")
-    assert flower.stopped[-1] == "1"  # Flower had not ended it the first time
-    with pytest.raises(ConfigError, match="third: no such run; first, second was submitted"):
-        cancel(coordinator, flower, "third")
-    done = coordinator.runs / "second"
-    done.mkdir()
-    (done / "results.json").touch()
-    with pytest.raises(ConfigError, match="second: has finished; its report"):
-        cancel(coordinator, flower, "second")
-
-
-def test_a_server_does_not_take_up_what_was_cancelled(tmp_path: Path) -> None:
-    from server.app import main
-
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "cancelled.json").write_text("{}")
-
-    function: Any = getattr(main, "__wrapped__", main)
-    with pytest.raises(ConfigError, match="was cancelled, and is not taken up again"):
-        function(None, SimpleNamespace(run_config={"study": "x", "out": str(tmp_path / "run")}))
 
 
 def test_lines_are_given_once_however_the_file_changes(tmp_path: Path) -> None:

@@ -1,11 +1,6 @@
 """Whole comparisons in a folder: real hospitals on disk, real training, results and resuming."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from sklearn.metrics import roc_auc_score
 
-from client.ledger.exposures import at_most, least_exposures
-from client.ledger.ledger import Ledger
 from client.records.dataset import open_dataset
 from client.site.site import Site
 from irene_model.errors import ConfigError
@@ -28,64 +20,8 @@ from simulations.compare.comparison_run import compare
 from simulations.compare.trial_grid import Trial, grid
 from simulations.compare.trials import without
 from simulations.hospitals.scenario import Scenario
+from tests.helpers.federations.watched_comparison import SMALL, Watching, run, stamps
 from tests.helpers.small_scenario import SCENARIO, small_scenario
-
-SMALL = (
-    "cohort.patients=48",
-    "cohort.sites=[{name: north}, {name: south}]",
-    "federation.rounds=2",
-    "federation.local_steps=1",
-    "federation.round_deadline_s=600",
-)
-ARMS = ["central", "local"]
-
-
-class Watching:
-    """Writes down what a comparison tells."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[int, str, int, int]] = []
-        self.drawn = 0
-
-    def hospitals(self, done: int, total: int) -> None:
-        self.drawn += done == total
-
-    def trials(self, total: int) -> None:
-        self.total = total
-
-    def trial(self, trial: Trial, result: dict[str, Any], done: int, total: int) -> None:
-        assert result["seed"] == trial.seed and result["model"] == trial.model
-        assert total == self.total
-        self.rows.append((trial.seed, trial.row, done, total))
-
-
-def run(
-    scenario: Scenario, out: Path, *, arms: list[str] = ARMS, seeds: int = 2, parallel: int = 1
-) -> tuple[dict[str, Any], Watching]:
-    watching = Watching()
-    trials = grid(scenario, arms=arms, seeds=seeds)
-    results = compare(scenario, trials, out, parallel=parallel, observer=watching)
-    assert json.loads((out / "results.json").read_text()) == results
-    return results, watching
-
-
-@pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
-    return small_scenario(tmp_path_factory.mktemp("scenario"), *SMALL)
-
-
-@pytest.fixture(scope="module")
-def compared(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("compared") / "out"
-    results, watching = run(scenario, out)
-    assert list(results["arms"]) == ["central/irene", "local-north/irene", "local-south/irene"]
-    assert [done for _, _, done, _ in watching.rows] == [1, 2, 3, 4, 5, 6]
-    assert watching.drawn == 2  # one cohort a seed, whatever the number of arms
-    return out
-
-
-def stamps(out: Path) -> dict[str, int]:
-    return {str(p.relative_to(out)): p.stat().st_mtime_ns for p in out.glob("seed-*/*/*/*.json")}
 
 
 def test_results_follow_the_contract(compared: Path) -> None:
@@ -232,118 +168,3 @@ def test_taking_a_modality_leaves_nothing_of_it(compared: Path, scenario: Scenar
         taken = histograms(without(dataset, modality))  # type: ignore[arg-type]
         np.testing.assert_array_equal(taken, histograms(without(other, modality)))  # type: ignore[arg-type]
         assert (taken != histograms(dataset)).any(), modality
-
-
-def command(out: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", "from simulations.cli import main; main()", "compare", *arguments],
-        cwd=out.parent,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-@pytest.mark.slow
-def test_after_kill_9_the_same_command_goes_on(
-    compared: Path, scenario: Scenario, tmp_path: Path
-) -> None:
-    path, out = tmp_path / "scenario.yaml", tmp_path / "out"
-    path.write_text(yaml.safe_dump(scenario.model_dump(mode="json")), encoding="utf-8")
-    arguments = ["scenario.yaml", "--out", "out", "--arms", "central,local", "--seeds", "2",
-                 "--parallel", "2"]  # fmt: skip
-    first = command(out, *arguments)
-    deadline = time.monotonic() + 300
-    while not stamps(out) and time.monotonic() < deadline:
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.05)
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
-    while time.monotonic() < deadline:  # its workers end by themselves
-        try:
-            os.killpg(first.pid, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.2)
-    else:
-        raise AssertionError("a worker outlived its parent")
-    kept = stamps(out)
-    assert 0 < len(kept) < 6
-    second = command(out, *arguments)
-    printed, said = second.communicate(timeout=600)
-    assert second.returncode == 0, said
-    assert "local-south/irene" in printed and str(Path("out") / "report.html") in printed
-    assert {name: stamps(out)[name] for name in kept} == kept
-    results, expected = (
-        json.loads((folder / "results.json").read_text())["arms"] for folder in (out, compared)
-    )
-    for row in expected:  # several processes train what one would
-        assert results[row]["auroc"]["macro"] == pytest.approx(
-            expected[row]["auroc"]["macro"], abs=5e-3
-        )
-
-
-@pytest.mark.slow
-def test_a_killed_worker_is_one_line_and_exit_code_1(scenario: Scenario, tmp_path: Path) -> None:
-    path, out = tmp_path / "scenario.yaml", tmp_path / "out"
-    path.write_text(yaml.safe_dump(scenario.model_dump(mode="json")), encoding="utf-8")
-    begun = command(out, "scenario.yaml", "--out", "out", "--arms", "local", "--seeds", "1",
-                    "--parallel", "2", "--set", "federation.rounds=4000")  # fmt: skip
-    deadline = time.monotonic() + 300
-    while not list(out.glob("seed-0/local-*/irene")) and time.monotonic() < deadline:
-        assert begun.poll() is None, begun.communicate()
-        time.sleep(0.1)
-    listed = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(begun.pid)],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    workers = [int(line.split()[0]) for line in listed.splitlines() if "spawn_main" in line]
-    assert workers
-    os.kill(workers[0], signal.SIGKILL)
-    _, said = begun.communicate(timeout=120)
-    assert begun.returncode == 1
-    assert said.startswith("error: a training's process was killed") and said.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_federated_arms_run_on_the_engine_with_ledgers_of_their_own(
-    scenario: Scenario, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    results, _ = run(scenario, out, arms=["federated-dp", "federated"], seeds=1)
-    private = results["arms"]["federated-dp/irene"]
-    plain = results["arms"]["federated/irene"]
-    assert {s["epsilon"] for s in plain["privacy"].values()} == {None}
-    place = out / "seed-0" / "federated-dp" / "irene"
-    for site in ("north", "south"):
-        spent = private["privacy"][site]["epsilon"]
-        ledger = Ledger(place / "run" / "ledgers" / f"{site}.sqlite", None)
-        charged = ledger.reservations()
-        assert sum(r.split == "train" for r in charged) == 2
-        assert at_most(least_exposures(charged, delta=1e-3), delta=1e-3).smallest == spent
-        assert 0 < spent <= 8
-        assert not list((out / "seed-0" / "hospitals" / site / ".irene").glob("ledger*"))
-    kept = json.loads((place / "result.json").read_text())
-    written = (place / "run" / "rounds.jsonl").read_text(encoding="utf-8")
-    lines = [json.loads(line) for line in written.splitlines()]
-    assert kept["validation"] == {str(line["round"]): line["evaluation"]["auroc"] for line in lines}
-    assert [p.name for p in (place / "run" / "checkpoints").iterdir()] == ["round-0002"]
-    before = stamps(out)
-    run(scenario, out, arms=["federated-dp", "federated"], seeds=1)
-    assert stamps(out) == before
-
-
-@pytest.mark.slow
-def test_the_command_teaches_and_refuses_on_one_line(tmp_path: Path) -> None:
-    (tmp_path / "scenario.yaml").write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
-    helped = command(tmp_path / "out", "--help")
-    printed, _ = helped.communicate(timeout=120)
-    for word in ("--arms", "--models", "--seeds", "--parallel", "reference", "Example:"):
-        assert word in printed
-    wrong = command(tmp_path / "out", "scenario.yaml", "--out", "out", "--arms", "centrel")
-    _, said = wrong.communicate(timeout=120)
-    assert wrong.returncode == 2
-    assert said.startswith("error: --arms: there is no arm 'centrel'; did you mean 'central'?")
-    assert said.count("\n") == 1 and not (tmp_path / "out").exists()
