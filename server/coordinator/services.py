@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from irene_model.errors import ConfigError
@@ -54,66 +55,60 @@ def services_of(coordinator: Coordinator) -> tuple[Service, ...]:
     nginx = gateway.find_nginx()
     gateway.check(nginx, coordinator)
     loopback, certificates = coordinator.settings.loopback, coordinator.certificates
-    quiet, logs = environment(coordinator), coordinator.logs
+    flowers = environment(coordinator)
+
+    def service(
+        name: str, *command: str, port: int | None = None, folder: Path = coordinator.path
+    ) -> Service:
+        """It serves once something listens on `port`; without one, from its start."""
+        return Service(
+            name=name,
+            command=command,
+            environment=flowers,
+            log=coordinator.logs / f"{name}.log",
+            ready=None if port is None else partial(listens, port),
+            folder=folder,
+        )
+
     return (
-        Service(
-            name="superlink",
-            command=(
-                program("flower-superlink"),
-                *("--host", "127.0.0.1", "--port", str(loopback.superlink)),
-                *("--ssl-ca-certfile", str(certificates / "ca.crt")),
-                *("--ssl-certfile", str(certificates / "superlink.crt")),
-                *("--ssl-keyfile", str(certificates / "superlink.key")),
-                "--enable-supernode-auth",
-                *("--database", str(coordinator.database)),
-                *("--isolation", "process"),
-                *("--superexec-auth-secret-file", str(coordinator.secret)),
-                *("--health-server-address", f"127.0.0.1:{loopback.superlink_health}"),
-            ),
-            environment=quiet,
-            log=logs / "superlink.log",
-            ready=lambda: listens(loopback.superlink),
-            folder=coordinator.path,
+        service(
+            "superlink",
+            program("flower-superlink"),
+            *("--host", "127.0.0.1", "--port", str(loopback.superlink)),
+            *("--ssl-ca-certfile", str(certificates / "ca.crt")),
+            *("--ssl-certfile", str(certificates / "superlink.crt")),
+            *("--ssl-keyfile", str(certificates / "superlink.key")),
+            "--enable-supernode-auth",
+            *("--database", str(coordinator.database)),
+            *("--isolation", "process"),
+            *("--superexec-auth-secret-file", str(coordinator.secret)),
+            *("--health-server-address", f"127.0.0.1:{loopback.superlink_health}"),
+            port=loopback.superlink,
         ),
-        Service(
-            name="superexec",
-            command=(
-                program("flower-superexec"),
-                *("--runtime-api-address", f"localhost:{loopback.superlink}"),
-                *("--root-certificates", str(certificates / "ca.crt")),
-                *("--superexec-auth-secret-file", str(coordinator.secret)),
-                *("--health-server-address", f"127.0.0.1:{loopback.superexec_health}"),
-            ),
-            environment=quiet,
-            log=logs / "superexec.log",
-            ready=lambda: listens(loopback.superexec_health),
-            folder=coordinator.path,
+        service(
+            "superexec",
+            program("flower-superexec"),
+            *("--runtime-api-address", f"localhost:{loopback.superlink}"),
+            *("--root-certificates", str(certificates / "ca.crt")),
+            *("--superexec-auth-secret-file", str(coordinator.secret)),
+            *("--health-server-address", f"127.0.0.1:{loopback.superexec_health}"),
+            port=loopback.superexec_health,
         ),
-        Service(
-            name="gateway",
-            command=gateway.command(nginx, coordinator),
-            environment=quiet,
-            log=logs / "gateway.log",
-            ready=lambda: listens(coordinator.settings.port),
+        service(
+            "gateway",
+            *gateway.command(nginx, coordinator),
+            port=coordinator.settings.port,
             folder=coordinator.gateway,
         ),
-        Service(
-            name="web",
-            command=(
-                *(sys.executable, "-P", "-m", "server.watch.web"),
-                *(str(coordinator.path), str(loopback.web)),
-            ),
-            environment=quiet,
-            log=logs / "web.log",
-            ready=lambda: listens(loopback.web),
-            folder=coordinator.path,
+        service(
+            "web",
+            *(sys.executable, "-P", "-m", "server.watch.web"),
+            *(str(coordinator.path), str(loopback.web)),
+            port=loopback.web,
         ),
-        Service(
-            name="keeper",
-            command=(sys.executable, "-P", "-m", "server.submission.keeper", str(coordinator.path)),
-            environment=quiet,
-            log=logs / "keeper.log",
-            folder=coordinator.path,
+        service(
+            "keeper",
+            *(sys.executable, "-P", "-m", "server.submission.keeper", str(coordinator.path)),
         ),
     )
 

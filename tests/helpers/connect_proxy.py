@@ -3,9 +3,10 @@
 import base64
 import contextlib
 import socket
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from tests.helpers.loopback_server import LoopbackServer, join
 
 
 @dataclass(kw_only=True)
@@ -15,25 +16,16 @@ class ConnectProxy:
     names: Mapping[str, tuple[str, int]]
     login: str = ""
     asked: list[str] = field(default_factory=list)
-    _listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
 
     def __post_init__(self) -> None:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._server = LoopbackServer(self._serve)
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._listener.getsockname()[1]}"
+        return self._server.address
 
     def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+        self._server.close()
 
     def _serve(self, near: socket.socket) -> None:
         with near, contextlib.suppress(OSError):
@@ -53,16 +45,4 @@ class ConnectProxy:
             else:
                 with socket.create_connection(self.names[where], 10) as far:
                     near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                    back = threading.Thread(target=_pass, args=(far, near), daemon=True)
-                    back.start()
-                    _pass(near, far)
-                    back.join(60)
-
-
-def _pass(one: socket.socket, other: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := one.recv(2**16):
-            other.sendall(data)
-    for end in (one, other):
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+                    join(near, far)

@@ -21,9 +21,9 @@ import pytest
 from client.consent.consent import journal_of
 from client.gateway.clock import kept
 from irene_model.operations.supervised import running
-from tests.client.node.test_node_life import CLIENT, PROJECT
 from tests.helpers.connect_proxy import ConnectProxy
 from tests.helpers.federations.attacked_node import DRIVER, Coordinator, Node
+from tests.helpers.federations.hostile_app import write_hostile_app
 from tests.helpers.hospital_folder import write_hospital
 from tests.helpers.tls_superlink import BIN, NAME, TlsSuperLink, wait_for
 from tests.helpers.wrong_clock import HERE, WHY_NOT, WrongClock
@@ -40,12 +40,7 @@ def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinato
     found = Coordinator(
         link=TlsSuperLink(folder=folder), out=folder / "heard.jsonl", marker=folder / "marker"
     )
-    app = folder / "hostile-app"
-    (app / "hostile").mkdir(parents=True)
-    (app / "pyproject.toml").write_text(PROJECT)
-    (app / "hostile" / "__init__.py").touch()
-    (app / "hostile" / "driver.py").write_text(DRIVER)
-    (app / "hostile" / "client.py").write_text(CLIENT.format(marker=str(found.marker)))
+    app = write_hostile_app(folder, driver=DRIVER, marker=found.marker)
     try:
         found.link.start()
         config = f'study="{files.study_file}" out="{found.out}"'

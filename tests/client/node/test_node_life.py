@@ -22,79 +22,42 @@ import pytest
 from client.consent.consent import Consent, journal_of
 from client.ledger.ledger import Ledger
 from irene_model.operations.supervised import running, supervisor_of
+from tests.helpers.federations.hostile_app import write_hostile_app
 from tests.helpers.hospital_folder import SMALL, HospitalFolder, write_hospital
 from tests.helpers.tls_superlink import BIN, TlsSuperLink, wait_for
 from tests.irene_model.journal.test_private_files import open_to_others
 
-PROJECT = """
-[project]
-name = "hostile-app"
-version = "1.0.0"
-license = "Apache-2.0"
-[tool.flwr.app]
-publisher = "hostile"
-fab-include = ["**/*.py"]
-[tool.flwr.app.components]
-serverapp = "hostile.driver:app"
-clientapp = "hostile.client:app"
-[tool.flwr.app.config]
-study = ""
-out = ""
-"""
-CLIENT = """
-from pathlib import Path
-from flwr.clientapp import ClientApp
-Path({marker!r}).open("a").write("imported")
-app = ClientApp()
-@app.query()
-def query(message, context):
-    Path({marker!r}).open("a").write("called")
-@app.train()
-def train(message, context):
-    Path({marker!r}).open("a").write("called")
-"""
 # Greets both sites until both are ready, then trains a round, until two rounds are done.
 DRIVER = """
-import json, time
-from pathlib import Path
-from flwr.serverapp import ServerApp
-from irene_model.exchange import HelloReply, HelloRequest, TrainReply, TrainRequest
-from irene_model.study.study import Study
+from irene_model.exchange import TrainReply, TrainRequest
 from irene_model.weights.weights import new_model, to_arrays
-from server.rounds.exchange import Exchange
 
-app = ServerApp()
-
-@app.main()
-def main(grid, context):
-    study = Study.read(Path(context.run_config["study"]))
-    exchange = Exchange(grid)
+def drive(study, exchange, out):
     weights = to_arrays(new_model(study, seed=1))
-    with Path(context.run_config["out"]).open("a", buffering=1) as out:
-        round = 1
-        while round <= 2:
-            ready = {}
-            patience = dict.fromkeys(exchange.nodes(), 60.0)
-            for reply in exchange.ask(HelloRequest.about(study, run="driven"), patience):
-                said = reply.flat and HelloReply.from_flat(reply.flat)
-                entry = {"kind": "hello", "site": said and said.site, "reason": reply.reason}
-                if said:
-                    entry |= {"outcome": said.outcome, "reason": said.reason}
-                    ready |= {reply.node: said.outcome == "ready"}
-                out.write(json.dumps(entry) + "\\n")
-            if len(ready) < 2 or not all(ready.values()):
-                time.sleep(2)
-                continue
-            request = TrainRequest.about(study, run="driven", round=round, arrays=weights)
-            updated = 0
-            for reply in exchange.ask(request, dict.fromkeys(ready, 180.0)):
-                said = reply.flat and TrainReply.from_flat(reply.flat)
-                entry = {"kind": "train", "round": round, "reason": reply.reason}
-                if said:
-                    entry |= {"site": said.site, "outcome": said.outcome, "reason": said.reason}
-                    updated += said.outcome == "updated"
-                out.write(json.dumps(entry) + "\\n")
-            round += updated == 2
+    round = 1
+    while round <= 2:
+        ready = {}
+        patience = dict.fromkeys(exchange.nodes(), 60.0)
+        for reply in exchange.ask(HelloRequest.about(study, run="driven"), patience):
+            said = reply.flat and HelloReply.from_flat(reply.flat)
+            entry = {"kind": "hello", "site": said and said.site, "reason": reply.reason}
+            if said:
+                entry |= {"outcome": said.outcome, "reason": said.reason}
+                ready |= {reply.node: said.outcome == "ready"}
+            out.write(json.dumps(entry) + "\\n")
+        if len(ready) < 2 or not all(ready.values()):
+            time.sleep(2)
+            continue
+        request = TrainRequest.about(study, run="driven", round=round, arrays=weights)
+        updated = 0
+        for reply in exchange.ask(request, dict.fromkeys(ready, 180.0)):
+            said = reply.flat and TrainReply.from_flat(reply.flat)
+            entry = {"kind": "train", "round": round, "reason": reply.reason}
+            if said:
+                entry |= {"site": said.site, "outcome": said.outcome, "reason": said.reason}
+                updated += said.outcome == "updated"
+            out.write(json.dumps(entry) + "\\n")
+        round += updated == 2
 """
 
 
@@ -202,12 +165,7 @@ def life(tmp_path: Path) -> Iterator[Life]:
 
 def submit(life: Life) -> None:
     """The hostile app, with a driver of the coordinator's own."""
-    app = life.link.folder / "hostile-app"
-    (app / "hostile").mkdir(parents=True)
-    (app / "pyproject.toml").write_text(PROJECT)
-    (app / "hostile" / "__init__.py").touch()
-    (app / "hostile" / "driver.py").write_text(DRIVER)
-    (app / "hostile" / "client.py").write_text(CLIENT.format(marker=str(life.marker)))
+    app = write_hostile_app(life.link.folder, driver=DRIVER, marker=life.marker)
     config = f'study="{life.north.files.study_file}" out="{life.out}"'
     life.run = life.link.flwr("run", str(app), "here", "--run-config", config)["run-id"]
 

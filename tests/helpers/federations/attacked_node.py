@@ -12,27 +12,14 @@ from tests.helpers.tls_superlink import BIN, TlsSuperLink, wait_for
 
 # Greets whoever is connected, for ever.
 DRIVER = """
-import json, time
-from pathlib import Path
-from flwr.serverapp import ServerApp
-from irene_model.exchange import HelloReply, HelloRequest
-from irene_model.study.study import Study
-from server.rounds.exchange import Exchange
-
-app = ServerApp()
-
-@app.main()
-def main(grid, context):
-    study = Study.read(Path(context.run_config["study"]))
-    exchange = Exchange(grid)
-    with Path(context.run_config["out"]).open("a", buffering=1) as out:
-        while True:
-            patience = dict.fromkeys(exchange.nodes(), 30.0)
-            for reply in exchange.ask(HelloRequest.about(study, run="driven"), patience):
-                said = reply.flat and HelloReply.from_flat(reply.flat)
-                site, reason = (said.site, said.reason) if said else (None, reply.reason)
-                out.write(json.dumps({"site": site, "reason": reason}) + "\\n")
-            time.sleep(1)
+def drive(study, exchange, out):
+    while True:
+        patience = dict.fromkeys(exchange.nodes(), 30.0)
+        for reply in exchange.ask(HelloRequest.about(study, run="driven"), patience):
+            said = reply.flat and HelloReply.from_flat(reply.flat)
+            site, reason = (said.site, said.reason) if said else (None, reply.reason)
+            out.write(json.dumps({"site": site, "reason": reason}) + "\\n")
+        time.sleep(1)
 """
 
 

@@ -20,11 +20,9 @@ from hypothesis import strategies as st
 from irene_model.exchange.protocol import Arrays, Flat
 from irene_model.exchange.protocol import Message as Typed
 from server.app import execute
-from server.rounds import exchange as exchange_module
-from server.rounds import pace as pace_module
-from server.rounds import round_loop as rounds_module
 from server.runs.run_folder import Json, RunFolder
 from tests.helpers.direct_grid import DirectGrid, Node, records_of
+from tests.helpers.federations.hurry import hurry
 from tests.helpers.made_up_site import made_up_site, study_of
 
 STUDY = study_of(
@@ -41,12 +39,7 @@ FIELDS = (
 """All fields of all replies, and two that none has."""
 
 
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace_module, "_FLOOR_S", 0.1)
-    monkeypatch.setattr(exchange_module, "_LOOK_S", 0.0)
-    monkeypatch.setattr(exchange_module, "_GONE_S", 0.05)
-    monkeypatch.setattr(rounds_module, "_FIRST_PAUSE_S", 0.01)
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 numbers = st.one_of(
@@ -165,9 +158,8 @@ def forever(function: Any) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def without_south(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, RunFolder]:
     """What the two honest sites' figures are where the third gives nothing."""
-    with pytest.MonkeyPatch.context() as hurry:
-        hurry.setattr(pace_module, "_FLOOR_S", 0.1)
-        hurry.setattr(exchange_module, "_LOOK_S", 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
         return run(tmp_path_factory.mktemp("runs") / "run", forever(declines))
 
 

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.app import execute
-from server.rounds import exchange as exchange_module
-from server.rounds import pace as pace_module
 from server.runs.line_bounds import bounded, clean
 from server.runs.run_folder import RunFolder
 from tests.helpers.direct_grid import DirectGrid
+from tests.helpers.federations.hurry import hurry
 from tests.helpers.made_up_site import made_up_site, study_of
 
 TOLD = {"outcome": "updated", "reason": "", "weight": 100.0, "noise_multiplier": 1.5}
@@ -35,10 +34,7 @@ LIES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace_module, "_FLOOR_S", 0.1)
-    monkeypatch.setattr(exchange_module, "_LOOK_S", 0.0)
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 def nodes() -> Grid:
@@ -49,7 +45,9 @@ def nodes() -> Grid:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = RunFolder.create(tmp_path_factory.mktemp("runs") / "run", STUDY, seed=1)
-    execute(nodes(), folder, expected_sites=3, give_up=True)
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        execute(nodes(), folder, expected_sites=3, give_up=True)
     return folder
 
 

@@ -10,8 +10,6 @@ import pytest
 
 from server.report.learning_curves import curves
 from server.report.report import render
-from server.rounds import exchange as exchange_module
-from server.rounds import round_loop as rounds_module
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import Json, RunFolder
 from server.watch.live_page import render_live
@@ -19,6 +17,7 @@ from server.watch.prometheus import exposition
 from server.watch.run_progress import read_progress
 from simulations.display import RunProgress as Terminal
 from tests.helpers.direct_grid import exchange_with
+from tests.helpers.federations.hurry import hurry
 from tests.helpers.made_up_site import made_up_site, study_of
 
 SITES = ("east", "north", "south")
@@ -34,9 +33,7 @@ STUDY = study_of(
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Json, str]:
     """A run of three sites of which one is silent in round 2; its results and its terminal."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(exchange_module, "_LOOK_S", 0.0)
-    patch.setattr(exchange_module, "_GONE_S", 0.05)
-    patch.setattr(rounds_module, "_FIRST_PAUSE_S", 0.01)
+    hurry(patch)
     folder = RunFolder.create(tmp_path_factory.mktemp("shown") / "run", STUDY, seed=1)
     nodes = {n: made_up_site(STUDY, site) for n, site in enumerate(SITES, 1)}
     terminal = Terminal()
@@ -126,9 +123,7 @@ def test_the_curves_end_at_the_results(finished: tuple[RunFolder, Json, str]) ->
 def test_a_round_that_waits_shows_what_it_may_have_cost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange_module, "_LOOK_S", 0.0)
-    monkeypatch.setattr(exchange_module, "_GONE_S", 0.05)
-    monkeypatch.setattr(rounds_module, "_FIRST_PAUSE_S", 0.01)
+    hurry(monkeypatch)
     folder = RunFolder.create(tmp_path / "run", STUDY, seed=1)
     nodes = {n: made_up_site(STUDY, site) for n, site in enumerate(SITES[:2], 1)}
     waiting: list[Any] = []
