@@ -6,6 +6,7 @@ a complaint about row 5,000 helps nobody when complaints of patients span severa
 """
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from irene_model.errors import DataError
 T = TypeVar("T")
 NO_ROW = 0  # the "line" of a cell that a join found no row for
 _SHOWN_LINES = 3
+_NO_NAME = re.compile(r"[\d.,:/ -]+")  # a value, as a date or a number
 _FIRST_ROWS = 20  # a title above the header is shorter
 _EXCEL = "save the sheet as 'CSV UTF-8' there"
 _UNPACK = "unpack it first"
@@ -157,6 +159,8 @@ class Frame:
             hint = f"; {header} has it: delete what stands above the header"
         elif len(self.columns) == 1 and not close:
             hint = "; the table has a single column: is its `separator` right?"
+        elif any(_NO_NAME.fullmatch(each) for each in self.columns) and not close:
+            hint = "; is there a header with the columns' names in its first line?"
         raise DataError(f"{shown}: no column '{name}', named by {key}{hint}")
 
     def _lower_header(self, name: str) -> str:

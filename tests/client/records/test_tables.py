@@ -75,7 +75,8 @@ def test_whole_floats_join_to_integers(hospital: HospitalFolder) -> None:
 def test_parquet_that_is_none_is_refused(hospital: HospitalFolder) -> None:
     (hospital.folder / "encounters.parquet").write_bytes(b"PAR1 but not really PAR1")
     hospital.configure("records.path", "encounters.parquet")
-    assert refusal(hospital) == "encounters.parquet: is not a readable Parquet file"
+    said = refusal(hospital)
+    assert said == "encounters.parquet: is a damaged Parquet file; copy or export it again"
 
 
 def test_lines_are_the_editors_even_after_a_cell_of_two_lines(hospital: HospitalFolder) -> None:
@@ -94,7 +95,7 @@ def test_lines_are_the_editors_even_after_a_cell_of_two_lines(hospital: Hospital
 def test_like_problems_are_counted(hospital: HospitalFolder) -> None:
     for row in (3, 8, 9):
         hospital.set_cell(row, "lympho", f"1,{row}")
-    assert refusal(hospital).endswith("(and 2 more like it)")
+    assert refusal(hospital).endswith("(and 2 more like it: lines 15, 17)")
 
 
 def test_a_problem_in_a_joined_table_is_found_there(hospital: HospitalFolder) -> None:
@@ -130,7 +131,7 @@ def test_a_column_in_both_tables_is_refused(hospital: HospitalFolder) -> None:
         ("labs.CRP.column", "crq", "no column 'crq', named by labs.CRP.column; did you mean 'crp'"),
         ("labels.pneumonia.column", "pneumo", "did you mean 'pneumonia'"),
         ("columns.age", "years", "no column 'years', named by columns.age"),
-        ("records.separator", ";", "single column: is its `separator` right"),
+        ("records.separator", ";", 'separated by a comma, and were read as separated by a semicolon; set records.separator: ","'),
         ("records.path", "encounter.csv", "encounter.csv: no such file, named by records.path"),
         ("records.path", "images", "no such file"),
         ("records.encoding", "utf-9", "records.encoding names no known encoding"),
@@ -196,13 +197,13 @@ def test_no_annotated_label_is_refused(hospital: HospitalFolder) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "holds no rows"),
-        (b"record_id,patient_id\n", "holds no rows"),
+        (b"", "is empty, it holds no byte"),
+        (b"record_id,patient_id\n", "holds a header, and no rows"),
         (b"a,b\n1,2,3\n", "line 2: has 3 cells, the header has 2"),
         (b'a,b\n1,"2\n', "line 2: is not valid CSV"),
-        (b"a,a\n1,2\n", "two columns are named 'a'"),
-        (b"a,b\n1,\xe4\n", "byte 6 is not utf-8 text"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "is it utf-16"),
+        (b"patient_id,patient_id\n1,2\n", "records.joins.0.on: two columns have this name"),
+        (b"a,b\n1,\xe4\n", "byte 6 (line 2) is not utf-8 text"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "set records.encoding: utf-16-le"),
     ],
 )
 def test_files_that_are_no_table(hospital: HospitalFolder, content: bytes, said: str) -> None:
