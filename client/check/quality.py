@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from client.check.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
-from client.check.value_doubts import doubt_absent, doubt_values
+from client.check.value_doubts import doubt_absent, doubt_columns, doubt_values
 from client.records import PlacedRecord, load_image, read_placed_records
 from client.site import Site
 from irene_model.study import SPLITS, LabTest, Record, Study
@@ -119,6 +119,7 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         *(doubt for test in study.labs for doubt in _doubt_lab(test, records)),
         *(doubt for panel in study.panels for doubt in doubt_panel(panel, site, records)),
         *doubt_absent([name for name, lab in labs.items() if lab.mapped and not lab.measured]),
+        *doubt_columns(site),
         *doubt_values(study, records),
     ]
     if blank_images:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from client.site import Site
 from irene_model.study import Measurement, Record, Study
 
 # What no living person goes beyond, by what a study calls it and the unit that it is in: these are
@@ -58,6 +59,26 @@ def doubt_values(study: Study, records: Sequence[Record]) -> list[str]:
         *_doubt_ages([r.age_years for r in records if r.age_years is not None]),
         *_doubt_texts([r.text for r in records if r.text is not None]),
         *_doubt_patients(Counter(record.patient_id for record in records)),
+    ]
+
+
+def doubt_columns(site: Site) -> list[str]:
+    """One sentence for each column of the records table that is mapped to two things.
+
+    Ids and images aside: an image is often named by its record.
+    """
+    columns, roles = site.columns, dict[str, list[str]]()
+    for role, mapped in (
+        *((name, getattr(columns, name)) for name in ("text", "age", "sex", "split")),
+        *((f"labs.{name}", lab) for name, lab in site.labs.items()),
+        *((f"labels.{name}", label) for name, label in site.labels.items()),
+    ):
+        if mapped is not None:
+            roles.setdefault(getattr(mapped, "column", mapped), []).append(role)
+    return [
+        f"column '{column}' is mapped to {' and to '.join(both)}: which of them is it?"
+        for column, both in roles.items()
+        if len(both) > 1
     ]
 
 

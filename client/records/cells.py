@@ -75,7 +75,10 @@ def read_age(cell: str) -> float | None:
     """Years, 0 to 120."""
     if not cell:
         return None
-    age = read_number(cell)
+    try:
+        age = read_number(cell)
+    except CellError as error:
+        raise CellError(f"{error}; give years, as 65, or leave it empty if unknown") from None
     if not 0 <= age <= OLDEST_YEARS:
         raise CellError(
             f"is a number outside 0 to {OLDEST_YEARS:.0f}, expected the age in years; leave it "
@@ -112,7 +115,11 @@ def sex_reader(column: SexColumn, missing: MissingWords) -> Callable[[str], Sex 
     sexes: dict[str, Sex | None] = dict.fromkeys(column.female, "female")
     sexes |= dict.fromkeys(column.male, "male")
     listed = _lookup(sexes, "columns.sex.female or columns.sex.male", " (or `missing`)")
-    return lambda cell: None if cell not in sexes and cell in missing else listed(cell)
+
+    def read(cell: str) -> Sex | None:
+        return None if cell in missing and cell not in sexes else listed(cell)
+
+    return read
 
 
 def split_reader(column: SplitColumn) -> Callable[[str], Split]:
@@ -121,9 +128,16 @@ def split_reader(column: SplitColumn) -> Callable[[str], Split]:
 
 
 def _lookup(known: Mapping[str, V], keys: str, tail: str = "") -> Callable[[str], V]:
+    by_word: dict[str, set[V]] = {}
+    for each, meaning in known.items():
+        by_word.setdefault(plain(each), set()).add(meaning)
+
     def read(cell: str) -> V:
-        if cell not in known:
+        if cell in known:
+            return known[cell]
+        meant = by_word.get(plain(cell), set())
+        if len(meant) != 1:  # `F` is `f`, but where both are listed and differ
             raise CellError(f"is {kind_of(cell)}, expected a cell that {keys} lists{tail}")
-        return known[cell]
+        return next(iter(meant))
 
     return read

@@ -71,13 +71,15 @@ class _Reader:
         header = next(rows, None)
         if header is None:
             return Cells(names=[], columns=[], lines=[])
-        names = header.cells
+        width, names = len(header.cells), _without_last_empty(header.cells)
         self._refuse_other_separator(text, separator, len(names))
         table: list[list[str]] = []
         lines: list[int] = []
         for row in rows:
-            cells = row.cells
-            if len(cells) != len(names):
+            cells = row.cells[: len(names)]
+            # Not merely what fits once empty cells are cut off: an unquoted separator may have
+            # moved a row's values by one column, the last of which is empty.
+            if len(row.cells) != width or any(row.cells[len(names) :]):
                 self._refuse_length(row, names, next(rows, None))
             if cells == names:
                 raise DataError(
@@ -90,10 +92,7 @@ class _Reader:
         return Cells(names=names, columns=columns, lines=lines)
 
     def _rows(self, text: str, separator: str, *, first: int) -> Iterator[_Row]:
-        """The rows that hold anything; the first line of `text` is number `first`.
-
-        Empty cells beyond the header's last name are left out.
-        """
+        """The rows that hold anything; the first line of `text` is number `first`."""
         csv.field_size_limit(sys.maxsize)  # a discharge letter is longer than Python's 131,072
         reader = csv.reader(
             io.StringIO(text, newline=""),
@@ -101,16 +100,13 @@ class _Reader:
             strict=True,
             skipinitialspace=separator != " ",
         )
-        line, width = first, 0
+        line = first
         try:
             for row in reader:
                 cells = [trimmed(cell) for cell in row]
-                while len(cells) > width and not cells[-1]:
-                    cells.pop()
                 end = reader.line_num + first - 1
                 if any(cells):
                     yield _Row(cells=cells, line=line, end=end)
-                    width = width or len(cells)
                 line = end + 1
         except csv.Error as error:
             self._refuse_quote(text, line, first, at_end="unexpected end" in str(error))
@@ -139,13 +135,19 @@ class _Reader:
 
     def _refuse_length(self, row: _Row, names: list[str], following: _Row | None) -> NoReturn:
         width = len(row.cells)
-        if width > len(names) and following is not None and len(following.cells) == width:
+        filled = len(_without_last_empty(row.cells))
+        if width >= 2 * len(names):
             remedy = (
                 "is there a title above the header? Delete what stands above the line with the "
                 "columns' names"
             )
         elif row.end > row.line:
             remedy = f"it reaches to line {row.end}: is a quote left open?"
+        elif filled <= len(names) < width:
+            remedy = (
+                "if each line ends in a separator, end the header in one too; if not, put cells "
+                "that hold the separator in double quotes"
+            )
         elif width > len(names):
             remedy = "put cells that hold the separator in double quotes"
         elif following is None and sum(map(bool, row.cells)) <= 2:
@@ -156,6 +158,11 @@ class _Reader:
             f"{self.shown} line {row.line}: has {width} cell{'s' * (width != 1)}, the header has "
             f"{len(names)}; {remedy}"
         )
+
+
+def _without_last_empty(cells: list[str]) -> list[str]:
+    last = max((index for index, cell in enumerate(cells) if cell), default=-1)
+    return cells[: last + 1]
 
 
 def _widths(text: str, separator: str) -> list[int]:

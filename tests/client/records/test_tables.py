@@ -131,7 +131,7 @@ def test_a_column_in_both_tables_is_refused(hospital: HospitalFolder) -> None:
         ("labs.CRP.column", "crq", "no column 'crq', named by labs.CRP.column; did you mean 'crp'"),
         ("labels.pneumonia.column", "pneumo", "did you mean 'pneumonia'"),
         ("columns.age", "years", "no column 'years', named by columns.age"),
-        ("records.separator", ";", 'separated by a comma, and were read as separated by a semicolon; set records.separator: ","'),
+        ("records.separator", ";", 'read as separated by a semicolon; set records.separator: ","'),
         ("records.path", "encounter.csv", "encounter.csv: no such file, named by records.path"),
         ("records.path", "images", "no such file"),
         ("records.encoding", "utf-9", "records.encoding names no known encoding"),
