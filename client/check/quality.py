@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from client.check.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
+from client.check.value_doubts import doubt_absent, doubt_columns, doubt_values
 from client.records import PlacedRecord, load_image, read_placed_records
 from client.site import Site
 from irene_model.study import SPLITS, LabTest, Record, Study
@@ -115,8 +116,11 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
     doubts = [
         *_doubt_splits(report, study),
         *_doubt_labels(site, records),
-        *(doubt for test in study.labs for doubt in _doubt_lab(test, labs[test.name], records)),
+        *(doubt for test in study.labs for doubt in _doubt_lab(test, records)),
         *(doubt for panel in study.panels for doubt in doubt_panel(panel, site, records)),
+        *doubt_absent([name for name, lab in labs.items() if lab.mapped and not lab.measured]),
+        *doubt_columns(site),
+        *doubt_values(study, records),
     ]
     if blank_images:
         doubts.append(f"{blank_images} images hold at most two grey levels: are they blank?")
@@ -229,9 +233,7 @@ def _doubt_labels(site: Site, records: Sequence[Record]) -> list[str]:
     return doubts
 
 
-def _doubt_lab(test: LabTest, counts: LabCounts, records: Sequence[Record]) -> list[str]:
-    if counts.mapped and counts.measured == 0:
-        return [f"{test.name}: is mapped, but no record has a value"]
+def _doubt_lab(test: LabTest, records: Sequence[Record]) -> list[str]:
     finite = [value for value in _values(test, records) if math.isfinite(value)]
     if not finite or test.low < 0:
         return []  # a value that may be negative, as a base excess, has no scale to judge by

@@ -11,13 +11,19 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from client.records.frames import CellError
-from client.site import LabelColumn, SexColumn, SplitColumn, split_cells
+from client.site import MissingWords, SexColumn, SplitColumn, plain, split_cells
 from irene_model.study import OLDEST_YEARS, Sex, Split
 
 V = TypeVar("V")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITH_COMMA = re.compile(r"[<>≤≥=\s]*[+-]?[\d.]*,\d+", re.ASCII)
 _BEYOND_LIMIT = re.compile(r"(?P<side>[<>]=?|[≤≥])\s*(?P<limit>.*)")
+# As spreadsheets (1.23457E+11) and floats (1.5e10) write it; 12E4 may be the name of a ward.
+_SCIENTIFIC = re.compile(r"[+-]?(\d+[.,]\d*e[+-]?\d+|\d+e\+\d+)", re.ASCII | re.IGNORECASE)
+_TOTALS = {
+    *("total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme"),
+    *("insgesamt", "somme", "totale", "totaal", "suma", "mean", "average", "mittelwert", "count"),
+}
 _INFINITE = {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
 
 
@@ -60,7 +66,8 @@ def read_lab(cell: str) -> float | None:
         return read_number(cell)
     except CellError as error:
         raise CellError(
-            f"{error} (or -inf, inf, <5, >500 beyond detection; empty if not measured)"
+            f"{error} (or -inf, inf, <5, >500 beyond detection; empty if not measured, or list the "
+            "word for it under `missing` in site.yaml)"
         ) from None
 
 
@@ -68,27 +75,51 @@ def read_age(cell: str) -> float | None:
     """Years, 0 to 120."""
     if not cell:
         return None
-    age = read_number(cell)
+    try:
+        age = read_number(cell)
+    except CellError as error:
+        raise CellError(f"{error}; give years, as 65, or leave it empty if unknown") from None
     if not 0 <= age <= OLDEST_YEARS:
         raise CellError(
             f"is a number outside 0 to {OLDEST_YEARS:.0f}, expected the age in years; leave it "
-            "empty if unknown"
+            "empty if unknown, or list the number that says so under `missing` in site.yaml"
         )
     return age
 
 
-def read_identifier(cell: str) -> str:
-    """A patient's or record's id: anything but empty."""
-    if not cell:
-        raise CellError("is empty, expected an id; fill it in or drop the row")
-    return cell
+def identifier_reader(missing: MissingWords) -> Callable[[str], str]:
+    """A patient's or record's id: not empty, no word for missing, and as it was once issued."""
+
+    def read(cell: str) -> str:
+        if not cell:
+            raise CellError("is empty, expected an id; fill it in or drop the row")
+        if cell in missing:
+            raise CellError(
+                "is a word for missing, expected an id: all rows with it would be taken for one; "
+                "fill it in or drop the row"
+            )
+        if _SCIENTIFIC.fullmatch(cell):
+            raise CellError(
+                "is a number in scientific notation, expected an id: a spreadsheet has cut off "
+                "its last digits, so that different ids became one; export the column as text"
+            )
+        if plain(cell) in _TOTALS:
+            raise CellError("is a word for a total, expected an id; delete the line")
+        return cell
+
+    return read
 
 
-def sex_reader(column: SexColumn) -> Callable[[str], Sex | None]:
-    """Cells as columns.sex maps them; an empty one is unknown."""
+def sex_reader(column: SexColumn, missing: MissingWords) -> Callable[[str], Sex | None]:
+    """Cells as columns.sex maps them; one that it does not list and that says nothing is None."""
     sexes: dict[str, Sex | None] = dict.fromkeys(column.female, "female")
     sexes |= dict.fromkeys(column.male, "male")
-    return _lookup({**sexes, "": None}, "columns.sex.female or columns.sex.male")
+    listed = _lookup(sexes, "columns.sex.female or columns.sex.male", " (or `missing`)")
+
+    def read(cell: str) -> Sex | None:
+        return None if cell in missing and cell not in sexes else listed(cell)
+
+    return read
 
 
 def split_reader(column: SplitColumn) -> Callable[[str], Split]:
@@ -96,27 +127,17 @@ def split_reader(column: SplitColumn) -> Callable[[str], Split]:
     return _lookup(split_cells(column), "columns.split.train, .validation or .test")
 
 
-def label_reader(column: LabelColumn) -> Callable[[str], int | None]:
-    """Cells by the label's rule."""
-    return _read_filled if column.rule == "filled" else _read_binary
+def _lookup(known: Mapping[str, V], keys: str, tail: str = "") -> Callable[[str], V]:
+    by_word: dict[str, set[V]] = {}
+    for each, meaning in known.items():
+        by_word.setdefault(plain(each), set()).add(meaning)
 
-
-def _read_filled(cell: str) -> int:
-    return int(bool(cell))
-
-
-def _read_binary(cell: str) -> int | None:
-    if not cell:
-        return None
-    if _NUMBER.fullmatch(cell) and float(cell) in (0.0, 1.0):
-        return int(float(cell))
-    raise CellError(f"is {kind_of(cell)}, expected 0, 1 or empty (not annotated)")
-
-
-def _lookup(known: Mapping[str, V], keys: str) -> Callable[[str], V]:
     def read(cell: str) -> V:
-        if cell not in known:
-            raise CellError(f"is {kind_of(cell)}, expected a cell that {keys} lists")
-        return known[cell]
+        if cell in known:
+            return known[cell]
+        meant = by_word.get(plain(cell), set())
+        if len(meant) != 1:  # `F` is `f`, but where both are listed and differ
+            raise CellError(f"is {kind_of(cell)}, expected a cell that {keys} lists{tail}")
+        return next(iter(meant))
 
     return read

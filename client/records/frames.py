@@ -5,19 +5,46 @@ what it is until a column's own parser judges it. Each cell keeps the line an ed
 a complaint about row 5,000 helps nobody when complaints of patients span several lines.
 """
 
-import csv
 import difflib
-import io
-import math
+import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn, TypeVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NoReturn, TypeVar
 
-from client.site import Join, RecordsTable, Site, Table
+from client.records.csv_files import read_csv
+from client.records.parquet_files import read_parquet
+from client.site import Join, MissingWords, RecordsTable, Site, Table
 from irene_model.errors import DataError
 
 T = TypeVar("T")
 NO_ROW = 0  # the "line" of a cell that a join found no row for
+_SHOWN_LINES = 3
+_NO_NAME = re.compile(r"[\d.,:/ -]+")  # a value, as a date or a number
+_FIRST_ROWS = 20  # a title above the header is shorter
+_EXCEL = "save the sheet as 'CSV UTF-8' there"
+_UNPACK = "unpack it first"
+# What other files begin with, whatever they are named.
+_OTHER_KINDS = {
+    b"PK\x03\x04": ("an Excel workbook (.xlsx) or another zip archive", _EXCEL),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls)", _EXCEL),
+    b"\x1f\x8b": ("compressed by gzip", _UNPACK),
+    b"BZh": ("compressed by bzip2", _UNPACK),
+    b"\xfd7zXZ": ("compressed by xz", _UNPACK),
+    b"7z\xbc\xaf": ("compressed by 7-Zip", _UNPACK),
+    b"\x28\xb5\x2f\xfd": ("compressed by zstd", _UNPACK),
+    b"PAR1": ("a Parquet file", "name it .parquet"),
+    b"ARROW1": ("an Arrow file", "export CSV or Parquet"),
+    b"%PDF": ("a PDF", "export CSV or Parquet"),
+    b"{\\rtf": ("an RTF document", "export CSV or Parquet"),
+    b"$FL": ("an SPSS file", "export CSV or Parquet"),
+    b"<stata": ("a Stata file", "export CSV or Parquet"),
+    b"SQLite format 3": ("an SQLite database", "export CSV or Parquet"),
+    b"<": ("XML or a web page", "export CSV or Parquet"),
+    b"{": ("JSON", "export CSV or Parquet"),
+    b"version https://git-lfs": ("a pointer to a file that Git LFS keeps", "run git lfs pull"),
+}
 
 
 class CellError(ValueError):
@@ -26,13 +53,17 @@ class CellError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column. `lines` are 1-based: of the file for CSV, of the rows for Parquet."""
+    """One column. `lines` are 1-based: of the file for CSV, of the rows for Parquet.
+
+    `cells` are as written; `missing` are the words in them that say that nothing is known.
+    """
 
     table: str
     counted: str  # "line" or "row"
     name: str
     cells: Sequence[str]
     lines: Sequence[int]
+    missing: MissingWords = field(default_factory=MissingWords)
 
     def take(self, rows: Sequence[int | None]) -> "Column":
         """The cells at `rows`; None gives an empty cell."""
@@ -50,8 +81,11 @@ class Column:
 
     def refuse(self, rows: Sequence[int], said: str) -> NoReturn:
         """Raise a DataError for the first of `rows` and count the others."""
-        more = len({self.lines[row] for row in rows}) - 1
-        tail = f" (and {more} more like it)" if more else ""
+        others = sorted({self.lines[row] for row in rows} - {self.lines[rows[0]], NO_ROW})
+        shown = ", ".join(map(str, others[:_SHOWN_LINES]))
+        shown += " ..." if len(others) > _SHOWN_LINES else ""
+        more = f"{self.counted}{'s' * (len(others) != 1)} {shown}"
+        tail = f" (and {len(others)} more like it: {more})" if others else ""
         raise DataError(f"{self.place(rows[0])}, column '{self.name}': {said}{tail}")
 
     def index(self, repeated: str) -> dict[str, int]:
@@ -71,7 +105,11 @@ class Column:
             )
 
     def parse(self, read_cell: Callable[[str], T]) -> list[T]:
-        """`read_cell` of every cell; its CellErrors become one DataError.
+        """`read_cell` of every cell; one that says that nothing is known is read as empty."""
+        return self.parse_written(lambda cell: read_cell("" if cell in self.missing else cell))
+
+    def parse_written(self, read_cell: Callable[[str], T]) -> list[T]:
+        """`read_cell` of every cell as it is written; its CellErrors become one DataError.
 
         Each distinct cell is read once: in clinical tables most cells repeat.
         """
@@ -91,10 +129,14 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A table, or the records table with all its joins."""
+    """A table, or the records table with all its joins.
+
+    unread: columns that can't be used, and why; harmless as long as site.yaml names none of them.
+    """
 
     columns: Mapping[str, Column]
     tables: tuple[str, ...]
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Rows; a frame has at least one column."""
@@ -106,37 +148,76 @@ class Frame:
 
     def column(self, name: str, key: str) -> Column:
         """The column that site.yaml names under `key`; a missing one is a DataError."""
+        shown = " + ".join(self.tables)
+        if name in self.unread:
+            raise DataError(f"{shown}: column '{name}', named by {key}: {self.unread[name]}")
         if name in self.columns:
             return self.columns[name]
         close = difflib.get_close_matches(name, list(self.columns), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
-        if len(self.columns) == 1 and not close:
+        if header := self._lower_header(name):
+            hint = f"; {header} has it: delete what stands above the header"
+        elif len(self.columns) == 1 and not close:
             hint = "; the table has a single column: is its `separator` right?"
-        raise DataError(f"{' + '.join(self.tables)}: no column '{name}', named by {key}{hint}")
+        elif any(_NO_NAME.fullmatch(each) for each in self.columns) and not close:
+            hint = "; is there a header with the columns' names in its first line?"
+        raise DataError(f"{shown}: no column '{name}', named by {key}{hint}")
+
+    def _lower_header(self, name: str) -> str:
+        """The place, among the first rows, of a cell that is `name`."""
+        for column in self.columns.values():
+            if name in (first := list(column.cells[:_FIRST_ROWS])):
+                return column.place(first.index(name))
+        return ""
 
 
 def read_frame(site: Site, table: Table, key: str) -> Frame:
     """The table as text; `key` is where site.yaml names it, for the errors."""
     path, shown = site.resolve(table.path), str(table.path)
     if not path.is_file():
-        raise DataError(f"{shown}: no such file, named by {key}.path; it is sought at {path}")
+        hint = "; paths are written with / here" if "\\" in shown else ""
+        raise DataError(f"{shown}: no such file, named by {key}.path; it is sought at {path}{hint}")
     suffix = path.suffix.lower()
+    _refuse_other_kinds(path, shown, is_text=suffix != ".parquet")
+    unread: dict[str, str] = {}
     if suffix == ".parquet":
-        counted, (header, rows, lines) = "row", _read_parquet(path.open("rb"), shown)
+        counted, (found, unread) = "row", read_parquet(path, shown)
     elif suffix in (".csv", ".tsv", ".txt"):
-        counted, (header, rows, lines) = "line", _read_csv(path.read_bytes(), table, key)
+        counted, found = "line", read_csv(path.read_bytes(), table, key)
     else:
         raise DataError(f"{shown}: named by {key}.path: expected .csv, .tsv, .txt or .parquet")
-    repeated = sorted({name for name in header if name and header.count(name) > 1})
-    if repeated:
-        raise DataError(f"{shown}: two columns are named '{repeated[0]}'; rename one")
-    if not lines:
-        raise DataError(f"{shown}: holds no rows")
+    if not found.lines:
+        header = "a header, and no rows below it" if found.names else "no text"
+        raise DataError(f"{shown}: holds {header}; export it again")
+    twice = {name for name, times in Counter(found.names).items() if name and times > 1}
+    unread |= dict.fromkeys(twice, "two columns have this name; rename or drop one")
     columns = {
-        name: Column(table=shown, counted=counted, name=name, cells=cells, lines=lines)
-        for name, cells in zip(header, rows, strict=True)
+        name: Column(
+            table=shown,
+            counted=counted,
+            name=name,
+            cells=cells,
+            lines=found.lines,
+            missing=site.missing_words,
+        )
+        for name, cells in zip(found.names, found.columns, strict=True)
+        if name and name not in twice
     }
-    return Frame(columns=columns, tables=(shown,))
+    return Frame(columns=columns, tables=(shown,), unread=unread)
+
+
+def _refuse_other_kinds(path: Path, shown: str, *, is_text: bool) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(200)
+    except OSError as error:
+        raise DataError(f"{shown}: can't be read ({type(error).__name__})") from None
+    if not start:
+        raise DataError(f"{shown}: is empty, it holds no byte; export or copy it again")
+    for beginning, (kind, remedy) in _OTHER_KINDS.items():
+        is_parquet = beginning == b"PAR1" and not is_text
+        if start.lstrip(b" \r\n\t").startswith(beginning) and not is_parquet:
+            raise DataError(f"{shown}: is {kind}, not a table of text or Parquet; {remedy}")
 
 
 def read_joined(site: Site, table: RecordsTable) -> Frame:
@@ -151,110 +232,20 @@ def read_joined(site: Site, table: RecordsTable) -> Frame:
 def _join(left: Frame, right: Frame, join: Join, key: str) -> Frame:
     """Many-to-one: a row of `left` without a partner gets empty cells."""
     ours, theirs = (frame.column(join.on, f"{key}.on") for frame in (left, right))
-    shared = sorted((set(left.columns) & set(right.columns)) - {join.on, ""})
+    shared = sorted((set(left.columns) & set(right.columns)) - {join.on})
     if shared:
         raise DataError(
             f"{join.path}: column '{shared[0]}' is also in {' + '.join(left.tables)}; rename or "
             "drop one, so that it is clear which is meant"
         )
-    empty = [row for row, cell in enumerate(theirs.cells) if not cell]
+    empty = [row for row, cell in enumerate(theirs.cells) if cell in theirs.missing]
     if empty:
         theirs.refuse(empty, "is empty, expected the value that joins the tables")
     partner = theirs.index("repeats an earlier row; a joined table has one row for each value")
     rows = [partner.get(cell) for cell in ours.cells]
     added = {name: c.take(rows) for name, c in right.columns.items() if name != join.on}
-    return Frame(columns={**added, **left.columns}, tables=left.tables + right.tables)
-
-
-_Cells = tuple[list[str], list[list[str]], list[int]]  # names, cells of each column, lines
-
-
-def _read_csv(content: bytes, table: Table, key: str) -> _Cells:
-    shown = str(table.path)
-    reader = csv.reader(
-        io.StringIO(_decoded(content, table, key), newline=""),
-        delimiter="\t" if table.path.suffix.lower() == ".tsv" else table.separator,
-        strict=True,
+    return Frame(
+        columns={**added, **left.columns},
+        tables=left.tables + right.tables,
+        unread={**right.unread, **left.unread},
     )
-    header: list[str] = []
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    end = 0
-    try:
-        for row in reader:
-            start, end = end + 1, reader.line_num
-            if not any(row):
-                continue
-            if not header:
-                header = [name.strip() for name in row]
-            elif len(row) != len(header):
-                raise DataError(
-                    f"{shown} line {start}: has {len(row)} cells, the header has {len(header)}; "
-                    "put cells that hold the separator in quotes"
-                )
-            else:
-                rows.append([cell.strip() for cell in row])
-                lines.append(start)
-    except csv.Error:
-        raise DataError(
-            f"{shown} line {end + 1}: is not valid CSV; is a quote left open or doubled?"
-        ) from None
-    return header, [list(cells) for cells in zip(*rows, strict=True)] or [[] for _ in header], lines
-
-
-def _decoded(content: bytes, table: Table, key: str) -> str:
-    try:
-        text = content.decode(table.encoding).removeprefix("\ufeff")
-    except UnicodeError as error:
-        raise DataError(
-            f"{table.path}: byte {getattr(error, 'start', 0)} is not {table.encoding} text; save "
-            f"the file as {table.encoding}, or name its encoding (as latin-1 or cp1252) in "
-            f"{key}.encoding"
-        ) from None
-    except LookupError:
-        raise DataError(
-            f"{table.path}: {key}.encoding names no known encoding; usual are utf-8, latin-1, "
-            "cp1252 and utf-16"
-        ) from None
-    if "\0" in text:
-        raise DataError(
-            f"{table.path}: byte {content.index(0)} is zero, which text never holds; is it "
-            f"utf-16? Then set {key}.encoding: utf-16"
-        )
-    return text
-
-
-def _read_parquet(file: Any, shown: str) -> _Cells:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with file:
-        try:
-            table = pq.read_table(file)
-        except (pa.ArrowException, OSError):
-            raise DataError(f"{shown}: is not a readable Parquet file") from None
-    nested = [f.name for f in table.schema if pa.types.is_nested(f.type) or _is_bytes(f.type, pa)]
-    if nested:
-        raise DataError(f"{shown}: column '{nested[0]}' holds lists or bytes; leave it out")
-    cells = [[_as_text(value) for value in column.to_pylist()] for column in table.columns]
-    return list(table.column_names), cells, list(range(1, table.num_rows + 1))
-
-
-def _is_bytes(kind: Any, pa: Any) -> bool:
-    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
-    return any(test(kind) for test in tests)
-
-
-def _as_text(value: object) -> str:
-    """A Parquet value as CSV would hold it.
-
-    Whole floats lose their point: integers with gaps are stored as floats, and an id has to
-    match the same id in another table.
-    """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return str(value).strip()

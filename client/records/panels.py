@@ -65,7 +65,8 @@ def _read(
         unit = own.unit if own is not None else mapped.unit or value.unit
         place_of_unit = f"{key}.columns.{value.name}.unit" if own is not None else f"{key}.unit"
         read_cell = lab_reader(site, value, unit, place_of_unit)
-        cells = frame.columns[columns[value.name]].take(rows).parse(read_cell)
+        column = frame.column(columns[value.name], f"{key}.columns.{value.name}")
+        cells = column.take(rows).parse(read_cell)
         values[:, index] = [math.nan if cell is None else cell for cell in cells]
     return values
 
@@ -81,7 +82,8 @@ def _rows_of(
 
 def _refuse_missing(frame: Frame, columns: Mapping[str, str], key: str) -> None:
     """A value whose column is not there may be a slip of the pen: it has to be said."""
-    missing = [value for value, column in columns.items() if column not in frame.columns]
+    known = {*frame.columns, *frame.unread}
+    missing = [value for value, column in columns.items() if column not in known]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise DataError(

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from client.records.cells import label_reader, read_age, read_identifier, sex_reader, split_reader
+from client.records.cells import identifier_reader, read_age, sex_reader, split_reader
 from client.records.frames import CellError, Column, Frame, read_joined
+from client.records.labels import label_reader
 from client.records.labs import read_labs
 from client.records.panels import read_panels
 from client.site import ImageColumn, Site, Splits
@@ -48,7 +49,7 @@ def read_placed_records(site: Site, study: Study) -> tuple[PlacedRecord, ...]:
     record_ids = frame.column(site.columns.record_id, "columns.record_id")
     _refuse_repeats(record_ids)
     patients = frame.column(site.columns.patient_id, "columns.patient_id")
-    patient_ids = patients.parse(read_identifier)
+    patient_ids = patients.parse_written(identifier_reader(patients.missing))
     splits = _splits(site, frame, patient_ids)
     images = _images(site, frame)
     texts = _column_or_nones(frame, site.columns.text, "columns.text", _read_text)
@@ -106,7 +107,7 @@ def _without_excluded(site: Site, frame: Frame) -> Frame:
 
 def _refuse_repeats(record_ids: Column) -> None:
     seen: dict[str, int] = {}
-    cells = record_ids.parse(read_identifier)
+    cells = record_ids.parse_written(identifier_reader(record_ids.missing))
     repeated = [row for row, cell in enumerate(cells) if seen.setdefault(cell, row) != row]
     if repeated:
         record_ids.refuse(
@@ -118,7 +119,7 @@ def _splits(site: Site, frame: Frame, patient_ids: Sequence[str]) -> list[Split]
     if site.columns.split is None:
         return [split_of(patient_id, site.splits) for patient_id in patient_ids]
     column = frame.column(site.columns.split.column, "columns.split.column")
-    splits = column.parse(split_reader(site.columns.split))
+    splits = column.parse_written(split_reader(site.columns.split))
     homes: dict[str, Split] = {}
     torn = [
         row
@@ -150,7 +151,7 @@ def _sexes(site: Site, frame: Frame) -> list[Sex | None]:
     if site.columns.sex is None:
         return [None] * len(frame)
     column = frame.column(site.columns.sex.column, "columns.sex.column")
-    return column.parse(sex_reader(site.columns.sex))
+    return column.parse_written(sex_reader(site.columns.sex, column.missing))
 
 
 def _images(site: Site, frame: Frame) -> list[Path | None]:
@@ -181,7 +182,8 @@ def _labels(site: Site, frame: Frame) -> list[dict[str, int]]:
     labels: list[dict[str, int]] = [{} for _ in range(len(frame))]
     for name, mapped in site.labels.items():
         column = frame.column(mapped.column, f"labels.{name}.column")
-        for annotated, value in zip(labels, column.parse(label_reader(mapped)), strict=True):
+        read_cell = label_reader(name, mapped, column.missing, column.cells)
+        for annotated, value in zip(labels, column.parse_written(read_cell), strict=True):
             if value is not None:
                 annotated[name] = value
     return labels

@@ -1,6 +1,7 @@
 from .columns import ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
 from .limits import check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
+from .missing import MissingWords, plain
 from .site import Budget, Memory, Site, Splits
 from .table_files import Join, JoinedTable, LabTable, RecordsTable, Table
 
@@ -12,6 +13,7 @@ __all__ = [
     "LabTable",
     "LabelColumn",
     "Memory",
+    "MissingWords",
     "RecordsTable",
     "SexColumn",
     "Site",
@@ -23,5 +25,6 @@ __all__ = [
     "check_study",
     "mapped_labels",
     "mapped_modalities",
+    "plain",
     "split_cells",
 ]

@@ -84,10 +84,23 @@ class SitePanel(Settings):
 
 
 class LabelColumn(Settings):
-    """binary: cells are 0, 1 or empty (not annotated). filled: 1 where filled, else 0."""
+    """What a column says of a label.
+
+    binary: cells are 0, 1 or missing (not annotated). filled: 1 where a cell says anything but no,
+    else 0. Cells in `positive`, `negative` and `unknown` (not annotated) mean that under any rule.
+    """
 
     column: Column
     rule: Literal["binary", "filled"] = "binary"
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _cells_differ(self) -> Self:
+        meanings = ("positive", "negative", "unknown")
+        _refuse_shared_cells({meaning: getattr(self, meaning) for meaning in meanings})
+        return self
 
 
 def split_cells(column: SplitColumn) -> dict[str, Split]:

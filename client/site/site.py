@@ -32,6 +32,7 @@ hospital lacks is simply not mapped.
     labels:
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
+    missing: [haemolysed, "-99"]   # words of these files for "nothing is known", beside the usual
     encoders: {bio-bert: models/bio-bert}   # if the study's text has an encoder: its folder here
     budget: {epsilon: 8, delta: 1.0e-5}
     metrics: private              # off, private or exact
@@ -44,6 +45,7 @@ from pydantic import Field, field_validator, model_validator
 
 from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
 from client.site.limits import Limits
+from client.site.missing import MissingWords
 from client.site.table_files import LabTable, RecordsTable
 from irene_model.errors import ConfigError
 from irene_model.study import Settings, SiteName, Study, parse, read_mapping
@@ -109,6 +111,7 @@ class Site(Settings):
     labels: dict[str, LabelColumn]
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     encoders: dict[str, Path] = Field(default_factory=dict)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     memory: Memory = Memory()
@@ -144,6 +147,11 @@ class Site(Settings):
     def resolve(self, path: Path) -> Path:
         """`path` seen from the folder of site.yaml."""
         return self.folder / path
+
+    @property
+    def missing_words(self) -> MissingWords:
+        """Which cells say that nothing is known."""
+        return MissingWords.of(self.missing)
 
     def text_reader(self, study: Study) -> "TextReader":
         """How the study's texts are read here; a missing or different encoder is a ConfigError."""

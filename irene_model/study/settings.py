@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from irene_model.errors import ConfigError
+from irene_model.study.yaml_text import YamlError, load, read_yaml
 
 
 class Settings(BaseModel):
@@ -28,18 +29,7 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The YAML mapping at `path`; a missing, unreadable or other-shaped file is a ConfigError."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path}: is a folder; name the YAML file in it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read as UTF-8 text ({type(error).__name__})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"{path}{where}: is not valid YAML") from None
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values at the top level")
     return document
@@ -68,9 +58,9 @@ def override(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
         if not equals or not dotted.strip():
             raise ConfigError(f"--set {assignment}: expected key=value, as privacy.epsilon=4")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {dotted}: the value is not valid YAML") from None
+            value = load(text)
+        except YamlError as error:
+            raise ConfigError(f"--set {dotted}: the value {error}") from None
         *parents, last = dotted.strip().split(".")
         target = result
         for parent in parents:
@@ -100,6 +90,8 @@ def _sentence(kind: type[BaseModel], problem: Any) -> str:
         close = difflib.get_close_matches(location[-1], _keys_at(kind, location[:-1]), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         return f"{key}: unknown key{hint}"
+    if problem["type"] == "string_type":
+        return f"{key}: expected text; put it in quotes, as 'no' or '2'"
     if problem["type"] == "missing":
         return f"{key}: is required"
     if problem["type"] == "union_tag_not_found":

@@ -77,7 +77,10 @@ DAMAGES: dict[str, tuple[Callable[[HospitalFolder], None], str]] = {
         damage_png,
         r"the image of encounters\.csv line \d+: the image is truncated or damaged",
     ),
-    "wrong encoding": (damage_encoding, r"encounters\.csv: byte \d+ is not utf-8 text; save"),
+    "wrong encoding": (
+        damage_encoding,
+        r"encounters\.csv: byte \d+ \(line \d+\) is not utf-8 text; save",
+    ),
     "lab of words": (cell("crp", SECRET), r"line \d+, column 'crp': is text, expected a number"),
     "lab with a comma": (cell("crp", "4711,25"), r"column 'crp': is a number with a comma"),
     "age of words": (cell("age", SECRET), r"patients\.csv line 7, column 'age': is text"),
@@ -89,7 +92,7 @@ DAMAGES: dict[str, tuple[Callable[[HospitalFolder], None], str]] = {
     "missing image": (cell("file", SECRET), r"names an image that can't be found"),
     "duplicate record": (damage_duplicate, r"column 'record_id': repeats the id"),
     "patient in two splits": (damage_split, r"puts a patient into another split"),
-    "no rows": (damage_all_rows, r"encounters\.csv: holds no rows"),
+    "no rows": (damage_all_rows, r"encounters\.csv: holds a header, and no rows"),
     "no header": (damage_header, r"encounters\.csv.*: no column '\w+', named by"),
     "impossible unit": (damage_unit, r"labs\.CRP\.unit: 'umol/L' can't become .*molar mass"),
 }

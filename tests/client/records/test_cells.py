@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.records.cells import label_reader, read_age, read_lab, read_number, sex_reader
+from client.records.cells import read_age, read_lab, read_number, sex_reader
 from client.records.frames import CellError
+from client.records.labels import label_reader
 from client.site.columns import LabelColumn, SexColumn
+from client.site.missing import MissingWords
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -89,7 +91,8 @@ def test_any_text_is_a_value_or_a_complaint_and_never_nan(cell: str) -> None:
 
 @given(st.text(alphabet="qxzäß9", min_size=6))
 def test_a_complaint_never_quotes_the_cell(cell: str) -> None:
-    for read in (read_lab, read_number, read_age, label_reader(LabelColumn(column="c"))):
+    label = label_reader("x", LabelColumn(column="c"), MissingWords(), [cell])
+    for read in (read_lab, read_number, read_age, label):
         try:
             read(cell)
         except CellError as error:
@@ -102,17 +105,16 @@ def test_ages_have_bounds(cell: str) -> None:
         read_age(cell)
 
 
-def test_sex_and_labels() -> None:
-    read_sex = sex_reader(SexColumn(column="sex", female=("w",), male=("m",)))
-    assert [read_sex(cell) for cell in ("w", "m", "")] == ["female", "male", None]
+def test_sex() -> None:
+    read_sex = sex_reader(SexColumn(column="sex", female=("w",), male=("m",)), MissingWords())
+    assert [read_sex(cell) for cell in ("w", "m", "", "NULL", "unbekannt")] == [
+        *("female", "male"),
+        *(None, None, None),
+    ]
     with pytest.raises(CellError, match=r"columns\.sex\.female"):
         read_sex("f")
-    binary = label_reader(LabelColumn(column="c"))
-    assert [binary(cell) for cell in ("", "0", "1", "0.0", "1.0")] == [None, 0, 1, 0, 1]
-    with pytest.raises(CellError, match="a number, expected 0, 1 or empty"):
-        binary("2")
-    filled = label_reader(LabelColumn(column="c", rule="filled"))
-    assert [filled(cell) for cell in ("", "0", "-3.0")] == [0, 1, 1]
+    listed = sex_reader(SexColumn(column="sex", female=("-",), male=("+",)), MissingWords())
+    assert (listed("-"), listed("+"), listed(".")) == ("female", "male", None)
 
 
 def test_a_cell_can_mean_only_one_thing() -> None:

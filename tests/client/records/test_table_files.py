@@ -39,7 +39,8 @@ def test_whole_floats_join_to_integers(hospital: HospitalFolder) -> None:
 def test_parquet_that_is_none_is_refused(hospital: HospitalFolder) -> None:
     (hospital.folder / "encounters.parquet").write_bytes(b"PAR1 but not really PAR1")
     hospital.configure("records.path", "encounters.parquet")
-    assert refusal(hospital) == "encounters.parquet: is not a readable Parquet file"
+    said = refusal(hospital)
+    assert said == "encounters.parquet: is a damaged Parquet file; copy or export it again"
 
 
 def test_lines_are_the_editors_even_after_a_cell_of_two_lines(hospital: HospitalFolder) -> None:
@@ -58,13 +59,13 @@ def test_lines_are_the_editors_even_after_a_cell_of_two_lines(hospital: Hospital
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "holds no rows"),
-        (b"record_id,patient_id\n", "holds no rows"),
+        (b"", "is empty, it holds no byte"),
+        (b"record_id,patient_id\n", "holds a header, and no rows"),
         (b"a,b\n1,2,3\n", "line 2: has 3 cells, the header has 2"),
         (b'a,b\n1,"2\n', "line 2: is not valid CSV"),
-        (b"a,a\n1,2\n", "two columns are named 'a'"),
-        (b"a,b\n1,\xe4\n", "byte 6 is not utf-8 text"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "is it utf-16"),
+        (b"patient_id,patient_id\n1,2\n", "records.joins.0.on: two columns have this name"),
+        (b"a,b\n1,\xe4\n", "byte 6 (line 2) is not utf-8 text"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "set records.encoding: utf-16-le"),
     ],
 )
 def test_files_that_are_no_table(hospital: HospitalFolder, content: bytes, said: str) -> None:

@@ -38,7 +38,7 @@ def test_records_hold_what_the_files_say(hospital: HospitalFolder) -> None:
 def test_like_problems_are_counted(hospital: HospitalFolder) -> None:
     for row in (3, 8, 9):
         hospital.set_cell(row, "lympho", f"1,{row}")
-    assert refusal(hospital).endswith("(and 2 more like it)")
+    assert refusal(hospital).endswith("(and 2 more like it: lines 15, 17)")
 
 
 def test_a_problem_in_a_joined_table_is_found_there(hospital: HospitalFolder) -> None:
@@ -74,7 +74,7 @@ def test_a_column_in_both_tables_is_refused(hospital: HospitalFolder) -> None:
         ("labs.CRP.column", "crq", "no column 'crq', named by labs.CRP.column; did you mean 'crp'"),
         ("labels.pneumonia.column", "pneumo", "did you mean 'pneumonia'"),
         ("columns.age", "years", "no column 'years', named by columns.age"),
-        ("records.separator", ";", "single column: is its `separator` right"),
+        ("records.separator", ";", 'read as separated by a semicolon; set records.separator: ","'),
         ("records.path", "encounter.csv", "encounter.csv: no such file, named by records.path"),
         ("records.path", "images", "no such file"),
         ("records.encoding", "utf-9", "records.encoding names no known encoding"),

@@ -1,0 +1,111 @@
+"""One cell of a label's column to 0, 1 or "not annotated".
+
+`binary` takes 0, 1 and words for missing. `filled` is for columns that say something only where an
+event took place, as the date of death: a cell is then an event unless it says that nothing is
+there, or no. What may be either is refused, since a wrong label is seen by nobody; the label's
+`positive`, `negative` and `unknown` in site.yaml list cells whose meaning the hospital knows.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+from client.records.cells import kind_of
+from client.records.frames import CellError
+from client.site import LabelColumn, MissingWords, plain
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+_NO = frozenset({
+    *("no", "n", "false", "nein", "non", "nee", "nej", "nei", "não", "nie", "ne", "ei", "нет"),
+    *("none", "kein", "keine", "keiner", "aucun", "aucune", "ninguno", "ninguna", "nessuno"),
+    *("geen", "ingen", "neg", "neg.", "negative", "negativ", "négatif", "negativo", "negatief"),
+    *("absent", "not present", "nicht vorhanden", "alive", "living", "lebt", "lebend", "vivant"),
+    *("vivo", "excluded", "ausgeschlossen", "exclu", "(-)", "hayır"),
+})  # fmt: skip
+_YES = frozenset({
+    *("yes", "y", "true", "t", "ja", "j", "oui", "o", "si", "sí", "sim", "s", "tak", "да", "x"),
+    *("✓", "✔", "+", "(+)", "pos", "pos.", "positive", "positiv", "positif", "positivo", "evet"),
+})  # fmt: skip
+# How a sentence begins that denies or doubts. What follows does not matter.
+_DOUBTS = re.compile(
+    r"(no|not|non|nicht|kein\w*|ohne|without|sans|sin|senza|geen|never|nie|denie[sd]|nega|neg\w*"
+    r"|exclu\w*|ausgeschl\w*|ruled?|r/o|free|suspected|suspicion|susp\w*|verdacht\w*|v\.?\s?a\.?"
+    r"|possibl[ey]|probabl[ey]|maybe|perhaps|unlikely|unclear|unsure|uncertain|fraglich\w*|unklar\w*"
+    r"|evtl\.?|eventuell|z\.?\s?n\.?|history|alive|lebt|lebend\w*|living|planned|geplant|pending)\b",
+    re.IGNORECASE,
+)
+_NEVER = re.compile(r"(9999|2999|3000|1900-01-0[01]|1899-12-3[01]|0001-01-01|1111-11-11)\b.*")
+# Exports write these for "missing", and a day may have them too.
+_CODES = frozenset({-9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0, 999999.0})
+
+
+def label_reader(
+    label: str, column: LabelColumn, missing: MissingWords, cells: Iterable[str]
+) -> Callable[[str], int | None]:
+    """A reader by the label's rule; `cells` are all of the column, which tell what a 0 is."""
+    listed = {
+        **dict.fromkeys(map(_form, column.negative), 0),
+        **dict.fromkeys(map(_form, column.positive), 1),
+        **dict.fromkeys(map(_form, column.unknown), None),
+    }
+    key = f"labels.{label}"
+    numbers = {float(c) for c in set(cells) if _NUMBER.fullmatch(c) and _form(c) not in listed}
+
+    def read(cell: str) -> int | None:
+        if (form := _form(cell)) in listed:
+            return listed[form]
+        if column.rule == "filled":
+            return _read_filled(cell, missing, numbers, key)
+        return _read_binary(cell, missing, key)
+
+    return read
+
+
+def _form(cell: str) -> str | float:
+    """A cell as it is compared: 0, 0.0 and 00 are one number."""
+    return float(cell) if _NUMBER.fullmatch(cell) else plain(cell)
+
+
+def _read_binary(cell: str, missing: MissingWords, key: str) -> int | None:
+    if cell in missing:
+        return None
+    if _NUMBER.fullmatch(cell) and float(cell) in (0.0, 1.0):
+        return int(float(cell))
+    raise CellError(
+        f"is {kind_of(cell)}, expected 0, 1 or empty (not annotated), or a cell that "
+        f"{key}.positive, .negative or .unknown lists"
+    )
+
+
+def _read_filled(cell: str, missing: MissingWords, numbers: set[float], key: str) -> int:
+    if missing.nothing(cell) or plain(cell) in _NO:
+        return 0
+    if _NUMBER.fullmatch(cell):
+        return _read_number(float(cell), numbers, key)
+    if plain(cell) in _YES:
+        return 1
+    if missing.unknown(cell):
+        raise _doubt("a word for unknown, and rule `filled` knows only yes and no", key)
+    if _NEVER.fullmatch(cell):
+        raise _doubt("a date that stands for none or for never", key)
+    if len(cell) == 1 or "?" in cell or _DOUBTS.match(cell):
+        raise _doubt("text that may mean no, or maybe", key)
+    return 1
+
+
+def _read_number(number: float, numbers: set[float], key: str) -> int:
+    if number in _CODES or (number == -1.0 and min(numbers - _CODES) == -1.0):
+        raise _doubt("a number that exports write for missing", key)
+    if number != 0.0:
+        return 1
+    others = numbers - _CODES - {-1.0, 0.0, 1.0}
+    if any(other < 0 for other in others):
+        return 1  # days before and after the record: this one is its own
+    if others:
+        raise _doubt("0 beside other numbers, so no, or an event on day 0", key)
+    return 0
+
+
+def _doubt(kind: str, key: str) -> CellError:
+    return CellError(
+        f"is {kind}; say which cells mean what in {key}.positive, .negative or .unknown"
+    )

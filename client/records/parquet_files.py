@@ -1,0 +1,87 @@
+"""A Parquet file to cells of text, as CSV would hold them."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from client.records.csv_files import Cells, trimmed
+from irene_model.errors import DataError
+
+_MARK = b"PAR1"  # a Parquet file begins and ends with it
+_EXACT = 2**53  # beyond it a float holds no whole number exactly
+
+
+def read_parquet(path: Path, shown: str) -> tuple[Cells, dict[str, str]]:
+    """The file's cells, and why a column has none, by its name.
+
+    Raises:
+        DataError: it is not Parquet, cut off, encrypted or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _refuse_other_ends(path, shown)
+    try:
+        with path.open("rb") as file:
+            table = pq.read_table(file)
+    except (pa.ArrowException, OSError, ValueError):
+        raise DataError(f"{shown}: is a damaged Parquet file; copy or export it again") from None
+    names: list[str] = []
+    columns: list[list[str]] = []
+    unread: dict[str, str] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_nested(column.type) or _is_bytes(column.type, pa):
+            unread[name] = "holds lists or bytes, expected one value a row"
+            continue
+        try:
+            cells = [_as_text(value) for value in _values(column, pa)]
+        except (pa.ArrowException, ValueError, OverflowError):
+            unread[name] = "holds text or dates that can't be read; export it as text"
+            continue
+        names.append(name)
+        columns.append(cells)
+    return Cells(names=names, columns=columns, lines=list(range(1, table.num_rows + 1))), unread
+
+
+def _refuse_other_ends(path: Path, shown: str) -> None:
+    with path.open("rb") as file:
+        start = file.read(4)
+        file.seek(-min(4, path.stat().st_size), 2)
+        end = file.read(4)
+    if start == b"PARE":
+        raise DataError(f"{shown}: is an encrypted Parquet file; export it without encryption")
+    if start != _MARK:
+        raise DataError(
+            f"{shown}: is no Parquet file, whatever its name says; if it is text, name it .csv"
+        )
+    if end != _MARK:
+        raise DataError(f"{shown}: is a Parquet file that is cut off; copy or export it again")
+
+
+def _values(column: Any, pa: Any) -> list[Any]:
+    """Python's values; nanoseconds, which Python lacks, as text."""
+    if pa.types.is_timestamp(column.type) or pa.types.is_time(column.type):
+        column = column.cast(pa.string())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _is_bytes(kind: Any, pa: Any) -> bool:
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    return any(test(kind) for test in tests)
+
+
+def _as_text(value: object) -> str:
+    """Whole floats lose their point.
+
+    Integers with gaps are stored as floats, and an id has to match the same id in another table.
+    Beyond 2**53 two ids may have become one float: such a number keeps its exponent, which is
+    refused in an id.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value)) if abs(value) < _EXACT else f"{value:.16e}"
+    return trimmed(str(value))
