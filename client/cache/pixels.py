@@ -61,12 +61,13 @@ def keep_pixels(
     work: Path,
     images: Sequence[Path | None],
     size: int,
-    decode: Callable[[int], Image],
+    decode: Callable[[int], Image | None],
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write the pixels (N, size, size) of `images` into the folder `work`; zeros where None.
 
-    decode: the pixels (size, size) of the image with this index.
+    decode: the pixels (size, size) of the image with this index; None if the caller has noted that
+        it can't be read, and refuses the whole later.
     progress: is told how many rows are done, and of how many.
     """
     rows: dict[str, list[int]] = {}
@@ -85,14 +86,14 @@ def keep_pixels(
         file, pixels[rows[path]] = found
         return file
 
-    def read(path: str) -> FileRead:
-        first = rows[path][0]
-        try:
+    def read(path: str) -> FileRead | None:
+        file = None
+        with suppress(OSError):  # `decode` says why the file can't be read
             file = FileRead.of(path)
-        except OSError:
-            decode(first)  # it says why the file can't be read
-            raise
-        pixels[rows[path]] = decode(first)
+        image = decode(rows[path][0])
+        if image is None:
+            return None
+        pixels[rows[path]] = image
         return file
 
     done = images.count(None)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
-from client.site import Join, RecordsTable, Site, Table
+from client.joins import Account, JoinCounts, compared, count_partners, judge
+from client.site import Join, JoinedTable, RecordsTable, Site, Table
 from irene_model.errors import DataError
 
 T = TypeVar("T")
@@ -62,13 +63,9 @@ class Column:
             self.refuse(again, repeated)
         return rows
 
-    def refuse_strangers(self, known_ids: Collection[str]) -> None:
-        """Refuse cells that are not the id of a record."""
-        unknown = [row for row, owner in enumerate(self.cells) if owner not in known_ids]
-        if unknown:
-            self.refuse(
-                unknown, "names no record of the records table; drop the row or mend the id"
-            )
+    def holds(self, keys: Collection[str]) -> bool:
+        """Whether most of `keys` stand in this column."""
+        return len(set(compared(self.cells)).intersection(keys)) > len(keys) / 2
 
     def parse(self, read_cell: Callable[[str], T]) -> list[T]:
         """`read_cell` of every cell; its CellErrors become one DataError.
@@ -139,16 +136,47 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
     return Frame(columns=columns, tables=(shown,))
 
 
-def read_joined(site: Site, table: RecordsTable) -> Frame:
+def read_owners(
+    owners: Column, table: JoinedTable, key: str, known_ids: Collection[str], account: Account
+) -> Column:
+    """Record ids of a table as they are compared; one that is no record's is refused.
+
+    Where site.yaml says by `matched` that the table is of others as well, only that share is.
+    """
+    owners = replace(owners, cells=compared(owners.cells))
+    counts = count_partners(known_ids, owners.cells, key=key, table=owners.table, on=table.on)
+    account.joins.append(counts)
+    unknown = [row for row, owner in enumerate(owners.cells) if owner not in known_ids]
+    if unknown and table.matched is None:
+        cause = "drop the row or mend the id" if counts.cause is None else counts.cause.said
+        owners.refuse(unknown, f"names no record of the records table; {cause}")
+    refused = judge(counts, table.matched or 0.0)
+    if refused is not None:
+        raise DataError(f"{owners.table}, joined to the records by '{table.on}': {refused}")
+    return owners
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """A join's counts, and for each row of the records that of its partner in the joined table."""
+
+    counts: JoinCounts
+    partners: Sequence[int | None]
+    rows: int
+
+
+def read_joined(site: Site, table: RecordsTable) -> tuple[Frame, list[Joined]]:
     """The records table, with the columns of its joins beside its own."""
     frame = read_frame(site, table, "records")
+    joined = []
     for index, join in enumerate(table.joins):
         key = f"records.joins.{index}"
-        frame = _join(frame, read_frame(site, join, key), join, key)
-    return frame
+        frame, found = _join(frame, read_frame(site, join, key), join, key)
+        joined.append(found)
+    return frame, joined
 
 
-def _join(left: Frame, right: Frame, join: Join, key: str) -> Frame:
+def _join(left: Frame, right: Frame, join: Join, key: str) -> tuple[Frame, Joined]:
     """Many-to-one: a row of `left` without a partner gets empty cells."""
     ours, theirs = (frame.column(join.on, f"{key}.on") for frame in (left, right))
     shared = sorted((set(left.columns) & set(right.columns)) - {join.on, ""})
@@ -157,13 +185,23 @@ def _join(left: Frame, right: Frame, join: Join, key: str) -> Frame:
             f"{join.path}: column '{shared[0]}' is also in {' + '.join(left.tables)}; rename or "
             "drop one, so that it is clear which is meant"
         )
+    our_keys = compared(ours.cells)
+    theirs = replace(theirs, cells=compared(theirs.cells))
     empty = [row for row, cell in enumerate(theirs.cells) if not cell]
     if empty:
         theirs.refuse(empty, "is empty, expected the value that joins the tables")
     partner = theirs.index("repeats an earlier row; a joined table has one row for each value")
-    rows = [partner.get(cell) for cell in ours.cells]
+    counts = count_partners(our_keys, theirs.cells, key=key, table=theirs.table, on=join.on)
+    others = (n for n, column in left.columns.items() if n != join.on and column.holds(partner))
+    refused = judge(counts, join.matched, others)
+    if refused is not None:
+        raise DataError(
+            f"{theirs.table}, joined to {' + '.join(left.tables)} by '{join.on}': {refused}"
+        )
+    rows = [partner.get(cell) for cell in our_keys]
     added = {name: c.take(rows) for name, c in right.columns.items() if name != join.on}
-    return Frame(columns={**added, **left.columns}, tables=left.tables + right.tables)
+    frame = Frame(columns={**added, **left.columns}, tables=left.tables + right.tables)
+    return frame, Joined(counts=counts, partners=rows, rows=len(right))
 
 
 _Cells = tuple[list[str], list[list[str]], list[int]]  # names, cells of each column, lines
