@@ -2,18 +2,14 @@
 
 A client process starts anew for every message, so decoded images and encoded records are cached:
 pixels as one memory-mapped array, a frozen encoder's vectors of the texts as another, the rest as
-one safetensors file. The cache's name is a hash of all that it follows from (mapping, study, files
-with size and modification time): changed files make a new cache, and an old one is never trusted.
+one safetensors file. The cache's name is a hash of what was asked for (mapping and study); it holds
+a list of every file that was read, and is used only while each of them is the same.
 """
 
 import hashlib
 import json
 import logging
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +18,16 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 
+from client.cache import PIXELS, FileRead, keep_pixels, locked_cache
 from client.records.images import load_image
 from client.records.patients import assignment_of, digest
-from client.records.tables import PlacedRecord, read_placed_records
+from client.records.tables import read_placed_records
 from client.site import Site
 from irene_model.inputs import Batch, FrozenEncoder, encode_pixels, encode_records, take
-from irene_model.journal import private_folder, tighten, tighten_all
 from irene_model.study import SPLITS, Split, Study
 
 _log = logging.getLogger(__name__)
-_FORMAT = 3  # raise when the meaning of a cached file changes
+_FORMAT = 4  # raise when the meaning of a cached file changes
 _TEXTS_AT_ONCE = 512
 # The study's text has the sha256 of the encoder's files: where they lie is no matter.
 _NOT_DATA = {
@@ -87,11 +83,15 @@ def sample_patients(
 def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> SiteDataset:
     """The site's data set, from the cache where the files have not changed."""
     site.check_against(study)
-    folder = site.resolve(site.cache) / _cache_key(site, study)
-    if not folder.exists():
-        _build(folder, site, study, progress)
-    for each in (folder.parent, folder):
-        tighten(each)
+    home, key = site.resolve(site.cache), _cache_key(site, study)
+    with locked_cache(home, edition=_FORMAT, key=key) as cache:
+        if not cache.is_current():
+            with cache.rebuilt(_tables_read(site)) as work:
+                _fill(work, site, study, progress)
+        return _opened(cache.folder, site, study)
+
+
+def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
     tensors = load_file(folder / "tensors.safetensors")
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
     digests = [row.tobytes() for row in tensors.pop("patient_digest").numpy()]
@@ -99,7 +99,7 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
     frozen = study.text.encoder.kind == "frozen"
     return SiteDataset(
         study=study,
-        pixels=np.load(folder / "pixels.npy", mmap_mode="r"),
+        pixels=np.load(folder / PIXELS, mmap_mode="r"),
         text=np.load(folder / "text.npy", mmap_mode="r") if frozen else None,
         tensors=tensors,
         patients={
@@ -111,54 +111,28 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
     )
 
 
-def _build(folder: Path, site: Site, study: Study, progress: Progress | None) -> None:
-    reader = site.text_reader(study)
+def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> None:
+    reader, size = site.text_reader(study), study.image.size
     placed = read_placed_records(site, study)
     records = [each.record for each in placed]
-    private_folder(folder.parent)
-    # Built beside its place and renamed: an interrupted build is never taken for a cache.
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
-    try:
-        _write_pixels(work / "pixels.npy", placed, study.image.size, progress)
-        tensors = encode_records(records, study, reader)
-        if reader.encoder is not None:
-            ids, mask = tensors.pop("input_ids"), tensors["text_mask"]
-            _write_vectors(work / "text.npy", reader.encoder, ids, mask)
-        numbers = {p: n for n, p in enumerate(dict.fromkeys(r.patient_id for r in records))}
-        tensors["patient"] = torch.tensor([numbers[r.patient_id] for r in records])
-        tensors["patient_digest"] = torch.tensor(
-            [list(digest(r.patient_id)) for r in records], dtype=torch.uint8
-        )
-        tensors["split"] = torch.tensor([SPLITS.index(r.split) for r in records])
-        save_file(tensors, work / "tensors.safetensors")
-        tighten_all(work)  # mkdtemp's folder was private before anything was in it
-        try:
-            work.rename(folder)
-        except OSError:
-            # Another process built the same meanwhile, and may be reading it.
-            if not folder.exists():
-                raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
+    def decode(row: int) -> npt.NDArray[np.uint8]:
+        path = records[row].image_path
+        assert path is not None
+        return load_image(path, size, shown=f"the image of {placed[row].place}")
 
-def _write_pixels(
-    path: Path, placed: Sequence[PlacedRecord], size: int, progress: Progress | None
-) -> None:
-    pixels = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.uint8, shape=(len(placed), size, size)
+    keep_pixels(work, [record.image_path for record in records], size, decode, progress)
+    tensors = encode_records(records, study, reader)
+    if reader.encoder is not None:
+        ids, mask = tensors.pop("input_ids"), tensors["text_mask"]
+        _write_vectors(work / "text.npy", reader.encoder, ids, mask)
+    numbers = {p: n for n, p in enumerate(dict.fromkeys(r.patient_id for r in records))}
+    tensors["patient"] = torch.tensor([numbers[r.patient_id] for r in records])
+    tensors["patient_digest"] = torch.tensor(
+        [list(digest(r.patient_id)) for r in records], dtype=torch.uint8
     )
-
-    def decode(row: int) -> None:
-        image = placed[row].record.image_path
-        if image is not None:
-            pixels[row] = load_image(image, size, shown=f"the image of {placed[row].place}")
-
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done, _ in enumerate(pool.map(decode, range(len(placed))), start=1):
-            if progress is not None:
-                progress(done, len(placed))
-    pixels.flush()
+    tensors["split"] = torch.tensor([SPLITS.index(r.split) for r in records])
+    save_file(tensors, work / "tensors.safetensors")
 
 
 def _write_vectors(
@@ -185,31 +159,31 @@ def _rows_by_patient(patient: Rows, rows: Rows) -> tuple[Rows, ...]:
 
 
 def _cache_key(site: Site, study: Study) -> str:
-    """Hash of the mapping, of the study's inputs, and of the stamps of tables and images."""
-    tables = [site.records, *site.records.joins, *([site.lab_table] if site.lab_table else [])]
-    tables += [panel.table for panel in site.panels.values() if panel.table is not None]
+    """Hash of what is asked for: the mapping, where its paths start, and the study's inputs."""
+    document = study.model_dump(mode="json")
     facts: dict[str, object] = {
-        "format": _FORMAT,
+        "folder": str(site.folder),
         "site": site.model_dump(mode="json", exclude=_NOT_DATA),
         "study": {
-            name: study.model_dump(mode="json")[name]
+            name: document[name]
             for name in ("labels", "image", "text", "labs", "panels", "demographics")
         },
-        "tables": [_stamp(site.resolve(table.path)) for table in tables],
     }
-    if site.columns.image is not None:
-        images = site.resolve(Path(site.columns.image.pattern)).parent
-        while "{}" in str(images):
-            images = images.parent
-        facts["images"] = sorted(
-            _stamp(path) for path in images.rglob("*") if path.suffix and ".irene" not in path.parts
-        )
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (str(path), -1, -1)
-    return (str(path), status.st_size, status.st_mtime_ns)
+def _tables_read(site: Site) -> list[FileRead]:
+    """Every file that site.yaml names as data; a missing one is found by whoever reads it."""
+    paths = dict.fromkeys(_paths(site.model_dump(exclude=_NOT_DATA)))
+    return [FileRead.of(str(place)) for path in paths if (place := site.resolve(path)).is_file()]
+
+
+def _paths(document: object) -> Iterator[Path]:
+    if isinstance(document, Path):
+        yield document
+    elif isinstance(document, Mapping):
+        for each in document.values():
+            yield from _paths(each)
+    elif isinstance(document, tuple | list):
+        for each in document:
+            yield from _paths(each)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from client.joins import Account, JoinCounts, compared, count_partners, judge
 from client.records.csv_files import read_csv
 from client.records.parquet_files import read_parquet
-from client.site import Join, MissingWords, RecordsTable, Site, Table
+from client.site import Join, JoinedTable, MissingWords, RecordsTable, Site, Table
 from irene_model.errors import DataError
 
 T = TypeVar("T")
@@ -96,13 +97,13 @@ class Column:
             self.refuse(again, repeated)
         return rows
 
-    def refuse_strangers(self, known_ids: Collection[str]) -> None:
-        """Refuse cells that are not the id of a record."""
-        unknown = [row for row, owner in enumerate(self.cells) if owner not in known_ids]
-        if unknown:
-            self.refuse(
-                unknown, "names no record of the records table; drop the row or mend the id"
-            )
+    def holds(self, keys: Collection[str]) -> bool:
+        """Whether most of `keys` stand in this column."""
+        return len(set(compared(self.cells)).intersection(keys)) > len(keys) / 2
+
+    def known(self) -> list[str]:
+        """The cells, one that says that nothing is known as empty."""
+        return ["" if cell in self.missing else cell for cell in self.cells]
 
     def parse(self, read_cell: Callable[[str], T]) -> list[T]:
         """`read_cell` of every cell; one that says that nothing is known is read as empty."""
@@ -220,16 +221,47 @@ def _refuse_other_kinds(path: Path, shown: str, *, is_text: bool) -> None:
             raise DataError(f"{shown}: is {kind}, not a table of text or Parquet; {remedy}")
 
 
-def read_joined(site: Site, table: RecordsTable) -> Frame:
+def read_owners(
+    owners: Column, table: JoinedTable, key: str, known_ids: Collection[str], account: Account
+) -> Column:
+    """Record ids of a table as they are compared; one that is no record's is refused.
+
+    Where site.yaml says by `matched` that the table is of others as well, only that share is.
+    """
+    owners = replace(owners, cells=compared(owners.cells))
+    counts = count_partners(known_ids, owners.cells, key=key, table=owners.table, on=table.on)
+    account.joins.append(counts)
+    unknown = [row for row, owner in enumerate(owners.cells) if owner not in known_ids]
+    if unknown and table.matched is None:
+        cause = "drop the row or mend the id" if counts.cause is None else counts.cause.said
+        owners.refuse(unknown, f"names no record of the records table; {cause}")
+    refused = judge(counts, table.matched or 0.0)
+    if refused is not None:
+        raise DataError(f"{owners.table}, joined to the records by '{table.on}': {refused}")
+    return owners
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """A join's counts, and for each row of the records that of its partner in the joined table."""
+
+    counts: JoinCounts
+    partners: Sequence[int | None]
+    rows: int
+
+
+def read_joined(site: Site, table: RecordsTable) -> tuple[Frame, list[Joined]]:
     """The records table, with the columns of its joins beside its own."""
     frame = read_frame(site, table, "records")
+    joined = []
     for index, join in enumerate(table.joins):
         key = f"records.joins.{index}"
-        frame = _join(frame, read_frame(site, join, key), join, key)
-    return frame
+        frame, found = _join(frame, read_frame(site, join, key), join, key)
+        joined.append(found)
+    return frame, joined
 
 
-def _join(left: Frame, right: Frame, join: Join, key: str) -> Frame:
+def _join(left: Frame, right: Frame, join: Join, key: str) -> tuple[Frame, Joined]:
     """Many-to-one: a row of `left` without a partner gets empty cells."""
     ours, theirs = (frame.column(join.on, f"{key}.on") for frame in (left, right))
     shared = sorted((set(left.columns) & set(right.columns)) - {join.on})
@@ -238,14 +270,24 @@ def _join(left: Frame, right: Frame, join: Join, key: str) -> Frame:
             f"{join.path}: column '{shared[0]}' is also in {' + '.join(left.tables)}; rename or "
             "drop one, so that it is clear which is meant"
         )
-    empty = [row for row, cell in enumerate(theirs.cells) if cell in theirs.missing]
+    our_keys, their_keys = (compared(column.known()) for column in (ours, theirs))
+    theirs = replace(theirs, cells=their_keys)
+    empty = [row for row, cell in enumerate(their_keys) if not cell]
     if empty:
         theirs.refuse(empty, "is empty, expected the value that joins the tables")
     partner = theirs.index("repeats an earlier row; a joined table has one row for each value")
-    rows = [partner.get(cell) for cell in ours.cells]
+    counts = count_partners(our_keys, theirs.cells, key=key, table=theirs.table, on=join.on)
+    others = (n for n, column in left.columns.items() if n != join.on and column.holds(partner))
+    refused = judge(counts, join.matched, others)
+    if refused is not None:
+        raise DataError(
+            f"{theirs.table}, joined to {' + '.join(left.tables)} by '{join.on}': {refused}"
+        )
+    rows = [partner.get(cell) for cell in our_keys]
     added = {name: c.take(rows) for name, c in right.columns.items() if name != join.on}
-    return Frame(
+    frame = Frame(
         columns={**added, **left.columns},
         tables=left.tables + right.tables,
         unread={**right.unread, **left.unread},
     )
+    return frame, Joined(counts=counts, partners=rows, rows=len(right))

@@ -6,10 +6,19 @@ study's units; a value that was not measured is absent, a censored one is -inf o
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 
+from client.joins import (
+    NO_RECORD,
+    Account,
+    TableRows,
+    cause_of_codes,
+    compared,
+    passed_over,
+)
 from client.records.cells import read_lab
-from client.records.frames import CellError, Column, Frame, read_frame
+from client.records.frames import CellError, Column, Frame, read_frame, read_owners
 from client.records.units import UnitError, converter
 from client.site import LabTable, Site
 from irene_model.errors import DataError
@@ -23,15 +32,17 @@ def read_labs(
     record_ids: Sequence[str],
     *,
     known_ids: Collection[str],
+    account: Account,
 ) -> list[dict[str, float]]:
     """Name -> value in the study's unit, one mapping for each row of `frame`.
 
     record_ids: of the rows of `frame`.
     known_ids: also those of excluded records, whose values a long table may still hold.
+    account: is told what became of the rows of a long table.
     """
     if site.lab_table is not None:
         rows = {record_id: row for row, record_id in enumerate(record_ids)}
-        return _read_long(site, site.lab_table, study, rows, known_ids)
+        return _read_long(site, site.lab_table, study, rows, known_ids=known_ids, account=account)
     labs: list[dict[str, float]] = [{} for _ in record_ids]
     for test in study.labs:
         if test.name not in site.labs:
@@ -70,41 +81,88 @@ def _read_long(
     table: LabTable,
     study: Study,
     rows_of: dict[str, int],
+    *,
     known_ids: Collection[str],
+    account: Account,
 ) -> list[dict[str, float]]:
     """One row for each value. Tests that the study does not ask for are passed over."""
     labs: list[dict[str, float]] = [{} for _ in rows_of]
     frame = read_frame(site, table, "lab_table")
-    rows_of_code: dict[str, list[int]] = {}
-    for row, code in enumerate(frame.column(table.test, "lab_table.test").cells):
-        rows_of_code.setdefault(code, []).append(row)
+    rows_of_test = _rows_of_tests(frame, table, study, account)
+    values = frame.column(table.value, "lab_table.value")
+    written: dict[int, float] = {}
+    for rows in rows_of_test.values():
+        read = values.take(rows).parse(read_lab)
+        written |= {row: value for row, value in zip(rows, read, strict=True) if value is not None}
+    written_owners = frame.column(table.on, "lab_table.on")
+    owners = written_owners.take(list(written))
+    keys = read_owners(owners, table, "lab_table", known_ids, account).cells
+    owner_of = dict(zip(written, keys, strict=True))
+    units = frame.column(table.unit, "lab_table.unit")
+    used = excluded = 0
     for test in study.labs:
-        rows = rows_of_code.get(test.loinc, [])
-        if not rows:
-            continue
-        values = frame.column(table.value, "lab_table.value").take(rows)
-        units = frame.column(table.unit, "lab_table.unit").take(rows)
-        owners = frame.column(table.on, "lab_table.on").take(rows)
-        written = values.parse(read_lab)
-        measured = [row for row, value in enumerate(written) if value is not None]
-        _refuse_wrong_owners(owners.take(measured), test, known_ids)
+        measured = [
+            row
+            for row in rows_of_test.get(test.name, [])
+            if row in written and owner_of[row] in known_ids
+        ]
+        _refuse_second_values(written_owners.take(measured), [owner_of[r] for r in measured], test)
         converts = units.take(measured).parse(partial(_cell_converter, test))
         for row, convert in zip(measured, converts, strict=True):
-            record = rows_of.get(owners.cells[row])
+            record = rows_of.get(owner_of[row])
             if record is None:
-                continue  # the record is excluded
+                excluded += 1
+                continue
             try:
                 value = _converted(written[row], convert)
             except CellError as error:
                 values.refuse([row], str(error))
+            used += 1
             if value is not None:
                 labs[record][test.name] = value
+    asked = sum(map(len, rows_of_test.values()))
+    rejected = {
+        "a test that the study does not ask for": len(frame) - asked,
+        "no value": asked - len(written),
+        NO_RECORD: len(written) - used - excluded,
+    }
+    account.tables.append(
+        TableRows(
+            table=values.table,
+            key="lab_table",
+            rows=len(frame),
+            used=used,
+            excluded=excluded,
+            rejected={why: rows for why, rows in rejected.items() if rows},
+        )
+    )
     return labs
 
 
-def _refuse_wrong_owners(owners: Column, test: LabTest, known_ids: Collection[str]) -> None:
-    owners.refuse_strangers(known_ids)
-    owners.index(
+def _rows_of_tests(
+    frame: Frame, table: LabTable, study: Study, account: Account
+) -> dict[str, list[int]]:
+    """The study's test -> its rows; a table with none of them is refused."""
+    column = frame.column(table.test, "lab_table.test")
+    rows_of_code: dict[str, list[int]] = {}
+    for row, code in enumerate(compared(column.cells)):
+        rows_of_code.setdefault(code, []).append(row)
+    counts = {code: len(rows) for code, rows in rows_of_code.items()}
+    asked = [test.loinc for test in study.labs]
+    found = {t.name: rows_of_code[t.loinc] for t in study.labs if t.loinc in rows_of_code}
+    account.codes, account.other_codes = passed_over(counts, asked)
+    account.code_doubt = cause_of_codes(counts, asked)
+    if study.labs and not found:
+        why = account.code_doubt or "its codes are those of other tests"
+        raise DataError(
+            f"{column.table}, column '{column.name}', named by lab_table.test: no row is of a test "
+            f"that the study asks for: {why}; without such values leave lab_table out"
+        )
+    return found
+
+
+def _refuse_second_values(owners: Column, keys: Sequence[str], test: LabTest) -> None:
+    replace(owners, cells=keys).index(
         f"a second value of {test.name} (LOINC {test.loinc}) for one record; keep one, as the "
         "first after admission"
     )

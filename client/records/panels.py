@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from client.records.frames import Frame, read_frame
+from client.joins import NO_RECORD, Account, TableRows
+from client.records.frames import Frame, read_frame, read_owners
 from client.records.labs import lab_reader
 from client.site import JoinedTable, Site
 from irene_model.errors import DataError
@@ -22,6 +23,7 @@ def read_panels(
     record_ids: Sequence[str],
     *,
     known_ids: Collection[str],
+    account: Account,
 ) -> dict[str, Values]:
     """Panel -> its values in the study's order and units, a row for each row of `frame`.
 
@@ -29,7 +31,7 @@ def read_panels(
     panel's table may still have rows.
     """
     return {
-        panel.name: _read(site, panel, frame, record_ids, known_ids)
+        panel.name: _read(site, panel, frame, record_ids, known_ids=known_ids, account=account)
         for panel in study.panels
         if panel.name in site.panels
     }
@@ -40,14 +42,17 @@ def _read(
     panel: Panel,
     frame: Frame,
     record_ids: Sequence[str],
+    *,
     known_ids: Collection[str],
+    account: Account,
 ) -> Values:
     key, mapped = f"panels.{panel.name}", site.panels[panel.name]
     rows: Sequence[int | None] = range(len(record_ids))
     if mapped.table is not None:
         frame = read_frame(site, mapped.table, f"{key}.table")
-        place = _rows_of(frame, mapped.table, f"{key}.table.on", known_ids)
+        place = _rows_of(frame, mapped.table, f"{key}.table", known_ids, account)
         rows = [place.get(record_id) for record_id in record_ids]
+        account.tables.append(_rows_used(frame, f"{key}.table", place, record_ids, known_ids))
     lacks = set(mapped.lacks)
     columns = {
         value.name: mapped.columns[value.name].column
@@ -72,12 +77,30 @@ def _read(
 
 
 def _rows_of(
-    frame: Frame, table: JoinedTable, key: str, known_ids: Collection[str]
+    frame: Frame, table: JoinedTable, key: str, known_ids: Collection[str], account: Account
 ) -> Mapping[str, int]:
     """Record -> its row of the panel's table."""
-    owners = frame.column(table.on, key)
-    owners.refuse_strangers(known_ids)
+    owners = read_owners(frame.column(table.on, f"{key}.on"), table, key, known_ids, account)
     return owners.index("repeats an earlier row; keep one row for each record")
+
+
+def _rows_used(
+    frame: Frame,
+    key: str,
+    place: Mapping[str, int],
+    record_ids: Sequence[str],
+    known_ids: Collection[str],
+) -> TableRows:
+    kept, of_a_record = place.keys() & set(record_ids), place.keys() & known_ids
+    strangers = len(place) - len(of_a_record)
+    return TableRows(
+        table=frame.tables[0],
+        key=key,
+        rows=len(frame),
+        used=len(kept),
+        excluded=len(of_a_record) - len(kept),
+        rejected={NO_RECORD: strangers} if strangers else {},
+    )
 
 
 def _refuse_missing(frame: Frame, columns: Mapping[str, str], key: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from client.joins import NO_RECORD, Account, TableRows, compared, visible
 from client.records.cells import identifier_reader, read_age, sex_reader, split_reader
 from client.records.frames import CellError, Column, Frame, read_joined
 from client.records.labels import label_reader
@@ -41,23 +42,38 @@ def read_records(site: Site, study: Study) -> tuple[Record, ...]:
     return tuple(placed.record for placed in read_placed_records(site, study))
 
 
-def read_placed_records(site: Site, study: Study) -> tuple[PlacedRecord, ...]:
-    """As `read_records`, each with its place in the records table."""
+def read_placed_records(
+    site: Site, study: Study, account: Account | None = None
+) -> tuple[PlacedRecord, ...]:
+    """As `read_records`, each with its place in the records table.
+
+    account: is told of the rows of all tables.
+    """
+    account = Account() if account is None else account
     site.check_against(study)
-    whole = read_joined(site, site.records)
-    frame = _without_excluded(site, whole)
+    whole, joined = read_joined(site, site.records)
+    all_ids = whole.column(site.columns.record_id, "columns.record_id")
+    known_ids = compared(all_ids.cells)
+    rows = _without_excluded(site, all_ids.cells, known_ids)
+    frame = whole.take(rows) if site.exclude else whole
+    keys = [known_ids[row] for row in rows]
     record_ids = frame.column(site.columns.record_id, "columns.record_id")
-    _refuse_repeats(record_ids)
+    _refuse_repeats(record_ids, keys)
+    account.tables.append(_used(str(site.records.path), "records", rows, range(len(whole))))
+    account.joins += [each.counts for each in joined]
+    account.tables += [
+        _used(j.counts.table, j.counts.key, rows, j.partners, j.rows) for j in joined
+    ]
     patients = frame.column(site.columns.patient_id, "columns.patient_id")
-    patient_ids = patients.parse_written(identifier_reader(patients.missing))
+    read_id = identifier_reader(patients.missing)
+    patient_ids = patients.parse_written(lambda cell: read_id(visible(cell)))
     splits = _splits(site, frame, patient_ids)
     images = _images(site, frame)
     texts = _column_or_nones(frame, site.columns.text, "columns.text", _read_text)
     ages = _column_or_nones(frame, site.columns.age, "columns.age", read_age)
     sexes = _sexes(site, frame)
-    all_ids = whole.column(site.columns.record_id, "columns.record_id").cells
-    labs = read_labs(site, study, frame, record_ids.cells, known_ids=set(all_ids))
-    panels = read_panels(site, study, frame, record_ids.cells, known_ids=set(all_ids))
+    labs = read_labs(site, study, frame, keys, known_ids=set(known_ids), account=account)
+    panels = read_panels(site, study, frame, keys, known_ids=set(known_ids), account=account)
     labels = _labels(site, frame)
     records = [
         Record(
@@ -90,25 +106,52 @@ def split_of(patient_id: str, splits: Splits) -> Split:
     return "test" if position < splits.validation + splits.test else "train"
 
 
-def _without_excluded(site: Site, frame: Frame) -> Frame:
-    cells = frame.column(site.columns.record_id, "columns.record_id").cells
-    known = set(cells)
+def _without_excluded(site: Site, cells: Sequence[str], keys: Sequence[str]) -> list[int]:
+    """The rows that are left; `keys` are the record ids in `cells` as they are compared."""
+    known = {*cells, *keys}
     for index, record_id in enumerate(site.exclude):
         if record_id not in known:
             raise DataError(
                 f"site {site.site}: exclude.{index}: no record has this id; correct or remove it"
             )
     excluded = set(site.exclude)
-    rows = [row for row, record_id in enumerate(cells) if record_id not in excluded]
+    pairs = enumerate(zip(cells, keys, strict=True))
+    rows = [row for row, ids in pairs if excluded.isdisjoint(ids)]
     if not rows:
         raise DataError(f"site {site.site}: exclude: leaves no record")
-    return frame.take(rows) if excluded else frame
+    return rows
 
 
-def _refuse_repeats(record_ids: Column) -> None:
+def _used(
+    table: str,
+    key: str,
+    kept: Sequence[int],
+    partners: Sequence[int | None],
+    count: int | None = None,
+) -> TableRows:
+    """The rows of a table by whether a kept record has them as partner.
+
+    kept: rows of the records that are not excluded. partners: of each row of the records. count:
+    rows of the table, if they are not those of the records.
+    """
+    count = len(partners) if count is None else count
+    used = {partners[row] for row in kept} - {None}
+    reached = set(partners) - {None}
+    return TableRows(
+        table=table,
+        key=key,
+        rows=count,
+        used=len(used),
+        excluded=len(reached - used),
+        rejected={NO_RECORD: count - len(reached)} if count > len(reached) else {},
+    )
+
+
+def _refuse_repeats(record_ids: Column, keys: Sequence[str]) -> None:
+    read_id = identifier_reader(record_ids.missing)
+    record_ids.parse_written(lambda cell: read_id(visible(cell)))
     seen: dict[str, int] = {}
-    cells = record_ids.parse_written(identifier_reader(record_ids.missing))
-    repeated = [row for row, cell in enumerate(cells) if seen.setdefault(cell, row) != row]
+    repeated = [row for row, key in enumerate(keys) if seen.setdefault(key, row) != row]
     if repeated:
         record_ids.refuse(
             repeated, "repeats the id of an earlier row; keep one row for each record"

@@ -19,9 +19,14 @@ class Table(Settings):
 
 
 class JoinedTable(Table):
-    """A table whose column `on` says which record a row belongs to."""
+    """A table whose column `on` says which record a row belongs to.
+
+    matched: the least share of keys that must be in both tables, of those in the smaller one. Left
+    out, it is half for a join, and all rows of any other table must belong to a record.
+    """
 
     on: Column
+    matched: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod
