@@ -34,8 +34,8 @@ _DOUBTS = re.compile(
     re.IGNORECASE,
 )
 _NEVER = re.compile(r"(9999|2999|3000|1900-01-0[01]|1899-12-3[01]|0001-01-01|1111-11-11)\b.*")
-# Exports write these for "missing", and a day may have them too.
-_CODES = frozenset({-9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0, 999999.0})
+# Codes of a list: 2 for no, 9 and the like for unknown. A count of days may be one of them too.
+_CODES = frozenset({2.0, *(s * (10.0**n - 1) for s in (-1, 1) for n in range(1, 7)), -1.0})
 
 
 def label_reader(
@@ -93,14 +93,12 @@ def _read_filled(cell: str, missing: MissingWords, numbers: set[float], key: str
 
 
 def _read_number(number: float, numbers: set[float], key: str) -> int:
-    if number in _CODES or (number == -1.0 and min(numbers - _CODES) == -1.0):
-        raise _doubt("a number that exports write for missing", key)
-    if number != 0.0:
-        return 1
-    others = numbers - _CODES - {-1.0, 0.0, 1.0}
-    if any(other < 0 for other in others):
-        return 1  # days before and after the record: this one is its own
-    if others:
+    days = numbers - _CODES - {0.0, 1.0}
+    if number in _CODES and not any(day * number >= number * number / 2 for day in days):
+        raise _doubt("a number that often codes no or unknown", key)
+    if number != 0.0 or any(day < 0 for day in days):
+        return 1  # a 0 beside days before the record is the record's own day
+    if days:
         raise _doubt("0 beside other numbers, so no, or an event on day 0", key)
     return 0
 

@@ -85,9 +85,12 @@ def test_an_event(event: str) -> None:
         ("not done", "a word for unknown"),
         ("9999-12-31", "a date that stands for none or for never"),
         ("1900-01-01", "a date that stands for none or for never"),
-        ("-99", "a number that exports write for missing"),
-        ("9999", "a number that exports write for missing"),
-        ("-1", "a number that exports write for missing"),
+        ("-99", "a number that often codes no or unknown"),
+        ("9999", "a number that often codes no or unknown"),
+        ("2", "a number that often codes no or unknown"),
+        ("9", "a number that often codes no or unknown"),
+        ("99.0", "a number that often codes no or unknown"),
+        ("-1", "a number that often codes no or unknown"),
         ("z", "text that may mean no, or maybe"),
         ("2024-01-01?", "text that may mean no, or maybe"),
         ("no pneumonia", "text that may mean no, or maybe"),
@@ -110,6 +113,14 @@ def test_what_a_zero_means_hangs_on_its_neighbours() -> None:
     assert filled("0.0", "-2.0", "3.0") == [1, 1, 1]  # days before and after: this is day 0
     assert "0 beside other numbers" in doubt("5", "0", "12")
     assert filled("-1", "-4", "0") == [1, 1, 1]  # days before
+
+
+def test_a_code_among_its_like_is_a_day() -> None:
+    assert filled("-9", "-8", "-1", "0", "") == [1, 1, 1, 1, 0]
+    assert filled("2", "9", "5", "") == [1, 1, 1, 0]
+    assert "codes no or unknown" in doubt("-9", "-2", "3")
+    assert "codes no or unknown" in doubt("999", "12", "3")
+    assert "codes no or unknown" in doubt("1", "2")
 
 
 def test_a_refusal_counts_and_names_lines(hospital: HospitalFolder) -> None:
