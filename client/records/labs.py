@@ -10,7 +10,7 @@ from functools import partial
 
 from client.records.cells import read_lab
 from client.records.frames import CellError, Column, Frame, read_frame
-from client.records.units import UnitError, converter
+from client.records.units import UnitError, check_own_units, unit_reader
 from client.site import LabTable, Site
 from irene_model.errors import DataError
 from irene_model.study import LabTest, Measurement, Study
@@ -29,6 +29,7 @@ def read_labs(
     record_ids: of the rows of `frame`.
     known_ids: also those of excluded records, whose values a long table may still hold.
     """
+    check_own_units(site)
     if site.lab_table is not None:
         rows = {record_id: row for row, record_id in enumerate(record_ids)}
         return _read_long(site, site.lab_table, study, rows, known_ids)
@@ -48,7 +49,7 @@ def read_labs(
 def lab_reader(site: Site, test: Measurement, unit: str, key: str) -> Callable[[str], float | None]:
     """A cell in `unit`, which site.yaml names under `key`, to a value in the study's unit."""
     try:
-        convert = converter(unit, test.unit)
+        convert = unit_reader(site, test, unit)
     except UnitError as error:
         raise DataError(
             f"site {site.site}: {key}: '{unit}' can't become the study's '{test.unit}': {error}"
@@ -88,7 +89,7 @@ def _read_long(
         written = values.parse(read_lab)
         measured = [row for row, value in enumerate(written) if value is not None]
         _refuse_wrong_owners(owners.take(measured), test, known_ids)
-        converts = units.take(measured).parse(partial(_cell_converter, test))
+        converts = units.take(measured).parse(partial(_cell_converter, site, test))
         for row, convert in zip(measured, converts, strict=True):
             record = rows_of.get(owners.cells[row])
             if record is None:
@@ -110,13 +111,13 @@ def _refuse_wrong_owners(owners: Column, test: LabTest, known_ids: Collection[st
     )
 
 
-def _cell_converter(test: LabTest, unit: str) -> Callable[[float], float]:
+def _cell_converter(site: Site, test: LabTest, unit: str) -> Callable[[float], float]:
     """The cell is a patient's row, so unlike a unit in site.yaml it is not repeated."""
-    if not unit:
-        raise CellError(f"is empty, expected the unit of {test.name}, as {test.unit}")
     try:
-        return converter(unit, test.unit)
+        return unit_reader(site, test, unit)
     except UnitError as error:
+        if not unit:  # which a bare number may be
+            raise CellError(f"is empty, expected the unit of {test.name}, as {test.unit}") from None
         raise CellError(
             f"holds a unit of {test.name} that can't become the study's '{test.unit}': {error}"
         ) from None
