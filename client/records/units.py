@@ -7,7 +7,12 @@ from client.units import UnitError, converter, nearest, substance_of
 from irene_model.errors import ConfigError
 from irene_model.study import Measurement
 
-__all__ = ["UnitError", "check_own_units", "converter", "unit_reader"]
+__all__ = ["UnitError", "check_own_units", "converter", "own_unit", "unit_reader"]
+
+
+def own_unit(site: Site, unit: str) -> str:
+    """What `unit` means by the site's own words, or `unit` itself."""
+    return site.units.get(unit.strip(), unit)
 
 
 def unit_reader(site: Site, test: Measurement, unit: str) -> Callable[[float], float]:
@@ -17,7 +22,7 @@ def unit_reader(site: Site, test: Measurement, unit: str) -> Callable[[float], f
         UnitError: the unit is not understood, or does not lead to the study's; the sentence names
             the nearest spelling that does, and never `unit` itself.
     """
-    meant = site.units.get(unit.strip(), unit)
+    meant = own_unit(site, unit)
     try:
         return converter(meant, test.unit, substance_of(test))
     except UnitError as error:

@@ -9,11 +9,14 @@ from client.units import UnitError, converter
 
 COUNT = {
     1.0: (
-        "10^9/L", "x10^9/L", "X10^9/L", "x 10^9/L", "×10^9/L", "10⁹/L", "×10⁹/l", "10*9/L", "10*9/l",
+        "10^9/L", "x10^9/L", "X10^9/L", "x 10^9/L", "×10^9/L", "10⁹/L", "×10⁹/l", "10*9/L",
+        "10*9/l",
         "10**9/L", "10(9)/L", "10^(9)/L", "10e9/L", "10E9/L", "x10E9/L", "10E+09/L", "10 E9/L",
-        "1e9/L", "10EXP9/L", "10^9 / L", "10^9 L-1", "10^9 L^-1", "10⁹ L⁻¹", "10*9.L-1", "10^9.L^-1",
+        "1e9/L", "10EXP9/L", "10^9 / L", "10^9 L-1", "10^9 L^-1", "10⁹ L⁻¹", "10*9.L-1",
+        "10^9.L^-1",
         "10E3/uL", "x10E3/uL", "X10E3/UL", "10e3/ul", "10^3/uL", "10*3/uL", "10³/µL", "10^3/μl",
-        "10^3/mcL", "10^3/mm3", "10^3/mm^3", "10³/mm³", "10^3/cumm", "1000/uL", "x1000/µL", "1000/µl",
+        "10^3/mcL", "10^3/mm3", "10^3/mm^3", "10³/mm³", "10^3/cumm", "1000/uL", "x1000/µL",
+        "1000/µl",
         "1000/mm3", "1000 / µl", "K/uL", "k/ul", "K/UL", "K/mcL", "K/mm3", "k/cumm", "K/CUMM",
         "k/cu mm", "K/cu.mm", "K/c.mm", "Thousand/uL", "THOUSAND/UL", "thousands/uL", "Thous/uL",
         "thou/uL", "Tsd./µl", "Tsd/µl", "TSD./UL", "tys/µl", "Thousand per uL", "G/L", "G/l",
@@ -21,8 +24,10 @@ COUNT = {
         "10*3{cells}/uL", "10^6/mL", "mil/mL", "Mill/mL", "million/mL", "10^6 / ml", "10**6/mL",
     ),
     0.001: (
-        "/uL", "1/uL", "/µL", "/mm3", "/cumm", "per uL", "per mm3", "cells/uL", "{cells}/uL", "#/uL",
-        "{#}/uL", "cells/mm3", "Zellen/µl", "cells per uL", "10^6/L", "10*6/L", "10E6/L", "cells/mcL",
+        "/uL", "1/uL", "/µL", "/mm3", "/cumm", "per uL", "per mm3", "cells/uL", "{cells}/uL",
+        "#/uL",
+        "{#}/uL", "cells/mm3", "Zellen/µl", "cells per uL", "10^6/L", "10*6/L", "10E6/L",
+        "cells/mcL",
     ),
     1000.0: (
         "10^6/uL", "10E6/uL", "x10E6/uL", "10^12/L", "10E12/L", "10*12/L", "M/uL", "M/UL", "M/mcL",
@@ -38,7 +43,8 @@ MASS = {
         "mg per L", "mg/Liter", "milligram/liter", "mgs/L", "mgm/L", "㎎/L", " mg / L ", "g/m3",
     ),
     10.0: (
-        "mg/dL", "mg/dl", "MG/DL", "mgs/dL", "mgm/dl", "mg/100 mL", "mg/100mL", "mg%", "mg %", "MG%",
+        "mg/dL", "mg/dl", "MG/DL", "mgs/dL", "mgm/dl", "mg/100 mL", "mg/100mL", "mg%", "mg %",
+        "MG%",
         "mg/(dL)",
     ),
     1e3: ("g/L", "gm/L", "gms/L", "G/L", "mg/mL", "MG/ML"),
@@ -78,7 +84,8 @@ OTHERS = {
     },
     "INR": {1.0: ("1", "", "{INR}", "inr")},
     "1/min": {
-        1.0: ("/min", "bpm", "BPM", "insp/min", "min-1", "min^-1", "min⁻¹", "beats/min", "{beats}/min",
+        1.0: ("/min", "bpm", "BPM", "insp/min", "min-1", "min^-1", "min⁻¹", "beats/min",
+              "{beats}/min",
               "breaths/min", "{breaths}/min", "beats per minute", "/MIN", "/min.", "1/Minute"),
         60.0: ("/s", "1/sec"),
     },
