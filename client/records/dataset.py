@@ -31,7 +31,7 @@ from irene_model.journal import private_folder, tighten, tighten_all
 from irene_model.study import SPLITS, Split, Study
 
 _log = logging.getLogger(__name__)
-_FORMAT = 3  # raise when the meaning of a cached file changes
+_FORMAT = 4  # raise when the meaning of a cached file changes
 _TEXTS_AT_ONCE = 512
 # The study's text has the sha256 of the encoder's files: where they lie is no matter.
 _NOT_DATA = {

@@ -102,7 +102,7 @@ def line(unit: str, study_unit: str, substance: Substance) -> Line:
         if (found := _between(source, target, substance)) is not None
     ]
     if all(source.mixed for source, _ in fitting):
-        raise UnitError(_reason(sources[0], targets[0]))
+        raise UnitError(_reason(sources[0], targets[0], substance))
     return _the_one(fitting)
 
 
@@ -120,6 +120,8 @@ def _the_one(fitting: list[tuple[Reading, Line]]) -> Line:
 def _between(source: Reading, target: Reading, substance: Substance) -> Line | None:
     """The line from one reading to another; None where there is none."""
     ours, theirs = _quantity(source), _quantity(target)
+    if substance.glycated and (source.share == "mole") != (target.share == "mole"):
+        return _glycated(ours, theirs, source.share == "mole")
     if source.share and target.share and source.share != target.share:
         return None
     if ours.dimensionality != theirs.dimensionality:
@@ -136,6 +138,17 @@ def _between(source: Reading, target: Reading, substance: Substance) -> Line | N
     # Temperatures have an offset: two points give the line for them as for all others.
     at_zero, at_one = (float(_at(ours, point).to(theirs.units).magnitude) for point in (0, 1))
     return (at_one - at_zero) / float(theirs.magnitude), at_zero / float(theirs.magnitude)
+
+
+def _glycated(ours: Any, theirs: Any, from_moles: bool) -> Line | None:
+    """NGSP's % = 0.09148 x IFCC's mmol/mol + 2.152: the master equation (ngsp.org/ifcc.asp)."""
+    if ours.dimensionality or theirs.dimensionality:
+        return None
+    slope, offset = (
+        (0.09148e-2 / 1e-3, 2.152e-2) if from_moles else (1e-1 / 0.09148, -2.152e-3 / 0.09148)
+    )
+    one, other = float(ours.magnitude), float(theirs.magnitude)
+    return slope * one / other, offset / other
 
 
 def _is_named_number(named: Reading, plain: Reading) -> bool:
@@ -171,16 +184,17 @@ def _amounts_of_a_mole(substance: Substance) -> dict[str, float]:
     return {unit: float(amount) for unit, amount in known.items() if amount is not None}
 
 
-def _reason(source: Reading, target: Reading) -> str:
+def _reason(source: Reading, target: Reading, substance: Substance) -> str:
     kinds = [dict(_quantity(each).dimensionality) for each in (source, target)]
     differing = {
         kind for kind in {*kinds[0], *kinds[1]} if kinds[0].get(kind) != kinds[1].get(kind)
     }
-    if differing == {"[mass]", "[substance]"}:
+    no_mass, no_charge = substance.molar_mass is None, substance.charge is None
+    if differing == {"[mass]", "[substance]"} and no_mass:
         return "the conversion needs the molar mass, which the study may give as `molar_mass`"
-    if differing == {"[charges]", "[substance]"}:
+    if differing == {"[charges]", "[substance]"} and no_charge:
         return "the conversion needs the ion's charge, which the study may give as `charge`"
-    if differing == {"[charges]", "[mass]"}:
+    if differing == {"[charges]", "[mass]"} and (no_mass or no_charge):
         return "the conversion needs `molar_mass` and `charge`, which the study may give"
     if differing == {"[international_unit]", "[substance]", "[time]"}:
         return "the study has to say that they are the same, by `international_units: true`"

@@ -32,13 +32,20 @@ _INTERNATIONAL = frozenset(
 )
 
 
+_GLYCATED = frozenset(("4548-4", "17856-6", "59261-8"))  # haemoglobin A1c, in % and in mmol/mol
+
+
 @dataclass(frozen=True, kw_only=True)
 class Substance:
-    """molar_mass: in g/mol. charge: of the ion. international: a unit is an international unit."""
+    """molar_mass: in g/mol. charge: of the ion. international: a unit is an international unit.
+
+    glycated: haemoglobin A1c, of which % and mmol/mol are two calibrations and no mere factor.
+    """
 
     molar_mass: float | None = None
     charge: int | None = None
     international: bool = False
+    glycated: bool = False
 
 
 USUAL = Substance(charge=1, international=True)
@@ -53,4 +60,5 @@ def substance_of(test: Measurement) -> Substance:
         molar_mass=test.molar_mass,
         charge=_CHARGES.get(loinc) if test.charge is None else test.charge,
         international=loinc in _INTERNATIONAL if said is None else said,
+        glycated=loinc in _GLYCATED,
     )

@@ -27,11 +27,14 @@ _MORE_SPELLINGS = (
 
 
 def nearest(unit: str, test: Measurement) -> str:
-    """The known spelling that is most like `unit`, of those that become the study's if any is."""
+    """The known spelling that is most like `unit`, of those that become the study's if any is.
+
+    Where none is like it, the study's own.
+    """
     known = [*_USUAL, *_MORE_SPELLINGS]
     leading = [each for each in known if _line(each, test.unit, substance_of(test)) is not None]
     spelt = normal(unit).lower()
-    for candidates, cutoff in ((leading, 0.5), (known, 0.6)):
+    for candidates, cutoff in ((leading, 0.6), (known, 0.8)):
         by_words = {each.lower(): each for each in reversed(candidates)}
         if close := difflib.get_close_matches(spelt, list(by_words), n=1, cutoff=cutoff):
             return by_words[close[0]]
