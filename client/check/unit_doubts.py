@@ -134,7 +134,10 @@ def _side(interval: _Interval, value: float) -> Literal["above", "below"]:
 
 
 def _far(values: Numbers, interval: _Interval, would_be: Mapping[str, Numbers]) -> UnitDoubt | None:
-    side = _side(interval, float(np.median(values)))
+    median = float(np.median(values))
+    if interval.distance(median) == 0:
+        return None
+    side = _side(interval, median)
     error = 1.3 / math.sqrt(len(values))  # 2.6 standard errors of the median, as a share
     surely = float(np.quantile(values, 0.5 - error if side == "above" else 0.5 + error))
     distance = abs(interval.distance(surely))

@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Mapping
+from functools import cache
 
 from client.units.conversion import Line, UnitError, line
 from client.units.spelling import normal
@@ -47,13 +48,17 @@ def rivals(unit: str, test: Measurement) -> Mapping[str, Line]:
     Spelling -> slope and offset from a value as it was read, in the study's unit, to what it would
     be. Units that are the same as `unit` or lead nowhere are left out.
     """
-    substance = substance_of(test)
-    taken = _line(unit, test.unit, substance)
+    return _rivals(unit, test.unit, substance_of(test))
+
+
+@cache
+def _rivals(unit: str, study_unit: str, substance: Substance) -> Mapping[str, Line]:
+    taken = _line(unit, study_unit, substance)
     if taken is None:
         return {}
     found: dict[str, Line] = {}
-    for other in dict.fromkeys((test.unit, *_USUAL)):
-        meant = _line(other, test.unit, substance)
+    for other in dict.fromkeys((study_unit, *_USUAL)):
+        meant = _line(other, study_unit, substance)
         if meant is None:
             continue
         slope = meant[0] / taken[0]
