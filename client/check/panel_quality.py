@@ -1,19 +1,18 @@
 """What a hospital should know about its further panels before it joins: counts and doubts."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from client.check.unit_doubts import doubt_unit
+from client.records import own_unit
 from client.site import Site
+from client.units import rivals
 from irene_model.study import Panel, Record
 
-# A median so many times beyond the reference interval is rather a wrong unit than a disease: units
-# differ by tens and thousands, and a septic cohort's CRP is about ten times its bound.
-UNIT_FACTOR = 20.0
 _NAMED = 3
 
 
@@ -55,27 +54,34 @@ def doubt_panel(panel: Panel, site: Site, records: Sequence[Record]) -> list[str
     """What looks wrong in `panel`, one sentence a kind."""
     if panel.name not in site.panels:
         return []
-    values = _values(panel, records)
-    values = np.where(np.isinf(values), math.nan, values)
-    lacks = set(site.panels[panel.name].lacks)
-    asked = np.array([name not in lacks for name in panel.names])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a value that nobody has has no median
-        medians = np.nanmedian(values, axis=0)
-    low, high = _bounds(panel)
-    far = (medians > UNIT_FACTOR * high) | (medians < (low + high) / 2 / UNIT_FACTOR)
+    values, mapped = _values(panel, records), site.panels[panel.name]
+    lacks = set(mapped.lacks)
+    empty: list[str] = []
+    doubted: dict[str, list[str]] = {}  # sentence -> the values that it is true of
+    for index, value in enumerate(panel.values):
+        numbers = values[:, index]
+        if value.name in lacks:
+            continue
+        if np.isnan(numbers).all():
+            empty.append(value.name)
+        elif value.low >= 0:  # a value that may be negative has no scale to judge by
+            own = mapped.columns.get(value.name)
+            unit = own.unit if own is not None else mapped.unit or value.unit
+            taken = own_unit(site, unit)
+            doubt = doubt_unit(numbers, low=value.low, high=value.high, rivals=rivals(taken, value))
+            if doubt is not None:
+                doubted.setdefault(doubt.sentence(taken, ""), []).append(value.name)
     return [
-        *_sentence(panel, asked & np.isnan(medians), "mapped, but no record has a value"),
-        *_sentence(
-            panel,
-            far & (low >= 0),  # a value that may be negative has no scale to judge by
-            "half of the values lie far from the reference interval: is the unit right?",
+        *_sentence(panel, empty, "mapped, but no record has a value"),
+        *(
+            sentence
+            for said, names in doubted.items()
+            for sentence in _sentence(panel, names, said)
         ),
     ]
 
 
-def _sentence(panel: Panel, chosen: npt.NDArray[np.bool_], said: str) -> list[str]:
-    names = [panel.names[index] for index in np.flatnonzero(chosen)]
+def _sentence(panel: Panel, names: Sequence[str], said: str) -> list[str]:
     if not names:
         return []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

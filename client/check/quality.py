@@ -6,7 +6,6 @@ is not noised: it stays at the site.
 
 import math
 import os
-import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from client.check.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
+from client.check.panel_quality import PanelCounts, count_panel, doubt_panel
+from client.check.unit_doubts import doubt_unit
 from client.check.value_doubts import doubt_absent, doubt_columns, doubt_values
-from client.records import PlacedRecord, load_image, read_placed_records
+from client.records import PlacedRecord, load_image, own_unit, read_placed_records
 from client.site import Site
+from client.units import rivals
 from irene_model.study import SPLITS, LabTest, Record, Study
 
 Progress = Callable[[int, int], None]  # images decoded, images in all
@@ -116,7 +117,7 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
     doubts = [
         *_doubt_splits(report, study),
         *_doubt_labels(site, records),
-        *(doubt for test in study.labs for doubt in _doubt_lab(test, records)),
+        *(doubt for test in study.labs for doubt in _doubt_lab(test, site, records)),
         *(doubt for panel in study.panels for doubt in doubt_panel(panel, site, records)),
         *doubt_absent([name for name, lab in labs.items() if lab.mapped and not lab.measured]),
         *doubt_columns(site),
@@ -233,15 +234,11 @@ def _doubt_labels(site: Site, records: Sequence[Record]) -> list[str]:
     return doubts
 
 
-def _doubt_lab(test: LabTest, records: Sequence[Record]) -> list[str]:
-    finite = [value for value in _values(test, records) if math.isfinite(value)]
-    if not finite or test.low < 0:
-        return []  # a value that may be negative, as a base excess, has no scale to judge by
-    median, middle = statistics.median(finite), (test.low + test.high) / 2
-    if median > UNIT_FACTOR * test.high or median < middle / UNIT_FACTOR:
-        side = "above" if median > test.high else "below"
-        return [
-            f"{test.name}: half of the values lie far {side} the reference interval "
-            f"{test.low:g} to {test.high:g} {test.unit}: is the unit right?"
-        ]
-    return []
+def _doubt_lab(test: LabTest, site: Site, records: Sequence[Record]) -> list[str]:
+    taken = own_unit(site, site.labs[test.name].unit) if test.name in site.labs else test.unit
+    values = _values(test, records)
+    doubt = doubt_unit(values, low=test.low, high=test.high, rivals=rivals(taken, test))
+    if doubt is None:
+        return []
+    interval = f" {test.low:g} to {test.high:g} {test.unit}"
+    return [f"{test.name}: {doubt.sentence(taken, interval)}"]

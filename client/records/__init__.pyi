@@ -2,6 +2,7 @@ from .dataset import SiteDataset, open_dataset, sample_patients
 from .images import load_image
 from .patients import PatientSet, digest
 from .tables import PlacedRecord, read_placed_records
+from .units import own_unit
 
 __all__ = [
     "PatientSet",
@@ -10,6 +11,7 @@ __all__ = [
     "digest",
     "load_image",
     "open_dataset",
+    "own_unit",
     "read_placed_records",
     "sample_patients",
 ]

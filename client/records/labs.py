@@ -19,7 +19,7 @@ from client.joins import (
 )
 from client.records.cells import read_lab
 from client.records.frames import CellError, Column, Frame, read_frame, read_owners
-from client.records.units import UnitError, converter
+from client.records.units import UnitError, check_own_units, unit_reader
 from client.site import LabTable, Site
 from irene_model.errors import DataError
 from irene_model.study import LabTest, Measurement, Study
@@ -40,6 +40,7 @@ def read_labs(
     known_ids: also those of excluded records, whose values a long table may still hold.
     account: is told what became of the rows of a long table.
     """
+    check_own_units(site)
     if site.lab_table is not None:
         rows = {record_id: row for row, record_id in enumerate(record_ids)}
         return _read_long(site, site.lab_table, study, rows, known_ids=known_ids, account=account)
@@ -59,7 +60,7 @@ def read_labs(
 def lab_reader(site: Site, test: Measurement, unit: str, key: str) -> Callable[[str], float | None]:
     """A cell in `unit`, which site.yaml names under `key`, to a value in the study's unit."""
     try:
-        convert = converter(unit, test.unit)
+        convert = unit_reader(site, test, unit)
     except UnitError as error:
         raise DataError(
             f"site {site.site}: {key}: '{unit}' can't become the study's '{test.unit}': {error}"
@@ -107,7 +108,7 @@ def _read_long(
             if row in written and owner_of[row] in known_ids
         ]
         _refuse_second_values(written_owners.take(measured), [owner_of[r] for r in measured], test)
-        converts = units.take(measured).parse(partial(_cell_converter, test))
+        converts = units.take(measured).parse(partial(_cell_converter, site, test))
         for row, convert in zip(measured, converts, strict=True):
             record = rows_of.get(owner_of[row])
             if record is None:
@@ -168,13 +169,13 @@ def _refuse_second_values(owners: Column, keys: Sequence[str], test: LabTest) ->
     )
 
 
-def _cell_converter(test: LabTest, unit: str) -> Callable[[float], float]:
+def _cell_converter(site: Site, test: LabTest, unit: str) -> Callable[[float], float]:
     """The cell is a patient's row, so unlike a unit in site.yaml it is not repeated."""
-    if not unit:
-        raise CellError(f"is empty, expected the unit of {test.name}, as {test.unit}")
     try:
-        return converter(unit, test.unit)
+        return unit_reader(site, test, unit)
     except UnitError as error:
+        if not unit:  # which a bare number may be
+            raise CellError(f"is empty, expected the unit of {test.name}, as {test.unit}") from None
         raise CellError(
             f"holds a unit of {test.name} that can't become the study's '{test.unit}': {error}"
         ) from None

@@ -20,6 +20,7 @@ hospital lacks is simply not mapped.
       split: {column: split}      # optional; else by a hash of the patient id
     labs:                         # in the records table, one column each ...
       CRP: {column: crp, unit: mg/dL}
+    units: {"Einh./L": U/L}       # own spellings of units, in `labs`, `lab_table` and `panels`
     lab_table:                    # ... or in a table of their own, one row a value
       path: labs.parquet
       on: record_id
@@ -39,9 +40,9 @@ hospital lacks is simply not mapped.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
 from client.site.limits import Limits
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
     from irene_model.inputs import TextReader
 
 Metrics = Literal["off", "private", "exact"]
+OwnUnit = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^.*$")
+]
 
 
 class Splits(Settings):
@@ -106,6 +110,7 @@ class Site(Settings):
     records: RecordsTable
     columns: Columns
     labs: dict[str, LabColumn] = Field(default_factory=dict)
+    units: dict[OwnUnit, OwnUnit] = Field(default_factory=dict)
     lab_table: LabTable | None = None
     panels: dict[str, SitePanel] = Field(default_factory=dict)
     labels: dict[str, LabelColumn]

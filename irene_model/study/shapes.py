@@ -5,13 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from irene_model.errors import ConfigError
 from irene_model.study.names import Language, Name, PanelName, Unit
 from irene_model.study.settings import Settings
 
 Demographic = Literal["age", "sex"]
+_OF_SUBSTANCE = ("molar_mass", "charge", "international_units")
 
 
 class ImageShape(Settings):
@@ -82,18 +88,35 @@ class TextShape(Settings):
 
 
 class Measurement(Settings):
-    """One number of a panel; `low` and `high` bound the reference interval, in `unit`."""
+    """One number of a panel; `low` and `high` bound the reference interval, in `unit`.
+
+    What is known of its substance lets sites convert more of their units: `molar_mass` in g/mol
+    (mg to mmol), `charge` of the ion (mEq to mmol), and whether U and IU are the same.
+    """
 
     name: Name
     unit: Unit
     low: float
     high: float
+    molar_mass: float | None = Field(default=None, gt=0, le=1e7)
+    charge: int | None = Field(default=None, ge=1, le=6)
+    international_units: bool | None = None
 
     @model_validator(mode="after")
     def _interval_has_width(self) -> Self:
         if self.high <= self.low:
             raise ValueError("high must be above low: they bound the reference interval")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_gaps(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not said of the substance is left out: a study keeps the fingerprint it had."""
+        document: dict[str, Any] = serialize(self)
+        return {
+            key: value
+            for key, value in document.items()
+            if value is not None or key not in _OF_SUBSTANCE
+        }
 
 
 class LabTest(Measurement):
@@ -146,9 +169,10 @@ class Panel(Settings):
         document: dict[str, Any] = {"name": self.name, "per_token": self.per_token}
         first = self.values[0]
         shared = {"unit": first.unit, "low": first.low, "high": first.high}
-        if all((v.unit, v.low, v.high) == tuple(shared.values()) for v in self.values):
-            return {**document, **shared, "values": [value.name for value in self.values]}
-        return {**document, "values": [value.model_dump() for value in self.values]}
+        values = [value.model_dump() for value in self.values]
+        if all(value == {"name": value["name"], **shared} for value in values):
+            return {**document, **shared, "values": [value["name"] for value in values]}
+        return {**document, "values": values}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -64,12 +64,20 @@ def test_what_a_hospital_lacks_is_counted_and_no_warning(hospital: HospitalFolde
     assert report.warnings == ()
 
 
-@pytest.mark.parametrize(("unit", "side"), [("10^6/uL", "above"), ("10^6/L", "below")])
-def test_a_wrong_unit_is_doubted(hospital: HospitalFolder, unit: str, side: str) -> None:
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ("10^6/uL", "far above the reference interval 1.1 to 4 10^9/L: they look like 10^9/L"),
+        ("10^6/L", "far below the reference interval 1.1 to 4 10^9/L: they look like 10^9/L"),
+        ("Gpt", "far above the reference interval 1.1 to 4 10^9/L: they look like 10^9/L"),
+    ],
+)
+def test_a_wrong_unit_is_doubted(hospital: HospitalFolder, unit: str, said: str) -> None:
+    hospital.configure("units", {"Gpt": "10^6/uL"})
     hospital.configure("labs.lymphocytes.unit", unit)
     (warning,) = report_of(hospital).warnings
-    assert warning.startswith(f"lymphocytes: half of the values lie far {side} the reference")
-    assert warning.endswith("is the unit right?")
+    meant = {"Gpt": "10^6/uL"}.get(unit, unit)
+    assert warning == f"lymphocytes: half of the values lie {said} rather than {meant}"
 
 
 def test_doubts_about_splits_labels_and_blank_images(hospital: HospitalFolder) -> None:

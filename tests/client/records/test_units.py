@@ -41,13 +41,13 @@ def test_the_molar_mass_is_asked_for() -> None:
         converter("umol/L", "mg/L")
 
 
-@pytest.mark.parametrize("unit", ["mg/", "", "37.2", "5 mg/L", "ug{FEU}/mL", "blood", "(("])
+@pytest.mark.parametrize("unit", ["mg/", "", "37.2", "5 mg/L", "ug{of}/mL", "blood", "(("])
 def test_what_is_no_unit_is_refused(unit: str) -> None:
     with pytest.raises(UnitError):
         converter(unit, "mg/L")
 
 
-@pytest.mark.parametrize(("unit", "study_unit"), [("K/uL", "10^9/L"), ("U/L", "mg/L"), ("%", "s")])
+@pytest.mark.parametrize(("unit", "study_unit"), [("K/uL", "mg/L"), ("U/L", "mg/L"), ("%", "s")])
 def test_different_quantities_are_refused(unit: str, study_unit: str) -> None:
     with pytest.raises(UnitError, match="different quantities"):
         converter(unit, study_unit)
