@@ -5,23 +5,20 @@ is not noised: it stays at the site.
 """
 
 import math
-import os
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from client.check.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
-from client.records import PlacedRecord, load_image, read_placed_records
+from client.check.radiographs import look_through
+from client.images import BadImages, Progress
+from client.records import read_wanted_records
 from client.site import Site
 from irene_model.study import SPLITS, LabTest, Record, Study
-
-Progress = Callable[[int, int], None]  # images decoded, images in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +58,11 @@ class LabelCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class QualityReport:
-    """The whole report; `modalities` says how many records have each."""
+    """The whole report; `modalities` says how many records have each.
+
+    left_out: how many records `images` in site.yaml leaves out, by reason. unreadable_images: by
+    cause; with any, the site can't take part.
+    """
 
     site: str
     study: str
@@ -75,6 +76,8 @@ class QualityReport:
     panels: Mapping[str, PanelCounts]
     labels: Mapping[str, LabelCounts]
     warnings: tuple[str, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    unreadable_images: tuple[BadImages, ...] = ()
 
     @property
     def absent_modalities(self) -> tuple[str, ...]:
@@ -90,11 +93,11 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
     """Read all tables and decode all images of the site.
 
     Raises:
-        ConfigError, DataError: as `read_records` and `load_image` do.
+        ConfigError, DataError: as `read_records` does. Images that can't be read are reported.
     """
     site.text_reader(study)  # an encoder that is not there is better known before joining
-    placed = read_placed_records(site, study)
-    blank_images = _decode_all(placed, study.image.size, progress)
+    placed, left_out = read_wanted_records(site, study)
+    radiographs = look_through(placed, study.image.size, progress)
     records = [each.record for each in placed]
     of_patient = Counter(record.patient_id for record in records)
     labs = {test.name: _count_lab(test, site, records) for test in study.labs}
@@ -111,38 +114,17 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
         labels={label: _count_label(label, site, records) for label in study.labels},
         warnings=(),
+        left_out=left_out,
+        unreadable_images=radiographs.bad,
     )
     doubts = [
         *_doubt_splits(report, study),
         *_doubt_labels(site, records),
         *(doubt for test in study.labs for doubt in _doubt_lab(test, labs[test.name], records)),
         *(doubt for panel in study.panels for doubt in doubt_panel(panel, site, records)),
+        *radiographs.doubts(site.images),
     ]
-    if blank_images:
-        doubts.append(f"{blank_images} images hold at most two grey levels: are they blank?")
     return QualityReport(**{**vars(report), "warnings": tuple(doubts)})
-
-
-def _decode_all(placed: Sequence[PlacedRecord], size: int, progress: Progress | None) -> int:
-    """Decode each image once and return how many are blank."""
-    images = [
-        (each.record.image_path, f"the image of {each.place}")
-        for each in placed
-        if each.record.image_path is not None
-    ]
-
-    def is_blank(image: tuple[Path, str]) -> bool:
-        path, shown = image
-        # A blank image has one level of its own and the border's black.
-        return len(np.unique(load_image(path, size, shown=shown))) <= 2
-
-    blank = 0
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done, found in enumerate(pool.map(is_blank, images), start=1):
-            blank += found
-            if progress is not None:
-                progress(done, len(images))
-    return blank
 
 
 def _count_split(split: str, records: Sequence[Record]) -> SplitCounts:

@@ -1,15 +1,15 @@
 from .dataset import SiteDataset, open_dataset, sample_patients
-from .images import load_image
 from .patients import PatientSet, digest
-from .tables import PlacedRecord, read_placed_records
+from .tables import PlacedRecord, image_files, read_placed_records, read_wanted_records
 
 __all__ = [
     "PatientSet",
     "PlacedRecord",
     "SiteDataset",
     "digest",
-    "load_image",
+    "image_files",
     "open_dataset",
     "read_placed_records",
+    "read_wanted_records",
     "sample_patients",
 ]

@@ -9,11 +9,9 @@ with size and modification time): changed files make a new cache, and an old one
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +20,16 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 
-from client.records.images import load_image
+from client.images import ImageFile, Radiograph, read_radiographs, refusal
 from client.records.patients import assignment_of, digest
-from client.records.tables import PlacedRecord, read_placed_records
+from client.records.tables import PlacedRecord, image_files, read_placed_records
 from client.site import Site
 from irene_model.inputs import Batch, FrozenEncoder, encode_pixels, encode_records, take
 from irene_model.journal import private_folder, tighten, tighten_all
 from irene_model.study import SPLITS, Split, Study
 
 _log = logging.getLogger(__name__)
-_FORMAT = 3  # raise when the meaning of a cached file changes
+_FORMAT = 4  # raise when the meaning of a cached file changes
 _TEXTS_AT_ONCE = 512
 # The study's text has the sha256 of the encoder's files: where they lie is no matter.
 _NOT_DATA = {
@@ -149,15 +147,12 @@ def _write_pixels(
         path, mode="w+", dtype=np.uint8, shape=(len(placed), size, size)
     )
 
-    def decode(row: int) -> None:
-        image = placed[row].record.image_path
-        if image is not None:
-            pixels[row] = load_image(image, size, shown=f"the image of {placed[row].place}")
+    def keep(file: ImageFile, radiograph: Radiograph) -> None:
+        pixels[file.row] = radiograph.pixels
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done, _ in enumerate(pool.map(decode, range(len(placed))), start=1):
-            if progress is not None:
-                progress(done, len(placed))
+    _, bad = read_radiographs(image_files(placed), size, keep, progress)
+    if bad:
+        raise refusal(bad)
     pixels.flush()
 
 

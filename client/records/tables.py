@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from client.images import ImageFile, on_disk
 from client.records.cells import label_reader, read_age, read_identifier, sex_reader, split_reader
-from client.records.frames import CellError, Column, Frame, read_joined
+from client.records.frames import Column, Frame, read_joined
 from client.records.labs import read_labs
 from client.records.panels import read_panels
+from client.records.wanted import counted, unwanted
 from client.site import ImageColumn, Site, Splits
 from irene_model.errors import DataError
 from irene_model.study import Record, Sex, Split, Study
@@ -30,6 +32,15 @@ class PlacedRecord:
     record: Record
 
 
+def image_files(placed: Sequence[PlacedRecord]) -> list[ImageFile]:
+    """The images of all records that have one."""
+    return [
+        ImageFile(path=each.record.image_path, place=each.place, row=row)
+        for row, each in enumerate(placed)
+        if each.record.image_path is not None
+    ]
+
+
 def read_records(site: Site, study: Study) -> tuple[Record, ...]:
     """All records of the site but the excluded ones, in the order of the records table.
 
@@ -42,6 +53,13 @@ def read_records(site: Site, study: Study) -> tuple[Record, ...]:
 
 def read_placed_records(site: Site, study: Study) -> tuple[PlacedRecord, ...]:
     """As `read_records`, each with its place in the records table."""
+    return read_wanted_records(site, study)[0]
+
+
+def read_wanted_records(
+    site: Site, study: Study
+) -> tuple[tuple[PlacedRecord, ...], dict[str, int]]:
+    """As `read_placed_records`, and how many records site.yaml's `images` leaves out, by reason."""
     site.check_against(study)
     whole = read_joined(site, site.records)
     frame = _without_excluded(site, whole)
@@ -73,11 +91,16 @@ def read_placed_records(site: Site, study: Study) -> tuple[PlacedRecord, ...]:
         )
         for row, record_id in enumerate(record_ids.cells)
     ]
-    _refuse_useless(site, records)
-    return tuple(
+    left_out = unwanted(records, site.images)
+    kept = tuple(
         PlacedRecord(place=record_ids.place(row), record=record)
         for row, record in enumerate(records)
+        if row not in left_out
     )
+    if not kept:
+        raise DataError(f"site {site.site}: images: leaves no record; see its views and modality")
+    _refuse_useless(site, [each.record for each in kept])
+    return kept, counted(left_out)
 
 
 def split_of(patient_id: str, splits: Splits) -> Split:
@@ -95,7 +118,8 @@ def _without_excluded(site: Site, frame: Frame) -> Frame:
     for index, record_id in enumerate(site.exclude):
         if record_id not in known:
             raise DataError(
-                f"site {site.site}: exclude.{index}: no record has this id; correct or remove it"
+                f"site {site.site}: exclude: no record has the id of entry {index + 1}; correct or "
+                "remove it"
             )
     excluded = set(site.exclude)
     rows = [row for row, record_id in enumerate(cells) if record_id not in excluded]
@@ -164,17 +188,8 @@ def _images(site: Site, frame: Frame) -> list[Path | None]:
 def _image_path(site: Site, mapped: ImageColumn, cell: str) -> Path | None:
     if not cell:
         return None
-    path = site.resolve(Path(mapped.pattern.replace("{}", cell)))
-    try:
-        found = path.is_file()
-    except OSError:  # a name too long, or a folder that may not be read
-        found = False
-    if not found:
-        raise CellError(
-            f"names an image that can't be found by columns.image.pattern '{mapped.pattern}'; "
-            "leave the cell empty if there is no image"
-        )
-    return path
+    # One that is not there is refused where images are read, with all others that can't be.
+    return on_disk(site.resolve(Path(mapped.pattern.replace("{}", cell))))
 
 
 def _labels(site: Site, frame: Frame) -> list[dict[str, int]]:

@@ -43,6 +43,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
+from client.site.excluded import with_excluded_ids
+from client.site.image_filter import ImageFilter
 from client.site.limits import Limits
 from client.site.table_files import LabTable, RecordsTable
 from irene_model.errors import ConfigError
@@ -109,6 +111,7 @@ class Site(Settings):
     labels: dict[str, LabelColumn]
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
+    images: ImageFilter = ImageFilter()
     encoders: dict[str, Path] = Field(default_factory=dict)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     memory: Memory = Memory()
@@ -139,6 +142,7 @@ class Site(Settings):
         document = read_mapping(path)
         if "folder" in document:
             raise ConfigError(f"{path}: folder: unknown key")
+        document = with_excluded_ids(document, path)
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
 
     def resolve(self, path: Path) -> Path:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from client.images.files import load_image
 from client.records.dataset import SiteDataset, open_dataset, sample_patients
-from client.records.images import load_image
 from client.records.patients import digest
 from client.records.tables import read_records
 from irene_model.errors import DataError

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from client.images.files import load_image
 from client.records.dataset import open_dataset
-from client.records.images import load_image
 from client.records.tables import read_records
 from irene_model import Case, IreneModel, IreneProcessor, Study
 from irene_model.errors import CheckpointError, ConfigError, DataError

@@ -20,7 +20,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from client.records.images import load_image
+from client.images.files import load_image
 from irene_model.errors import DataError
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))  # 64 rows, black left to white right
