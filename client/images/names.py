@@ -8,9 +8,6 @@ from typing import Literal
 
 # ü as one sign, and as u with dots: macOS writes the latter.
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
-    "NFC",
-    "NFD",
-)  # ü as one sign, and as u with dots: macOS writes the latter
 
 
 def on_disk(path: Path) -> Path:
