@@ -14,11 +14,12 @@ from client.images.dicom_file import is_filled, items, number, numbers, word
 from client.images.dicom_pixels import GREY, PALETTE, Layout, layout_of, stored_values
 from client.images.dicom_tables import read_table
 from client.images.problems import ImageProblem
-from irene_model.inputs import Levels, aspect_of, from_channels
+from irene_model.inputs import STRETCH_PERCENT, Levels, aspect_of, from_channels
 
 Mask = npt.NDArray[np.bool_]
-# A window that leaves fewer of the values between black and white was made for other values.
-_WINDOW_SHARE = 0.25
+# A window that leaves fewer of the values between black and white, or of their range, was made for
+# other values. Both, since a collimated border may be a good part of the values and has no range.
+_WINDOW_SHARE, _WINDOW_RANGE = 0.2, 0.1
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 
 
@@ -136,7 +137,10 @@ def _cut(dataset: Any, values: npt.NDArray[Any], real: Mask | None) -> npt.NDArr
 
 
 def _covers(values: npt.NDArray[Any], low: float, high: float) -> bool:
-    return bool(((values > low) & (values < high)).mean() >= _WINDOW_SHARE)
+    if ((values > low) & (values < high)).mean() < _WINDOW_SHARE:
+        return False
+    least, most = np.percentile(values, STRETCH_PERCENT)
+    return bool(min(high, most) - max(low, least) >= _WINDOW_RANGE * (most - least))
 
 
 def _aspect(dataset: Any) -> float:

@@ -1,6 +1,6 @@
 from .external_files import read_json, read_tensors, sha256_of_files
 from .pictures import levels_of_picture
-from .pixels import Levels, NoPicture, Pixels, aspect_of, from_channels, square
+from .pixels import STRETCH_PERCENT, Levels, NoPicture, Pixels, aspect_of, from_channels, square
 from .processor import Case, IreneProcessor
 from .tensors import (
     LAB_CAP,
@@ -18,6 +18,7 @@ from .text_encoder import FrozenEncoder, sha256_of
 
 __all__ = [
     "LAB_CAP",
+    "STRETCH_PERCENT",
     "Batch",
     "Case",
     "FrozenEncoder",
