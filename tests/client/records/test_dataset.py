@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from client.images.files import load_image
+from client.images.files import load_image, read_radiograph
 from client.records.dataset import SiteDataset, open_dataset, sample_patients
 from client.records.patients import digest
 from client.records.tables import read_records
@@ -30,7 +30,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr("client.records.dataset.load_image", refuse)
+    monkeypatch.setattr("client.images.many.read_radiograph", refuse)
 
 
 def test_a_batch_holds_the_records_of_its_rows(hospital: HospitalFolder) -> None:
@@ -138,14 +138,14 @@ def test_an_interrupted_build_is_never_taken_for_a_cache(
 ) -> None:
     calls = 0
 
-    def interrupted(path: Path, size: int, *, shown: str) -> object:
+    def interrupted(path: Path, size: int) -> object:
         nonlocal calls
         calls += 1
         if calls > 5:
             raise KeyboardInterrupt
-        return load_image(path, size, shown=shown)
+        return read_radiograph(path, size)
 
-    monkeypatch.setattr("client.records.dataset.load_image", interrupted)
+    monkeypatch.setattr("client.images.many.read_radiograph", interrupted)
     with pytest.raises(KeyboardInterrupt):
         dataset_of(hospital)
     assert caches(hospital) == []
@@ -168,15 +168,15 @@ def test_two_processes_that_build_at_once_both_read_a_whole_cache(
     """The other one finishes while this one is decoding."""
     nested = False
 
-    def overtaken(path: Path, size: int, *, shown: str) -> object:
+    def overtaken(path: Path, size: int) -> object:
         nonlocal nested
         if not nested:
             nested = True
             dataset_of(hospital)
-        return load_image(path, size, shown=shown)
+        return read_radiograph(path, size)
 
-    monkeypatch.setattr("client.records.dataset.load_image", overtaken)
-    monkeypatch.setattr("client.records.dataset.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("client.images.many.read_radiograph", overtaken)
+    monkeypatch.setattr("client.images.many.os.cpu_count", lambda: 1)
     slower = dataset_of(hospital)
     assert len(caches(hospital)) == 1
     np.testing.assert_array_equal(slower.pixels, dataset_of(hospital).pixels)
