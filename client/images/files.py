@@ -68,11 +68,11 @@ def load_image(path: Path, size: int, *, shown: str | None = None) -> Pixels:
 def read_radiograph(path: Path, size: int) -> Radiograph:
     """One file, read in the quiet of the caller; an ImageProblem says why it can't be."""
     content = _read(path)
+    header: HeaderFacts | None = None
     if is_dicom(content):
-        dataset = read_dataset(io.BytesIO(content))
-        levels, header = levels_of_dicom(dataset), facts_of(dataset)
+        levels, header = _levels_of_dicom(content)
     else:
-        levels, header = _levels_of_picture(content), None
+        levels = _levels_of_picture(content)
     return Radiograph(pixels=square(levels, size), header=header, coloured=levels.coloured)
 
 
@@ -102,6 +102,16 @@ def _read(path: Path) -> bytes:
     if not content:
         raise ImageProblem("the file is empty; copy it again")
     return content
+
+
+def _levels_of_dicom(content: bytes) -> tuple[Levels, HeaderFacts]:
+    dataset = read_dataset(io.BytesIO(content))
+    try:
+        return levels_of_dicom(dataset), facts_of(dataset)
+    except ImageProblem:
+        raise
+    except Exception:  # a damaged header may contradict itself in more ways than are foreseen
+        raise ImageProblem("the DICOM header contradicts itself; export the image again") from None
 
 
 def _levels_of_picture(content: bytes) -> Levels:

@@ -32,6 +32,8 @@ hospital lacks is simply not mapped.
     labels:
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
+    exclude: out.txt              # record ids, listed here or in a file
+    images: {views: [PA, AP]}     # leave out what a DICOM header calls another view
     encoders: {bio-bert: models/bio-bert}   # if the study's text has an encoder: its folder here
     budget: {epsilon: 8, delta: 1.0e-5}
     metrics: private              # off, private or exact
