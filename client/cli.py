@@ -35,8 +35,9 @@ def _client(version: Version = False) -> None:
 def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -> None:
     """Read all files as training would and report what is there, before joining.
 
-    Nothing is sent and nothing is written. The first thing that can't be read is named with its
-    file and line, never with its content: exit code 2. A study beyond the limits in site.yaml is
+    Nothing is sent and nothing is written. The first cell that can't be read is named with its
+    file and line, never with its content: exit code 2. Images that can't be read are all named by
+    cause after the report: exit code 2. A study beyond the limits in site.yaml is
     refused after the report: exit code 2. Warnings are doubts: exit code 0.
 
     Example: `irene-client check site.yaml --study study.yaml --json > report.json`
@@ -45,6 +46,7 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
 
     from client.budget import ImageProgress, declared_size, permitted_plan
     from client.check import inspect
+    from client.images import refusal
     from client.site import Site, check_study
     from irene_model.errors import ConfigError, LimitExceeded
     from irene_model.study import Study
@@ -56,6 +58,8 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
         typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
         _show(report)
+    if report.unreadable_images:
+        raise refusal(report.unreadable_images)
     try:
         check_study(site.limits, study)
         declared = declared_size(site, report.splits["train"].patients)
@@ -256,9 +260,11 @@ def _show(report: "QualityReport") -> None:
         values = (label.positives, label.negatives, label.not_annotated)
         labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
     console.print(splits, modalities, labs, *([panels] if report.panels else []), labels)
+    for reason, count in report.left_out.items():
+        console.print(f"left out: {count} records: {escape(reason)}", soft_wrap=True)
     for warning in report.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
-    if not report.warnings:
+    if not report.warnings and not report.unreadable_images:
         console.print("No warnings: the files can be used.", highlight=False)
 
 

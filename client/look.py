@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from client.records import PlacedRecord, load_image, read_placed_records
+from client.images import load_image
+from client.records import PlacedRecord, read_placed_records
 from client.site import Site
 from irene_model.errors import ConfigError, DataError
 from irene_model.explain import Reading, explain, picture, read

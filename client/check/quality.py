@@ -5,25 +5,22 @@ is not noised: it stays at the site.
 """
 
 import math
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from client.check.panel_quality import PanelCounts, count_panel, doubt_panel
+from client.check.radiographs import look_through
 from client.check.unit_doubts import doubt_unit
 from client.check.value_doubts import doubt_absent, doubt_columns, doubt_values
-from client.records import PlacedRecord, load_image, own_unit, read_placed_records
+from client.images import BadImages, Progress
+from client.records import own_unit, read_wanted_records
 from client.site import Site
 from client.units import rivals
 from irene_model.study import SPLITS, LabTest, Record, Study
-
-Progress = Callable[[int, int], None]  # images decoded, images in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +60,11 @@ class LabelCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class QualityReport:
-    """The whole report; `modalities` says how many records have each."""
+    """The whole report; `modalities` says how many records have each.
+
+    left_out: how many records `images` in site.yaml leaves out, by reason. unreadable_images: by
+    cause; with any, the site can't take part.
+    """
 
     site: str
     study: str
@@ -77,6 +78,8 @@ class QualityReport:
     panels: Mapping[str, PanelCounts]
     labels: Mapping[str, LabelCounts]
     warnings: tuple[str, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    unreadable_images: tuple[BadImages, ...] = ()
 
     @property
     def absent_modalities(self) -> tuple[str, ...]:
@@ -92,11 +95,11 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
     """Read all tables and decode all images of the site.
 
     Raises:
-        ConfigError, DataError: as `read_records` and `load_image` do.
+        ConfigError, DataError: as `read_records` does. Images that can't be read are reported.
     """
     site.text_reader(study)  # an encoder that is not there is better known before joining
-    placed = read_placed_records(site, study)
-    blank_images = _decode_all(placed, study.image.size, progress)
+    placed, left_out = read_wanted_records(site, study)
+    radiographs = look_through(placed, study.image.size, progress)
     records = [each.record for each in placed]
     of_patient = Counter(record.patient_id for record in records)
     labs = {test.name: _count_lab(test, site, records) for test in study.labs}
@@ -113,6 +116,8 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
         labels={label: _count_label(label, site, records) for label in study.labels},
         warnings=(),
+        left_out=left_out,
+        unreadable_images=radiographs.bad,
     )
     doubts = [
         *_doubt_splits(report, study),
@@ -122,32 +127,9 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         *doubt_absent([name for name, lab in labs.items() if lab.mapped and not lab.measured]),
         *doubt_columns(site),
         *doubt_values(study, records),
+        *radiographs.doubts(site.images),
     ]
-    if blank_images:
-        doubts.append(f"{blank_images} images hold at most two grey levels: are they blank?")
     return QualityReport(**{**vars(report), "warnings": tuple(doubts)})
-
-
-def _decode_all(placed: Sequence[PlacedRecord], size: int, progress: Progress | None) -> int:
-    """Decode each image once and return how many are blank."""
-    images = [
-        (each.record.image_path, f"the image of {each.place}")
-        for each in placed
-        if each.record.image_path is not None
-    ]
-
-    def is_blank(image: tuple[Path, str]) -> bool:
-        path, shown = image
-        # A blank image has one level of its own and the border's black.
-        return len(np.unique(load_image(path, size, shown=shown))) <= 2
-
-    blank = 0
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done, found in enumerate(pool.map(is_blank, images), start=1):
-            blank += found
-            if progress is not None:
-                progress(done, len(images))
-    return blank
 
 
 def _count_split(split: str, records: Sequence[Record]) -> SplitCounts:

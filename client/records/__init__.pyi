@@ -1,7 +1,6 @@
 from .dataset import SiteDataset, open_dataset, sample_patients
-from .images import load_image
 from .patients import PatientSet, digest
-from .tables import PlacedRecord, read_placed_records
+from .tables import PlacedRecord, image_files, read_placed_records, read_wanted_records
 from .units import own_unit
 
 __all__ = [
@@ -9,9 +8,10 @@ __all__ = [
     "PlacedRecord",
     "SiteDataset",
     "digest",
-    "load_image",
+    "image_files",
     "open_dataset",
     "own_unit",
     "read_placed_records",
+    "read_wanted_records",
     "sample_patients",
 ]

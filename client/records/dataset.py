@@ -19,9 +19,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from client.cache import PIXELS, FileRead, keep_pixels, locked_cache
-from client.records.images import load_image
+from client.images import RadiographReader, quiet, refusal
 from client.records.patients import assignment_of, digest
-from client.records.tables import read_placed_records
+from client.records.tables import image_files, read_placed_records
 from client.site import Site
 from irene_model.inputs import Batch, FrozenEncoder, encode_pixels, encode_records, take
 from irene_model.study import SPLITS, Split, Study
@@ -116,12 +116,17 @@ def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> No
     placed = read_placed_records(site, study)
     records = [each.record for each in placed]
 
-    def decode(row: int) -> npt.NDArray[np.uint8]:
-        path = records[row].image_path
-        assert path is not None
-        return load_image(path, size, shown=f"the image of {placed[row].place}")
+    files = {file.row: file for file in image_files(placed)}
+    radiographs = RadiographReader(size=size)
 
-    keep_pixels(work, [record.image_path for record in records], size, decode, progress)
+    def decode(row: int) -> npt.NDArray[np.uint8] | None:
+        radiograph = radiographs.read(files[row])
+        return None if radiograph is None else radiograph.pixels
+
+    with quiet():
+        keep_pixels(work, [record.image_path for record in records], size, decode, progress)
+    if radiographs.bad:
+        raise refusal(radiographs.bad)
     tensors = encode_records(records, study, reader)
     if reader.encoder is not None:
         ids, mask = tensors.pop("input_ids"), tensors["text_mask"]

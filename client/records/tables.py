@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from client.images import ImageFile, on_disk
 from client.joins import NO_RECORD, Account, TableRows, compared, visible
 from client.records.cells import identifier_reader, read_age, sex_reader, split_reader
-from client.records.frames import CellError, Column, Frame, read_joined
+from client.records.frames import Column, Frame, read_joined
 from client.records.labels import label_reader
 from client.records.labs import read_labs
 from client.records.panels import read_panels
+from client.records.wanted import counted, unwanted
 from client.site import ImageColumn, Site, Splits
 from irene_model.errors import DataError
 from irene_model.study import Record, Sex, Split, Study
@@ -32,6 +34,15 @@ class PlacedRecord:
     record: Record
 
 
+def image_files(placed: Sequence[PlacedRecord]) -> list[ImageFile]:
+    """The images of all records that have one."""
+    return [
+        ImageFile(path=each.record.image_path, place=each.place, row=row)
+        for row, each in enumerate(placed)
+        if each.record.image_path is not None
+    ]
+
+
 def read_records(site: Site, study: Study) -> tuple[Record, ...]:
     """All records of the site but the excluded ones, in the order of the records table.
 
@@ -42,10 +53,15 @@ def read_records(site: Site, study: Study) -> tuple[Record, ...]:
     return tuple(placed.record for placed in read_placed_records(site, study))
 
 
-def read_placed_records(
+def read_placed_records(site: Site, study: Study) -> tuple[PlacedRecord, ...]:
+    """As `read_records`, each with its place in the records table."""
+    return read_wanted_records(site, study)[0]
+
+
+def read_wanted_records(
     site: Site, study: Study, account: Account | None = None
-) -> tuple[PlacedRecord, ...]:
-    """As `read_records`, each with its place in the records table.
+) -> tuple[tuple[PlacedRecord, ...], dict[str, int]]:
+    """As `read_placed_records`, and how many records site.yaml's `images` leaves out, by reason.
 
     account: is told of the rows of all tables.
     """
@@ -59,11 +75,6 @@ def read_placed_records(
     keys = [known_ids[row] for row in rows]
     record_ids = frame.column(site.columns.record_id, "columns.record_id")
     _refuse_repeats(record_ids, keys)
-    account.tables.append(_used(str(site.records.path), "records", rows, range(len(whole))))
-    account.joins += [each.counts for each in joined]
-    account.tables += [
-        _used(j.counts.table, j.counts.key, rows, j.partners, j.rows) for j in joined
-    ]
     patients = frame.column(site.columns.patient_id, "columns.patient_id")
     read_id = identifier_reader(patients.missing)
     patient_ids = patients.parse_written(lambda cell: read_id(visible(cell)))
@@ -90,11 +101,22 @@ def read_placed_records(
         )
         for row, record_id in enumerate(record_ids.cells)
     ]
-    _refuse_useless(site, records)
-    return tuple(
+    left_out = unwanted(records, site.images)
+    used = [whole_row for row, whole_row in enumerate(rows) if row not in left_out]
+    account.tables.append(_used(str(site.records.path), "records", used, range(len(whole))))
+    account.joins += [each.counts for each in joined]
+    account.tables += [
+        _used(j.counts.table, j.counts.key, used, j.partners, j.rows) for j in joined
+    ]
+    kept = tuple(
         PlacedRecord(place=record_ids.place(row), record=record)
         for row, record in enumerate(records)
+        if row not in left_out
     )
+    if not kept:
+        raise DataError(f"site {site.site}: images: leaves no record; see its views and modality")
+    _refuse_useless(site, [each.record for each in kept])
+    return kept, counted(left_out)
 
 
 def split_of(patient_id: str, splits: Splits) -> Split:
@@ -112,7 +134,8 @@ def _without_excluded(site: Site, cells: Sequence[str], keys: Sequence[str]) -> 
     for index, record_id in enumerate(site.exclude):
         if record_id not in known:
             raise DataError(
-                f"site {site.site}: exclude.{index}: no record has this id; correct or remove it"
+                f"site {site.site}: exclude: no record has the id of entry {index + 1}; correct or "
+                "remove it"
             )
     excluded = set(site.exclude)
     pairs = enumerate(zip(cells, keys, strict=True))
@@ -208,17 +231,8 @@ def _images(site: Site, frame: Frame) -> list[Path | None]:
 def _image_path(site: Site, mapped: ImageColumn, cell: str) -> Path | None:
     if not cell:
         return None
-    path = site.resolve(Path(mapped.pattern.replace("{}", cell)))
-    try:
-        found = path.is_file()
-    except OSError:  # a name too long, or a folder that may not be read
-        found = False
-    if not found:
-        raise CellError(
-            f"names an image that can't be found by columns.image.pattern '{mapped.pattern}'; "
-            "leave the cell empty if there is no image"
-        )
-    return path
+    # One that is not there is refused where images are read, with all others that can't be.
+    return on_disk(site.resolve(Path(mapped.pattern.replace("{}", cell))))
 
 
 def _labels(site: Site, frame: Frame) -> list[dict[str, int]]:

@@ -1,4 +1,5 @@
 from .columns import ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
+from .image_filter import ImageFilter
 from .limits import check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
@@ -8,6 +9,7 @@ from .table_files import Join, JoinedTable, LabTable, RecordsTable, Table
 __all__ = [
     "Budget",
     "ImageColumn",
+    "ImageFilter",
     "Join",
     "JoinedTable",
     "LabTable",

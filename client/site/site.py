@@ -34,6 +34,8 @@ hospital lacks is simply not mapped.
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
     missing: [haemolysed, "-99"]   # words of these files for "nothing is known", beside the usual
+    exclude: out.txt              # record ids, listed here or in a file
+    images: {views: [PA, AP]}     # leave out what a DICOM header calls another view
     encoders: {bio-bert: models/bio-bert}   # if the study's text has an encoder: its folder here
     budget: {epsilon: 8, delta: 1.0e-5}
     metrics: private              # off, private or exact
@@ -45,6 +47,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
+from client.site.excluded import with_excluded_ids
+from client.site.image_filter import ImageFilter
 from client.site.limits import Limits
 from client.site.missing import MissingWords
 from client.site.table_files import LabTable, RecordsTable
@@ -117,6 +121,7 @@ class Site(Settings):
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    images: ImageFilter = ImageFilter()
     encoders: dict[str, Path] = Field(default_factory=dict)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     memory: Memory = Memory()
@@ -147,6 +152,7 @@ class Site(Settings):
         document = read_mapping(path)
         if "folder" in document:
             raise ConfigError(f"{path}: folder: unknown key")
+        document = with_excluded_ids(document, path)
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
 
     def resolve(self, path: Path) -> Path:

@@ -95,7 +95,7 @@ def tell_status(
 def configure_logging() -> None:
     """This project's counts and durations to stderr; of libraries, warnings only.
 
-    Of pydicom, errors only: its warnings quote header fields, and those name patients. Nothing
+    Of pydicom nothing: its remarks quote header fields, and those name patients. Nothing
     of transformers' bars for every file of weights: it obeys huggingface_hub's variable, which
     unlike its own function needs no import.
     """
@@ -105,7 +105,7 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("irene_model", "client", "server", "simulations"):
         logging.getLogger(package).setLevel(logging.INFO)
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 def run_app(app: typer.Typer) -> None:

@@ -1,5 +1,6 @@
 from .external_files import read_json, read_tensors, sha256_of_files
-from .pixels import Pixels, fitted, to_grey, windowed
+from .pictures import levels_of_picture
+from .pixels import STRETCH_PERCENT, Levels, NoPicture, Pixels, aspect_of, from_channels, square
 from .processor import Case, IreneProcessor
 from .tensors import (
     LAB_CAP,
@@ -17,26 +18,30 @@ from .text_encoder import FrozenEncoder, sha256_of
 
 __all__ = [
     "LAB_CAP",
+    "STRETCH_PERCENT",
     "Batch",
     "Case",
     "FrozenEncoder",
     "IreneProcessor",
+    "Levels",
+    "NoPicture",
     "Pixels",
     "TextReader",
+    "aspect_of",
     "drop_modalities",
     "encode_pixels",
     "encode_records",
-    "fitted",
+    "from_channels",
+    "levels_of_picture",
     "masks",
     "read_json",
     "read_tensors",
     "scale_lab",
     "sha256_of",
     "sha256_of_files",
+    "square",
     "take",
-    "to_grey",
     "vocabulary",
-    "windowed",
     "without",
     "words",
 ]

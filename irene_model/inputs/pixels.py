@@ -1,49 +1,96 @@
-"""A radiograph of any size and depth to the grey square that the model reads.
+"""A radiograph of any size and depth to the grey square that the model reads: the one way there is.
 
-What has more than 8 bits is windowed between its 1st and 99th percentile, since detectors differ in
-range and a burnt-in marker must not set the contrast. The image keeps its aspect: it is fitted into
-the square and the rest is black, so that no lung is cut off.
+Whatever a file is, it becomes `Levels` first. Then the levels are stretched between their 1st and
+99th percentile, whatever their depth: detectors and exports differ in range, 12 bits may lie in 16,
+and a burnt-in marker must not set the contrast. Padding has no part in it and is black. The image
+keeps its aspect: it is fitted into the square and the rest is black, so that no lung is cut off.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
-WINDOW_PERCENT = (1.0, 99.0)
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+Values = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+STRETCH_PERCENT = (1.0, 99.0)
+_BLACK_WHITE = 255.0
+_ODDEST_ASPECT = 4.0  # a pixel four times as high as wide is a slip in a header
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
+_COLOURED_SHARE, _COLOURED_BY = 0.01, 0.1
 
 
-def to_grey(image: Image.Image) -> Image.Image:
-    """Any of Pillow's modes to 8 bits of grey."""
-    if image.mode in _DEEP_MODES:
-        return Image.fromarray(windowed(np.asarray(image)))
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA").convert("L")
-    return image.convert("L")
+class NoPicture(ValueError):  # noqa: N818  # what was found, rather than an error of ours
+    """What is wrong with a picture, in words that name no file."""
 
 
-def windowed(values: npt.NDArray[Any]) -> Pixels:
-    """Any depth (H, W) to 0..255 between the percentiles; an image of one level is black."""
-    real = values.astype(np.float32)
-    low, high = np.percentile(real, WINDOW_PERCENT)
+@dataclass(frozen=True, kw_only=True)
+class Levels:
+    """A radiograph before it is stretched.
+
+    values: (H,W), any range, more is denser. real: (H,W), false where a pixel is padding or
+        transparent; None if none is. aspect: height of a pixel in widths. coloured: channels
+        differed by more than a tenth of their range in more than a hundredth of the pixels.
+    """
+
+    values: Values
+    real: Mask | None = None
+    aspect: float = 1.0
+    coloured: bool = False
+
+
+def square(levels: Levels, size: int) -> Pixels:
+    """What the model reads (size, size), 0 black."""
+    grey = Image.fromarray(stretched(levels.values, levels.real))
+    return _fitted(grey, size, levels.aspect)
+
+
+def stretched(values: Values, real: Mask | None = None) -> Pixels:
+    """Any range (H,W) to 0..255 between the percentiles of what is real; one level is black."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        real = finite if real is None else real & finite
+        values = np.where(finite, values, np.float32(0))
+    inside = values if real is None else values[real]
+    if not inside.size:
+        return np.zeros(values.shape, dtype=np.uint8)
+    low, high = np.percentile(inside, STRETCH_PERCENT)
     if high <= low:  # nearly all of it is one level: what differs is all there is to show
-        low, high = real.min(), real.max()
+        low, high = float(inside.min()), float(inside.max())
     if high <= low:
-        return np.zeros(real.shape, dtype=np.uint8)
-    scaled = (real - low) * (255.0 / (high - low))
-    return np.asarray(scaled.clip(0, 255).round(), dtype=np.uint8)
+        return np.zeros(values.shape, dtype=np.uint8)
+    # The range is taken twice in halves: that of two far floats may be no float.
+    scaled = (values / 2 - np.float32(low / 2)) * np.float32(_BLACK_WHITE / (high / 2 - low / 2))
+    grey = np.asarray(scaled.clip(0, _BLACK_WHITE).round(), dtype=np.uint8)
+    return grey if real is None else np.asarray(np.where(real, grey, 0), dtype=np.uint8)
 
 
-def fitted(image: Image.Image, size: int) -> Pixels:
+def from_channels(channels: npt.NDArray[np.generic]) -> tuple[Values, bool]:
+    """Red, green and blue (H,W,3) to their brightness (H,W), and whether they are of a colour."""
+    real = np.asarray(channels, dtype=np.float32)
+    apart = real.max(axis=2) - real.min(axis=2)
+    coloured = (apart > _COLOURED_BY * max(float(real.max(initial=0)), 1)).mean() > _COLOURED_SHARE
+    return np.asarray(real @ _LUMA, dtype=np.float32), bool(coloured)
+
+
+def aspect_of(height: float, width: float) -> float:
+    """A pixel's height in widths; 1 where a header's numbers can't be true."""
+    if not (height > 0 and width > 0):  # NaN too
+        return 1.0
+    aspect = height / width
+    return aspect if 1 / _ODDEST_ASPECT <= aspect <= _ODDEST_ASPECT else 1.0
+
+
+def _fitted(image: Image.Image, size: int, aspect: float) -> Pixels:
     """Resized with its aspect, antialiased, centred on black (size, size)."""
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    true = (float(image.width), image.height * aspect)
+    scale = size / max(true)
+    width, height = (max(1, round(side * scale)) for side in true)
     if (width, height) != image.size:
         image = image.resize((width, height), Image.Resampling.BILINEAR)
-    square = np.zeros((size, size), dtype=np.uint8)
+    fitted = np.zeros((size, size), dtype=np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
-    square[top : top + height, left : left + width] = np.asarray(image)
-    return square
+    fitted[top : top + height, left : left + width] = np.asarray(image)
+    return fitted

@@ -28,7 +28,8 @@ from PIL import Image
 from torch import Tensor
 
 from irene_model.errors import CheckpointError, DataError
-from irene_model.inputs.pixels import Pixels, fitted, to_grey, windowed
+from irene_model.inputs.pictures import levels_of_picture
+from irene_model.inputs.pixels import Levels, NoPicture, Pixels, from_channels, square
 from irene_model.inputs.tensors import Batch, encode_pixels, encode_records
 from irene_model.inputs.text import TextReader
 from irene_model.inputs.text_encoder import encoder_files
@@ -41,13 +42,16 @@ _STUDY, _ENCODER = "study.yaml", "encoder"
 class Case:
     """What is known of one patient; what is missing is left out.
 
-    image: a Pillow image, or grey levels (H, W), or (H, W, 3) of 8 bits; white is dense. Levels
-        that are not uint8 are windowed. A DICOM file is read by `client.records.images.load_image`.
+    image: a Pillow image, or grey levels (H, W) of any range, or (H, W, 3) of 8 bits; white is
+        dense. It goes the way of training's images: see `irene_model.inputs.pixels`.
+    pixels: in its place the finished square (size, size) of uint8, as `client.images.load_image`
+        makes it of a DICOM file.
     labs: the study's names -> values in the study's units; -inf and +inf are below and above the
         detection limits. panels: the same of each further panel, by its name.
     """
 
     image: Image.Image | npt.NDArray[Any] | None = field(default=None, repr=False)
+    pixels: Pixels | None = field(default=None, repr=False)
     text: str | None = field(default=None, repr=False)
     labs: Mapping[str, float] = field(default_factory=dict, repr=False)
     panels: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
@@ -115,12 +119,13 @@ class IreneProcessor:
         records = [_record(case, number, self.study) for number, case in enumerate(cases)]
         batch = encode_records(records, self.study, self.reader)
         del batch["labels"], batch["label_mask"]
-        batch["image_mask"] = torch.tensor([c.image is not None for c in cases], dtype=torch.bool)
         size = self.study.image.size
+        squares = [_square(case, size, number) for number, case in enumerate(cases)]
+        batch["image_mask"] = torch.tensor([s is not None for s in squares], dtype=torch.bool)
         pixels = np.zeros((len(cases), size, size), dtype=np.uint8)
-        for number, case in enumerate(cases):
-            if case.image is not None:
-                pixels[number] = _square(case.image, size, number)
+        for number, made in enumerate(squares):
+            if made is not None:
+                pixels[number] = made
         batch["pixel_values"] = encode_pixels(pixels, self.study)
         if self.reader.encoder is not None:
             ids = batch.pop("input_ids")
@@ -183,16 +188,27 @@ def _number(value: float, place: str) -> float:
     return float(value)
 
 
-def _square(image: Image.Image | npt.NDArray[Any], size: int, number: int) -> Pixels:
-    if isinstance(image, Image.Image):
-        return fitted(to_grey(image), size)
-    levels = np.asarray(image)
+def _square(case: Case, size: int, number: int) -> Pixels | None:
+    if case.pixels is not None:
+        made = np.asarray(case.pixels)
+        if case.image is not None or made.shape != (size, size) or made.dtype != np.uint8:
+            raise DataError(
+                f"case {number}: pixels: expected ({size}, {size}) of uint8, and no image beside it"
+            )
+        return made
+    if case.image is None:
+        return None
+    if isinstance(case.image, Image.Image):
+        try:
+            return square(levels_of_picture(case.image), size)
+        except NoPicture as error:
+            raise DataError(f"case {number}: image: {error}") from None
+    levels = np.asarray(case.image)
     flat = levels.ndim == 2 and levels.dtype.kind in "uif"
     coloured = levels.ndim == 3 and levels.shape[2] == 3 and levels.dtype == np.uint8
     if not (flat or coloured) or not levels.size or not np.isfinite(levels).all():
         raise DataError(
             f"case {number}: image: expected finite grey levels (H, W), or (H, W, 3) of uint8"
         )
-    if flat and levels.dtype != np.uint8:
-        levels = windowed(levels)
-    return fitted(to_grey(Image.fromarray(np.ascontiguousarray(levels))), size)
+    values = levels.astype(np.float32) if flat else from_channels(levels)[0]
+    return square(Levels(values=values), size)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from client.images.files import load_image
 from client.records.dataset import SiteDataset, open_dataset, sample_patients
-from client.records.images import load_image
 from client.records.patients import digest
 from client.records.tables import read_records
 from irene_model.errors import DataError
@@ -30,7 +30,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr("client.records.dataset.load_image", refuse)
+    monkeypatch.setattr("client.images.many.read_radiograph", refuse)
 
 
 def test_a_batch_holds_the_records_of_its_rows(hospital: HospitalFolder) -> None:
@@ -145,7 +145,7 @@ def test_a_damaged_image_is_named_by_its_place_and_not_by_its_file(
     assert "Erika" not in str(caught.value)
 
 
-def test_progress_counts_records(hospital: HospitalFolder) -> None:
+def test_progress_counts_images(hospital: HospitalFolder) -> None:
     seen: list[tuple[int, int]] = []
     open_dataset(hospital.site, hospital.study, lambda done, total: seen.append((done, total)))
     assert seen == [(n, 20) for n in range(3, 21)]  # three have no image

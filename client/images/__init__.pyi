@@ -1,0 +1,20 @@
+from .files import Radiograph, load_image, quiet
+from .headers import HeaderFacts
+from .many import ImageFile, Progress, RadiographReader, read_headers, read_radiographs
+from .names import on_disk
+from .problems import BadImages, refusal
+
+__all__ = [
+    "BadImages",
+    "HeaderFacts",
+    "ImageFile",
+    "Progress",
+    "Radiograph",
+    "RadiographReader",
+    "load_image",
+    "on_disk",
+    "quiet",
+    "read_headers",
+    "read_radiographs",
+    "refusal",
+]

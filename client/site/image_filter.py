@@ -1,0 +1,24 @@
+"""Which radiographs a hospital gives to a study, by what their DICOM headers say."""
+
+from pydantic import Field, field_validator
+
+from irene_model.study import Settings
+
+
+class ImageFilter(Settings):
+    """Records whose header says another view or modality are left out; all that say none are kept.
+
+    views: values of ViewPosition, as PA and AP. modality: of Modality, as CR and DX. Empty: any.
+    """
+
+    views: tuple[str, ...] = Field(default=())
+    modality: tuple[str, ...] = Field(default=())
+
+    @field_validator("views", "modality")
+    @classmethod
+    def _in_capitals(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        """DICOM's code strings are in capitals."""
+        cleaned = tuple(word.strip().upper() for word in words)
+        if "" in cleaned:
+            raise ValueError("holds an empty word; list what is wanted, as [PA, AP]")
+        return cleaned
