@@ -1,0 +1,43 @@
+"""What looks wrong in a hospital's files: a sentence, what mends it, and the verdict of them all.
+
+A doubt holds counts and names of the study, never a patient's value. `grave` is one with which the
+site can't take part as it is; every other leaves the decision to its people.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["ready", "ready with warnings", "not ready"]
+
+_MENDS = {
+    "splits": "Give more patients to the split, by `splits` or by the column of `columns.split`.",
+    "labels": "Look whether the label is mapped to the right column, and by the right rule.",
+    "units": "Compare the unit in site.yaml with the laboratory's: a factor of 10 looks like this.",
+    "columns": "Look whether it is the right column; if it is, drop the mapping from site.yaml.",
+    "images": "Open some of these files: blank exports and screenshots look so. List such records "
+    "under `exclude`.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """kind: the noun that it is about. sentence: what was found. mend: what to do about it."""
+
+    kind: str
+    sentence: str
+    mend: str
+    grave: bool = False
+
+
+def doubts_of(kind: str, sentences: Iterable[str], mend: str | None = None) -> tuple[Doubt, ...]:
+    """The `sentences` as doubts of one kind, which have the kind's usual mend or this one."""
+    chosen = _MENDS[kind] if mend is None else mend
+    return tuple(Doubt(kind=kind, sentence=sentence, mend=chosen) for sentence in sentences)
+
+
+def verdict_of(doubts: Sequence[Doubt]) -> Verdict:
+    """What all doubts together come to."""
+    if any(doubt.grave for doubt in doubts):
+        return "not ready"
+    return "ready with warnings" if doubts else "ready"
