@@ -1,13 +1,17 @@
 """What a hospital has, counted: patients, modalities, laboratory values, labels. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from client.site import Site
-from irene_model.study import LabTest, Record, Study
+from irene_model.inputs import LAB_CAP, scale_values
+from irene_model.study import SPLITS, LabTest, Record, Split, Study
+
+BINS = 24
+"""Of a laboratory value's histogram: over the scale that the model reads, from cap to cap."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,7 @@ class LabCounts:
 
     outside_reference: fraction of the measured values outside the study's reference interval, a
         censored value counting as its end of the scale; None where nothing was measured.
+    histogram: how many of the uncensored ones lie in each of `BINS` parts of the model's scale.
     """
 
     mapped: bool
@@ -33,16 +38,29 @@ class LabCounts:
     censored_low: int
     censored_high: int
     outside_reference: float | None
+    histogram: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOfSplit:
+    """One label over the records of one split, and the patients who have it, and have it not, in
+    some record."""
+
+    positives: int
+    negatives: int
+    patients_with: int
+    patients_without: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelCounts:
-    """One label over all records."""
+    """One label over all records, and split by split."""
 
     mapped: bool
     positives: int
     negatives: int
     not_annotated: int
+    splits: Mapping[Split, LabelOfSplit]
 
 
 def count_split(split: str, records: Sequence[Record]) -> SplitCounts:
@@ -90,6 +108,7 @@ def count_lab(test: LabTest, site: Site, records: Sequence[Record]) -> LabCounts
         censored_low=low,
         censored_high=high,
         outside_reference=outside / len(values) if values else None,
+        histogram=_histogram(test, values),
     )
 
 
@@ -101,4 +120,23 @@ def count_label(label: str, site: Site, records: Sequence[Record]) -> LabelCount
         positives=sum(values),
         negatives=len(values) - sum(values),
         not_annotated=len(records) - len(values),
+        splits={split: _label_of_split(label, split, records) for split in SPLITS},
     )
+
+
+def _label_of_split(label: str, split: Split, records: Sequence[Record]) -> LabelOfSplit:
+    known = [r for r in records if r.split == split and label in r.labels]
+    positive = [record.patient_id for record in known if record.labels[label] == 1]
+    negative = [record.patient_id for record in known if record.labels[label] == 0]
+    return LabelOfSplit(
+        positives=len(positive),
+        negatives=len(negative),
+        patients_with=len(set(positive)),
+        patients_without=len(set(negative)),
+    )
+
+
+def _histogram(test: LabTest, values: Sequence[float]) -> tuple[int, ...]:
+    finite = [value for value in values if math.isfinite(value)]
+    scaled = scale_values(finite, test.low, test.high)
+    return tuple(np.histogram(scaled, BINS, range=(-LAB_CAP, LAB_CAP))[0].tolist())

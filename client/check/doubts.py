@@ -17,6 +17,14 @@ _MENDS = {
     "columns": "Look whether it is the right column; if it is, drop the mapping from site.yaml.",
     "images": "Open some of these files: blank exports and screenshots look so. List such records "
     "under `exclude`.",
+    "leakage": "Map a text that is written before the diagnosis, as a complaint or a referral, or "
+    "leave `columns.text` out.",
+    "words": "Ask the coordinator for a study with a text encoder of your language "
+    "(`text.encoder`).",
+    "length": "Ask the coordinator for a larger `text.max_tokens`, or map a shorter text.",
+    "names": "De-identify the texts in your export: they stay here, and a model learns from them.",
+    "few": "Hold out more patients (`splits`); otherwise trust only figures over all sites "
+    "together.",
 }
 
 
@@ -34,6 +42,13 @@ def doubts_of(kind: str, sentences: Iterable[str], mend: str | None = None) -> t
     """The `sentences` as doubts of one kind, which have the kind's usual mend or this one."""
     chosen = _MENDS[kind] if mend is None else mend
     return tuple(Doubt(kind=kind, sentence=sentence, mend=chosen) for sentence in sentences)
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """`a, b, c and 5 more`."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
 def verdict_of(doubts: Sequence[Doubt]) -> Verdict:

@@ -7,10 +7,11 @@ is not noised: it stays at the site.
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from client.check.cost import Cost, reckon
 from client.check.counts import (
     LabCounts,
     LabelCounts,
@@ -22,16 +23,43 @@ from client.check.counts import (
     lab_values,
 )
 from client.check.doubts import Doubt, Verdict, doubts_of, verdict_of
-from client.check.films import Progress, look_at_films
+from client.check.films import Films, Progress, look_at_films
 from client.check.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
+from client.check.split_doubts import doubt_few, doubt_splits
+from client.check.twins import (
+    TWINS_MEND,
+    Twins,
+    count_twins,
+    doubt_across_patients,
+    doubt_across_splits,
+)
 from client.records import read_placed_records
 from client.site import Site
-from irene_model.study import SPLITS, LabTest, Record, Study
+from client.texts import (
+    Naming,
+    TextCounts,
+    count_identifiers,
+    count_naming,
+    count_texts,
+    doubt_identifiers,
+    doubt_length,
+    doubt_naming,
+    doubt_words,
+)
+from irene_model.console import known
+from irene_model.inputs import Pixels
+from irene_model.study import SPLITS, LabTest, Record, Split, Study
 
 
 @dataclass(frozen=True, kw_only=True)
 class QualityReport:
-    """The whole report; `modalities` says how many records have each."""
+    """The whole report.
+
+    modalities: how many records have each; modalities_of: the same split by split. blank_images:
+    how many hold at most two grey levels. twins: radiographs that are nearly the same as another.
+    texts, naming, identifiers: what can be told of the texts without showing them; the last says
+    in how many texts there seems to be a name, a date, ... cost: None until `with_cost`.
+    """
 
     site: str
     study: str
@@ -39,11 +67,18 @@ class QualityReport:
     records: int
     patients: int
     most_records_of_a_patient: int
-    splits: Mapping[str, SplitCounts]
+    splits: Mapping[Split, SplitCounts]
     modalities: Mapping[str, int]
+    modalities_of: Mapping[Split, Mapping[str, int]]
     labs: Mapping[str, LabCounts]
     panels: Mapping[str, PanelCounts]
     labels: Mapping[str, LabelCounts]
+    blank_images: int
+    twins: Twins
+    texts: TextCounts
+    naming: Mapping[str, Naming]
+    identifiers: Mapping[str, int]
+    cost: Cost | None = None
     doubts: tuple[Doubt, ...] = ()
 
     @property
@@ -64,21 +99,39 @@ class QualityReport:
     def as_json(self) -> dict[str, Any]:
         """The report as plain mappings, lists, numbers and text."""
         found = asdict(self)
+        if self.cost is not None:  # an infinite epsilon, which JSON has not, is null
+            found["cost"]["epsilon"] = known(self.cost.epsilon)
         return {"verdict": self.verdict, **found, "warnings": list(self.warnings)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """A report, and the radiographs of its contact sheet: these are patients' data."""
+
+    report: QualityReport
+    sheet: Sequence[tuple[Split, Pixels]]
+
+    def __repr__(self) -> str:
+        """Never a patient's pixels."""
+        return f"Survey({len(self.sheet)} radiographs)"
+
+
 def inspect(site: Site, study: Study, progress: Progress | None = None) -> QualityReport:
+    """The report of `survey`."""
+    return survey(site, study, progress).report
+
+
+def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey:
     """Read all tables and decode all images of the site.
 
     Raises:
         ConfigError, DataError: as `read_records` and `load_image` do.
     """
-    site.text_reader(study)  # an encoder that is not there is better known before joining
+    reader = site.text_reader(study)  # one that is not there is better known before joining
     placed = read_placed_records(site, study)
     films = look_at_films(placed, study.image.size, progress)
     records = [each.record for each in placed]
     of_patient = Counter(record.patient_id for record in records)
-    labs = {test.name: count_lab(test, site, records) for test in study.labs}
     report = QualityReport(
         site=site.site,
         study=study.name,
@@ -88,50 +141,46 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         most_records_of_a_patient=max(of_patient.values()),
         splits={split: count_split(split, records) for split in SPLITS},
         modalities=count_modalities(records, study),
-        labs=labs,
+        modalities_of={
+            split: count_modalities([r for r in records if r.split == split], study)
+            for split in SPLITS
+        },
+        labs={test.name: count_lab(test, site, records) for test in study.labs},
         panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
         labels={label: count_label(label, site, records) for label in study.labels},
+        blank_images=films.blank,
+        twins=count_twins(films.prints, films.records),
+        texts=count_texts(records, reader),
+        naming=count_naming([*site.labels], records),
+        identifiers=count_identifiers(records),
     )
-    return replace(
-        report,
-        doubts=(
-            *_doubt_splits(report, study),
-            *doubts_of("labels", _doubt_labels(site, records)),
-            *doubts_of(
-                "units",
-                (d for test in study.labs for d in _doubt_lab(test, labs[test.name], records)),
-            ),
-            *doubts_of(
-                "units",
-                (d for panel in study.panels for d in doubt_panel(panel, site, records)),
-            ),
-            *doubts_of("images", films.doubts()),
-        ),
-    )
+    doubts = tuple(_doubts(report, films, site, study, records))
+    return Survey(report=replace(report, doubts=doubts), sheet=films.sheet)
 
 
-def _doubt_splits(report: QualityReport, study: Study) -> list[Doubt]:
-    doubts: list[Doubt] = []
-    training, batch = report.splits["train"].patients, study.training.expected_batch
-    if training < batch:
-        said = (
-            f"{training} training patients are fewer than the study's expected batch of {batch}: "
-            "each step would use all of them, which costs the most privacy"
-        )
-        mend = (
-            "Ask the coordinator for a smaller training.expected_batch: a site's patients are "
-            "hidden among those that a step leaves out."
-        )
-        doubts += doubts_of("splits", [said], mend)
-    return doubts + [
-        each
-        for split in ("validation", "test")
-        if report.splits[split].patients == 0
-        for each in doubts_of(
-            "splits",
-            [f"no patient is in the {split} split: this site can't be part of that evaluation"],
-        )
-    ]
+def with_cost(report: QualityReport, site: Site, study: Study) -> QualityReport:
+    """`report` with what the site's budget buys of the study, which takes a moment to reckon."""
+    cost, doubts = reckon(site, study, report.splits["train"].patients)
+    return replace(report, cost=cost, doubts=(*report.doubts, *doubts))
+
+
+def _doubts(
+    report: QualityReport, films: Films, site: Site, study: Study, records: Sequence[Record]
+) -> Iterator[Doubt]:
+    yield from doubt_splits(report.splits, study)
+    yield from doubts_of("labels", _doubt_labels(site, records))
+    for test in study.labs:
+        yield from doubts_of("units", _doubt_lab(test, report.labs[test.name], records))
+    for panel in study.panels:
+        yield from doubts_of("units", doubt_panel(panel, site, records))
+    yield from doubts_of("images", films.doubts())
+    yield from doubts_of("leakage", doubt_across_splits(report.twins), TWINS_MEND)
+    yield from doubts_of("patients", doubt_across_patients(report.twins), TWINS_MEND)
+    yield from doubts_of("leakage", doubt_naming(report.naming))
+    yield from doubts_of("words", doubt_words(report.texts))
+    yield from doubts_of("length", doubt_length(report.texts))
+    yield from doubts_of("names", doubt_identifiers(report.identifiers, report.texts.texts))
+    yield from doubts_of("few", doubt_few(report.splits, report.labels, site))
 
 
 def _doubt_labels(site: Site, records: Sequence[Record]) -> list[str]:

@@ -9,6 +9,7 @@ from .tensors import (
     encode_records,
     masks,
     scale_lab,
+    scale_values,
     take,
     without,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "read_json",
     "read_tensors",
     "scale_lab",
+    "scale_values",
     "sha256_of",
     "sha256_of_files",
     "take",

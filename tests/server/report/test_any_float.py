@@ -24,6 +24,7 @@ from client.budget.forecasts import Choice, Forecast
 from irene_model.console.figures import figure, known
 from irene_model.privacy.accountants import Epsilons, Mechanism
 from irene_model.study.study import Study
+from irene_model.pages import page_templates as words
 from server.report import page_templates as pages
 from server.report.learning_curves import curves
 from server.report.plots import Point, Series, line_chart, share_of, ticks
@@ -154,8 +155,8 @@ def test_a_curve_of_many_rounds_ends_with_the_last_and_stays_small(rounds: int) 
 @given(value=MAYBE, digits=st.integers(0, 3))
 def test_words_for_any_number(value: float | None, digits: int) -> None:
     for word in (
-        pages.span(value), pages.size(value), pages.small(value), figure(value, digits),
-        pages.moment(value), comparison_page.signed(value),  # type: ignore[arg-type]
+        words.span(value), words.size(value), words.small(value), figure(value, digits),
+        words.moment(value), comparison_page.signed(value),  # type: ignore[arg-type]
     ):  # fmt: skip
         assert len(word) < 25
         if word != str(value):
