@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from client.check.twins import fingerprint
+from client.check.twins import BITS, fingerprint
 from client.records import PlacedRecord, load_image
 from irene_model.inputs import Pixels
 from irene_model.study import SPLITS, Record, Split
@@ -72,7 +72,7 @@ def look_at_films(
     return Films(
         blank=len(with_image) - len(records),
         records=records,
-        prints=np.array(prints, np.bool_).reshape(len(prints), -1),
+        prints=np.array(prints, np.bool_).reshape(-1, BITS),
         sheet=sorted(sheet, key=lambda film: SPLITS.index(film[0])),
     )
 

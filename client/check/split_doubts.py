@@ -43,11 +43,9 @@ def doubt_few(
             continue
         few = [
             label
-            for label in site.labels
-            if min(
-                labels[label].splits[split].patients_with,
-                labels[label].splits[split].patients_without,
-            )
+            for label, counts in labels.items()
+            if counts.mapped
+            and min(counts.splits[split].patients_with, counts.splits[split].patients_without)
             < site.minimum_group
         ]
         if few:

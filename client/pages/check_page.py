@@ -1,13 +1,15 @@
 """The check of a hospital's files as one self-contained page. It holds patients' radiographs."""
 
 import base64
+import contextlib
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from client.check import Survey
@@ -34,6 +36,8 @@ def write_check_page(seen: Survey, path: Path) -> None:
     try:
         write_private(path, render_check(seen).encode(), durable=False)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            path.with_name(f"{path.name}.part").unlink()
         raise ConfigError(f"--html {path}: can't be written ({type(error).__name__})") from None
 
 
@@ -41,6 +45,7 @@ def render_check(seen: Survey) -> str:
     """The page's HTML."""
     style = look() + (files("client.pages") / "check.css").read_text(encoding="utf-8")
     environment = pages("client")
+    environment.filters["coded"] = coded
     page = environment.get_template("pages/check.html.j2").render(
         report=seen.report,
         splits=SPLITS,
@@ -52,6 +57,11 @@ def render_check(seen: Survey) -> str:
         image_size=seen.sheet[0][1].shape[0] if seen.sheet else 0,
     )
     return page.strip() + "\n"
+
+
+def coded(sentence: str) -> Markup:
+    """A sentence, escaped, with what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def _films(seen: Survey) -> Iterator[Film]:

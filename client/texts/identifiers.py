@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from irene_model.study import Record
 
 _TITLES = (
-    r"Mr|Mrs|Ms|Miss|Dr|Prof|Herr[n]?|Frau|Mme|Mlle|M|Monsieur|Madame|Sr|Sra|Señor|Señora|Sig|"
+    r"Mr|Mrs|Ms|Miss|Dr|Prof|Herr[n]?|Frau|Mme|Mlle|M(?=\.)|Monsieur|Madame|Sr|Sra|Señor|Señora|Sig|"
     r"Signor|Signora|Dhr|Mevr"
 )
 _MONTHS = (
@@ -20,7 +20,7 @@ _MONTHS = (
 _RULES: Mapping[str, re.Pattern[str]] = {
     "names": re.compile(
         rf"\b(?:{_TITLES})\b\.?\s+(?:[A-Z]\.\s*)?[^\W\d_a-z][^\W\d_]+"
-        r"|\b(?:[Nn]ame|[Pp]atient(?:in)?|[Nn]om|[Nn]ombre)\s*:\s*[^\W\d_a-z][^\W\d_]+"
+        r"|\b(?:[Nn]ame|[Nn]om|[Nn]ombre)\s*:\s*[^\W\d_a-z][^\W\d_]+"
     ),
     "dates": re.compile(
         r"\b(?:(?:19|20)\d\d[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:(?:19|20)\d\d|\d\d)"
@@ -36,7 +36,7 @@ _RULES: Mapping[str, re.Pattern[str]] = {
     "e-mail addresses": re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     "id numbers": re.compile(
         r"\b(?:MRN|NHS|SSN|ID|Fall|Pat|Aufnahme|Case|Record)[\w.-]{0,10}?\s*(?:no|nr|number)?\.?"
-        r"\s*[:#]?\s*(?=[A-Z-]*\d)[\dA-Z-]{5,}\b"
+        r"\s*[:#]?\s*(?=(?:[A-Z-]*\d){4})[\dA-Z-]{5,}\b"
         r"|(?<![\w.,+])\d{7,}(?![\w.,])",
         re.IGNORECASE,
     ),
