@@ -11,7 +11,6 @@ from irene_model.console import Version, new_app, picture_file, run_app
 
 if TYPE_CHECKING:
     from client.budget import Forecast
-    from client.check import QualityReport
 
 app = new_app(
     "Take part in a study as a hospital. Describe your files in site.yaml, check them, then join.\n"
@@ -32,41 +31,61 @@ def _client(version: Version = False) -> None:
 
 
 @app.command()
-def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -> None:
+def check(
+    *,
+    site_file: SiteFile,
+    study_file: StudyFile,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page with radiographs to look at."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Read all files as training would and report what is there, before joining.
 
-    Nothing is sent and nothing is written. The first cell that can't be read is named with its
-    file and line, never with its content: exit code 2. Images that can't be read are all named by
-    cause after the report: exit code 2. A study beyond the limits in site.yaml is
-    refused after the report: exit code 2. Warnings are doubts: exit code 0.
+    Nothing is sent, and nothing but the page of `--html` is written. The first cell that can't be
+    read is named with its file and line, never with its content: exit code 2. The verdict is
+    `ready`, `ready with warnings` (exit code 0: they are doubts) or `not ready` (exit code 2, after
+    the report), as with images that can't be read, and for a study beyond the limits or the budget
+    in site.yaml.
+
+    Example: `irene-client check site.yaml --study study.yaml --html check.html`
 
     Example: `irene-client check site.yaml --study study.yaml --json > report.json`
     """
     import json
+    from dataclasses import replace
 
-    from client.budget import ImageProgress, declared_size, permitted_plan
-    from client.check import inspect
+    from rich.console import Console
+
+    from client.budget import ImageProgress
+    from client.check import survey, with_cost
     from client.images import refusal
-    from client.site import Site, check_study
-    from irene_model.errors import ConfigError, LimitExceeded
+    from client.pages import show_check, write_check_page
+    from client.site import Site
+    from irene_model.errors import ConfigError
     from irene_model.study import Study
 
+    if html is not None and not html.parent.is_dir():
+        raise ConfigError(f"--html {html}: there is no such folder; make it first")
     site, study = Site.read(site_file), Study.read(study_file)
     with ImageProgress() as progress:
-        report = inspect(site, study, progress.show)
+        seen = survey(site, study, progress.show)
+    report = with_cost(seen.report, site, study)
+    if html is not None:
+        write_check_page(replace(seen, report=report), html)
+        typer.echo(
+            f"{html}: holds patients' radiographs; only you can read it, keep it so", err=True
+        )
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
-        _show(report)
+        show_check(report, Console())
     if report.unreadable_images:
         raise refusal(report.unreadable_images)
-    try:
-        check_study(site.limits, study)
-        declared = declared_size(site, report.splits["train"].patients)
-        if declared:
-            permitted_plan(site, study, declared, 1)
-    except LimitExceeded as error:
-        raise ConfigError(f"{site_file}: {error}") from None
+    for doubt in report.doubts:
+        if doubt.grave:
+            raise ConfigError(f"{site_file}: {doubt.sentence}")
 
 
 @app.command()
@@ -206,66 +225,6 @@ def look(
         typer.echo(f"{out}: holds a patient's data; only you can read it, keep it so", err=True)
     if as_json:
         typer.echo(json.dumps(seen.reading.as_json(), indent=2, ensure_ascii=False))
-
-
-def _show(report: "QualityReport") -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    def table(title: str, *columns: str) -> Table:
-        made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for index, column in enumerate(columns):
-            made.add_column(column, justify="right" if index else "left", no_wrap=index == 0)
-        return made
-
-    console = Console()
-    console.print(
-        f"Site [bold]{report.site}[/bold] for the study [bold]{report.study}[/bold]: "
-        f"{report.records} records of {report.patients} patients, at most "
-        f"{report.most_records_of_a_patient} records a patient",
-        highlight=False,
-        soft_wrap=True,
-    )
-    splits = table("Splits", "split", "patients", "records")
-    for name, split in report.splits.items():
-        splits.add_row(name, str(split.patients), str(split.records))
-    modalities = table("Modalities", "modality", "records")
-    for name, count in report.modalities.items():
-        modalities.add_row(name, str(count) if count else "absent")
-    labs = table(
-        "Laboratory (below, above: the detection limits)",
-        "value",
-        "unit",
-        "measured",
-        "missing",
-        "below",
-        "above",
-        "abnormal",
-    )
-    for name, lab in report.labs.items():
-        counts = (lab.measured, lab.missing, lab.censored_low, lab.censored_high)
-        share = "" if lab.outside_reference is None else f"{lab.outside_reference:.0%}"
-        cells = [*map(str, counts), share] if lab.mapped else ["not mapped", "", "", "", ""]
-        labs.add_row(name, escape(lab.unit), *cells)
-    panels = table("Further panels", "panel", "values", "records", "filled", "abnormal")
-    for name, panel in report.panels.items():
-        shares = (panel.filled, panel.outside_reference)
-        cells = [f"{panel.values} of {panel.of}", str(panel.records)]
-        cells += ["" if share is None else f"{share:.0%}" for share in shares]
-        panels.add_row(name, *(cells if panel.values else ["not mapped", "", "", ""]))
-    labels = table("Labels", "label", "positive", "negative", "not annotated")
-    for name, label in report.labels.items():
-        values = (label.positives, label.negatives, label.not_annotated)
-        labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
-    console.print(splits, modalities, labs, *([panels] if report.panels else []), labels)
-    for reason, count in report.left_out.items():
-        console.print(f"left out: {count} records: {escape(reason)}", soft_wrap=True)
-    for warning in report.warnings:
-        console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
-    if not report.warnings and not report.unreadable_images:
-        console.print("No warnings: the files can be used.", highlight=False)
 
 
 for command in (*node_cli.COMMANDS, status):

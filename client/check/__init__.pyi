@@ -1,6 +1,13 @@
-from .quality import QualityReport, inspect
+from .counts import BINS, LabCounts
+from .doubts import Doubt
+from .quality import QualityReport, Survey, survey, with_cost
 
 __all__ = [
+    "BINS",
+    "Doubt",
+    "LabCounts",
     "QualityReport",
-    "inspect",
+    "Survey",
+    "survey",
+    "with_cost",
 ]

@@ -4,66 +4,65 @@ The report is for the hospital's eyes. It holds counts and never an id or a sing
 is not noised: it stays at the site.
 """
 
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
+from client.check.cost import Cost, reckon
+from client.check.counts import (
+    LabCounts,
+    LabelCounts,
+    SplitCounts,
+    count_lab,
+    count_label,
+    count_modalities,
+    count_split,
+    lab_values,
+)
+from client.check.doubts import Doubt, Verdict, doubts_of, unreadable, verdict_of
 from client.check.panel_quality import PanelCounts, count_panel, doubt_panel
-from client.check.radiographs import look_through
+from client.check.split_doubts import doubt_few, doubt_splits
 from client.check.unit_doubts import doubt_unit
 from client.check.value_doubts import doubt_absent, doubt_columns, doubt_values
+from client.films import (
+    TWINS_MEND,
+    Films,
+    Twins,
+    count_twins,
+    doubt_across_patients,
+    doubt_across_splits,
+    look_at_films,
+)
 from client.images import BadImages, Progress
 from client.records import own_unit, read_wanted_records
 from client.site import Site
+from client.texts import (
+    Naming,
+    TextCounts,
+    count_identifiers,
+    count_naming,
+    count_texts,
+    doubt_identifiers,
+    doubt_length,
+    doubt_naming,
+    doubt_words,
+)
 from client.units import rivals
-from irene_model.study import SPLITS, LabTest, Record, Study
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitCounts:
-    """Patients and records of one split."""
-
-    patients: int
-    records: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabCounts:
-    """One laboratory value over all records; `measured` includes the censored ones.
-
-    outside_reference: fraction of the measured values outside the study's reference interval, a
-        censored value counting as its end of the scale; None where nothing was measured.
-    """
-
-    mapped: bool
-    unit: str
-    measured: int
-    missing: int
-    censored_low: int
-    censored_high: int
-    outside_reference: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelCounts:
-    """One label over all records."""
-
-    mapped: bool
-    positives: int
-    negatives: int
-    not_annotated: int
+from irene_model.console import known
+from irene_model.inputs import Pixels
+from irene_model.study import SPLITS, LabTest, Record, Split, Study
 
 
 @dataclass(frozen=True, kw_only=True)
 class QualityReport:
-    """The whole report; `modalities` says how many records have each.
+    """The whole report.
 
-    left_out: how many records `images` in site.yaml leaves out, by reason. unreadable_images: by
-    cause; with any, the site can't take part.
+    modalities: how many records have each; modalities_of: the same split by split. blank_images:
+    how many hold at most two grey levels. twins: radiographs that are nearly the same as another.
+    texts, naming, identifiers: what can be told of the texts without showing them; the last says
+    in how many texts there seems to be a name, a date, ... left_out: how many records `images` in
+    site.yaml leaves out, by reason. unreadable_images: by cause. cost: None until `with_cost`.
     """
 
     site: str
@@ -72,14 +71,31 @@ class QualityReport:
     records: int
     patients: int
     most_records_of_a_patient: int
-    splits: Mapping[str, SplitCounts]
+    splits: Mapping[Split, SplitCounts]
     modalities: Mapping[str, int]
+    modalities_of: Mapping[Split, Mapping[str, int]]
     labs: Mapping[str, LabCounts]
     panels: Mapping[str, PanelCounts]
     labels: Mapping[str, LabelCounts]
-    warnings: tuple[str, ...]
+    blank_images: int
+    twins: Twins
+    texts: TextCounts
+    naming: Mapping[str, Naming]
+    identifiers: Mapping[str, int]
     left_out: Mapping[str, int] = field(default_factory=dict)
     unreadable_images: tuple[BadImages, ...] = ()
+    cost: Cost | None = None
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences of all doubts."""
+        return tuple(doubt.sentence for doubt in self.doubts)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the site can take part with these files."""
+        return verdict_of(self.doubts)
 
     @property
     def absent_modalities(self) -> tuple[str, ...]:
@@ -88,21 +104,40 @@ class QualityReport:
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain mappings, lists, numbers and text."""
-        return {**asdict(self), "warnings": list(self.warnings)}
+        found = asdict(self)
+        if self.cost is not None:  # an infinite epsilon, which JSON has not, is null
+            found["cost"]["epsilon"] = known(self.cost.epsilon)
+        return {"verdict": self.verdict, **found, "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """A report, and the radiographs of its contact sheet: these are patients' data."""
+
+    report: QualityReport
+    sheet: Sequence[tuple[Split, Pixels]]
+
+    def __repr__(self) -> str:
+        """Never a patient's pixels."""
+        return f"Survey({len(self.sheet)} radiographs)"
 
 
 def inspect(site: Site, study: Study, progress: Progress | None = None) -> QualityReport:
+    """The report of `survey`."""
+    return survey(site, study, progress).report
+
+
+def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey:
     """Read all tables and decode all images of the site.
 
     Raises:
-        ConfigError, DataError: as `read_records` does. Images that can't be read are reported.
+        ConfigError, DataError: as `read_records` and `load_image` do.
     """
-    site.text_reader(study)  # an encoder that is not there is better known before joining
+    reader = site.text_reader(study)  # one that is not there is better known before joining
     placed, left_out = read_wanted_records(site, study)
-    radiographs = look_through(placed, study.image.size, progress)
+    films = look_at_films(placed, study.image.size, progress)
     records = [each.record for each in placed]
     of_patient = Counter(record.patient_id for record in records)
-    labs = {test.name: _count_lab(test, site, records) for test in study.labs}
     report = QualityReport(
         site=site.site,
         study=study.name,
@@ -110,96 +145,54 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         records=len(records),
         patients=len(of_patient),
         most_records_of_a_patient=max(of_patient.values()),
-        splits={split: _count_split(split, records) for split in SPLITS},
-        modalities=_count_modalities(records, study),
-        labs=labs,
-        panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
-        labels={label: _count_label(label, site, records) for label in study.labels},
-        warnings=(),
-        left_out=left_out,
-        unreadable_images=radiographs.bad,
-    )
-    doubts = [
-        *_doubt_splits(report, study),
-        *_doubt_labels(site, records),
-        *(doubt for test in study.labs for doubt in _doubt_lab(test, site, records)),
-        *(doubt for panel in study.panels for doubt in doubt_panel(panel, site, records)),
-        *doubt_absent([name for name, lab in labs.items() if lab.mapped and not lab.measured]),
-        *doubt_columns(site),
-        *doubt_values(study, records),
-        *radiographs.doubts(site.images),
-    ]
-    return QualityReport(**{**vars(report), "warnings": tuple(doubts)})
-
-
-def _count_split(split: str, records: Sequence[Record]) -> SplitCounts:
-    members = [record.patient_id for record in records if record.split == split]
-    return SplitCounts(patients=len(set(members)), records=len(members))
-
-
-def _count_modalities(records: Sequence[Record], study: Study) -> dict[str, int]:
-    return {
-        "image": sum(record.image_path is not None for record in records),
-        "text": sum(record.text is not None for record in records),
-        "labs": sum(bool(record.labs) for record in records),
-        **{
-            panel.name: sum(_has(record, panel.name) for record in records)
-            for panel in study.panels
+        splits={split: count_split(split, records) for split in SPLITS},
+        modalities=count_modalities(records, study),
+        modalities_of={
+            split: count_modalities([r for r in records if r.split == split], study)
+            for split in SPLITS
         },
-        "age": sum(record.age_years is not None for record in records),
-        "sex": sum(record.sex is not None for record in records),
-    }
-
-
-def _has(record: Record, panel: str) -> bool:
-    return panel in record.panels and not np.isnan(record.panels[panel]).all()
-
-
-def _values(test: LabTest, records: Sequence[Record]) -> list[float]:
-    return [record.labs[test.name] for record in records if test.name in record.labs]
-
-
-def _count_lab(test: LabTest, site: Site, records: Sequence[Record]) -> LabCounts:
-    values = _values(test, records)
-    outside = sum(not test.low <= value <= test.high for value in values if math.isfinite(value))
-    # "Below detection" is abnormal only where the interval has a lower bound above zero.
-    low, high = values.count(-math.inf), values.count(math.inf)
-    outside += high + (low if test.low > 0 else 0)
-    return LabCounts(
-        mapped=site.lab_table is not None or test.name in site.labs,
-        unit=test.unit,
-        measured=len(values),
-        missing=len(records) - len(values),
-        censored_low=low,
-        censored_high=high,
-        outside_reference=outside / len(values) if values else None,
+        labs={test.name: count_lab(test, site, records) for test in study.labs},
+        panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
+        labels={label: count_label(label, site, records) for label in study.labels},
+        blank_images=films.blank,
+        twins=count_twins(films.prints, films.records),
+        texts=count_texts(records, reader),
+        naming=count_naming([*site.labels], records),
+        identifiers=count_identifiers(records),
+        left_out=left_out,
+        unreadable_images=films.bad,
     )
+    doubts = tuple(_doubts(report, films, site, study, records))
+    return Survey(report=replace(report, doubts=doubts), sheet=films.sheet)
 
 
-def _count_label(label: str, site: Site, records: Sequence[Record]) -> LabelCounts:
-    values = [record.labels[label] for record in records if label in record.labels]
-    return LabelCounts(
-        mapped=label in site.labels,
-        positives=sum(values),
-        negatives=len(values) - sum(values),
-        not_annotated=len(records) - len(values),
-    )
+def with_cost(report: QualityReport, site: Site, study: Study) -> QualityReport:
+    """`report` with what the site's budget buys of the study, which takes a moment to reckon."""
+    cost, doubts = reckon(site, study, report.splits["train"].patients)
+    return replace(report, cost=cost, doubts=(*report.doubts, *doubts))
 
 
-def _doubt_splits(report: QualityReport, study: Study) -> list[str]:
-    doubts = []
-    training, batch = report.splits["train"].patients, study.training.expected_batch
-    if training < batch:
-        doubts.append(
-            f"{training} training patients are fewer than the study's expected batch of {batch}: "
-            "each step would use all of them, which costs the most privacy"
-        )
-    doubts += [
-        f"no patient is in the {split} split: this site can't be part of that evaluation"
-        for split in ("validation", "test")
-        if report.splits[split].patients == 0
-    ]
-    return doubts
+def _doubts(
+    report: QualityReport, films: Films, site: Site, study: Study, records: Sequence[Record]
+) -> Iterator[Doubt]:
+    yield from doubt_splits(report.splits, study)
+    yield from doubts_of("labels", _doubt_labels(site, records))
+    for test in study.labs:
+        yield from doubts_of("units", _doubt_lab(test, site, records))
+    for panel in study.panels:
+        yield from doubts_of("units", doubt_panel(panel, site, records))
+    absent = [name for name, lab in report.labs.items() if lab.mapped and not lab.measured]
+    yield from doubts_of("columns", [*doubt_absent(absent), *doubt_columns(site)])
+    yield from doubts_of("values", doubt_values(study, records))
+    yield from doubts_of("images", films.doubts(site.images))
+    yield from unreadable(films.bad)
+    yield from doubts_of("leakage", doubt_across_splits(report.twins), TWINS_MEND)
+    yield from doubts_of("patients", doubt_across_patients(report.twins), TWINS_MEND)
+    yield from doubts_of("leakage", doubt_naming(report.naming))
+    yield from doubts_of("words", doubt_words(report.texts))
+    yield from doubts_of("length", doubt_length(report.texts))
+    yield from doubts_of("names", doubt_identifiers(report.identifiers, report.texts.texts))
+    yield from doubts_of("few", doubt_few(report.splits, report.labels, site))
 
 
 def _doubt_labels(site: Site, records: Sequence[Record]) -> list[str]:
@@ -218,7 +211,7 @@ def _doubt_labels(site: Site, records: Sequence[Record]) -> list[str]:
 
 def _doubt_lab(test: LabTest, site: Site, records: Sequence[Record]) -> list[str]:
     taken = own_unit(site, site.labs[test.name].unit) if test.name in site.labs else test.unit
-    values = _values(test, records)
+    values = lab_values(test, records)
     doubt = doubt_unit(values, low=test.low, high=test.high, rivals=rivals(taken, test))
     if doubt is None:
         return []

@@ -10,6 +10,7 @@ from .tensors import (
     encode_records,
     masks,
     scale_lab,
+    scale_values,
     take,
     without,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "read_json",
     "read_tensors",
     "scale_lab",
+    "scale_values",
     "sha256_of",
     "sha256_of_files",
     "square",

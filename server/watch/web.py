@@ -17,6 +17,7 @@ from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from irene_model.errors import ConfigError
 from irene_model.operations import running
+from irene_model.pages import look
 from server.watch.live_page import render_live, render_page
 from server.watch.prometheus import MEDIA_TYPE, exposition
 from server.watch.run_progress import RunProgress, enrolled_names, read_progress, run_folders
@@ -94,8 +95,9 @@ def web_app(place: Path) -> FastAPI:
         return PlainTextResponse(exposition(shown, running(place / "state")), media_type=MEDIA_TYPE)
 
     @app.get("/live.css")
-    def style() -> FileResponse:
-        return FileResponse(_HERE / "live.css", media_type="text/css")
+    def style() -> Response:
+        own = (_HERE / "live.css").read_text(encoding="utf-8")
+        return Response(look() + own, media_type="text/css")
 
     @app.get("/live.js")
     def script() -> FileResponse:

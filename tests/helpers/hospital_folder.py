@@ -58,6 +58,7 @@ SITE: dict[str, Any] = {
         "death": {"column": "death_offset", "rule": "filled"},
     },
     "budget": {"epsilon": 8, "delta": 1.0e-3},
+    "minimum_group": 1,  # two patients of a split are enough for a test
 }
 SPLIT_OF_PATIENT = ("train", "train", "train", "validation", "test")
 

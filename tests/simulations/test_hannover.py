@@ -47,7 +47,7 @@ def test_the_example_fits_its_study() -> None:
 
 def test_the_page_for_hospitals_shows_a_site_that_reads(tmp_path: Path) -> None:
     page = (REPOSITORY / "docs" / "hospital.md").read_text(encoding="utf-8")
-    whole, long_table, panels, limits = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    whole, long_table, panels, limits, *_ = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     (tmp_path / "site.yaml").write_text(whole, encoding="utf-8")
     assert Site.read(tmp_path / "site.yaml").labels["death"].rule == "filled"
     LabTable.model_validate(yaml.safe_load(long_table)["lab_table"])
@@ -92,7 +92,14 @@ def test_check_counts_what_the_csv_holds(
         filled = sum(row[column] != "" for row in rows)
         assert report["labels"][label]["positives"] == filled
         assert report["labels"][label]["not_annotated"] == 0
-    assert report["warnings"] == []
+    assert report["verdict"] == "ready with warnings"
+    of_split = {s: report["labels"]["death"]["splits"][s] for s in ("validation", "test")}
+    assert all(each["patients_with"] < 10 for each in of_split.values())
+    assert [doubt["kind"] for doubt in report["doubts"]] == ["few", "few"]
+    # A patient's films resemble one another, and none is there twice.
+    assert set(report["twins"].values()) == {0} and report["blank_images"] == 0
+    assert report["cost"]["rounds_left"] == report["cost"]["rounds"] == 10
+    assert len((EXAMPLE / "site.yaml").read_text(encoding="utf-8").splitlines()) <= 40
 
 
 @needs_data

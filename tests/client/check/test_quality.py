@@ -48,7 +48,12 @@ def test_the_report_is_json(hospital: HospitalFolder) -> None:
     document = json.loads(json.dumps(report.as_json()))
     assert document["labs"]["CRP"]["censored_low"] == report.labs["CRP"].censored_low
     assert document["splits"]["train"] == {"patients": 6, "records": 12}
-    assert document["warnings"] == []
+    assert document["warnings"] == document["doubts"] == []
+    assert document["verdict"] == "ready" and document["cost"] is None
+    assert document["labels"]["death"]["splits"]["test"] == {
+        "positives": 2, "negatives": 2, "patients_with": 1, "patients_without": 1,
+    }  # fmt: skip
+    assert sum(document["labs"]["lymphocytes"]["histogram"]) == 20
 
 
 def test_what_a_hospital_lacks_is_counted_and_no_warning(hospital: HospitalFolder) -> None:

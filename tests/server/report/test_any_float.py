@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from irene_model.console.figures import figure, known
+from irene_model.pages import page_templates as words
 from irene_model.study.study import Study
 from server.report import page_templates as pages
 from server.report.learning_curves import curves
@@ -142,8 +143,8 @@ def test_a_curve_of_many_rounds_ends_with_the_last_and_stays_small(rounds: int) 
 @given(value=MAYBE, digits=st.integers(0, 3))
 def test_words_for_any_number(value: float | None, digits: int) -> None:
     for word in (
-        pages.span(value), pages.size(value), pages.small(value), figure(value, digits),
-        pages.moment(value), comparison_page.signed(value),  # type: ignore[arg-type]
+        words.span(value), words.size(value), words.small(value), figure(value, digits),
+        words.moment(value), comparison_page.signed(value),  # type: ignore[arg-type]
     ):  # fmt: skip
         assert len(word) < 25
         if word != str(value):

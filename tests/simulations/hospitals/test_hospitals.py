@@ -80,7 +80,8 @@ def test_the_client_reads_every_site_without_a_doubt(sites: dict[str, Site]) -> 
     for site in sites.values():
         report = report_of(site)
         patients += report.patients
-        assert report.warnings == () and report.absent_modalities == ()
+        assert {doubt.kind for doubt in report.doubts} <= {"few"}  # 60 patients are few
+        assert report.absent_modalities == ()
         assert all(lab.mapped and lab.measured > 0 for lab in report.labs.values())
         assert all(label.positives and label.negatives for label in report.labels.values())
         dataset = open_dataset(site, study_of(site))

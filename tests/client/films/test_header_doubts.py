@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from client.check.header_doubts import Headed, doubt_headers
-from client.check.polarity import core_of, count_negatives
 from client.check.quality import inspect
+from client.films.header_doubts import Headed, doubt_headers
+from client.films.polarity import core_of, count_negatives
 from client.images.headers import HeaderFacts, read_header
 from client.site.image_filter import ImageFilter
 from tests.helpers.hospital_folder import HospitalFolder

@@ -1,0 +1,85 @@
+"""What the site's budget buys of a study, and whether its limits allow it: told before joining."""
+
+from dataclasses import dataclass
+
+from client.budget import declared_size, look_ahead, permitted_plan
+from client.check.doubts import Doubt, doubts_of
+from client.site import Site
+from irene_model.errors import LimitExceeded, ProtocolError
+from irene_model.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """A whole run at this site, by the public size of its training cohort.
+
+    rounds_left of the study's `rounds` fit into what is left of the budget (None: no budget).
+    epsilon: what the ledger would hold after all of them, evaluations included; infinite without
+    noise.
+    """
+
+    declared_patients: int
+    sample_rate: float
+    noise_multiplier: float
+    rounds: int
+    rounds_left: int
+    budget: float | None
+    epsilon: float
+
+
+def reckon(site: Site, study: Study, training_patients: int) -> tuple[Cost | None, list[Doubt]]:
+    """The cost, and what speaks against it; None where the study asks for what can't be."""
+    declared = declared_size(site, training_patients)
+    if not declared:
+        return None, []
+    budget = None if site.budget == "none" else site.budget.epsilon
+    try:
+        ahead = look_ahead(site, study, declared)
+        cost = Cost(
+            declared_patients=declared,
+            sample_rate=ahead.mechanism.sample_rate,
+            noise_multiplier=ahead.mechanism.noise_multiplier,
+            rounds=ahead.rounds,
+            rounds_left=ahead.rounds_left,
+            budget=budget,
+            epsilon=ahead.after_all,
+        )
+        return cost, [*_doubt_budget(cost), *_doubt_limits(site, study, declared)]
+    except ProtocolError as error:
+        mend = "Ask the coordinator for a larger epsilon, fewer rounds or a smaller batch."
+        return None, _grave(str(error), mend)
+
+
+def _doubt_limits(site: Site, study: Study, declared: int) -> list[Doubt]:
+    try:
+        permitted_plan(site, study, declared, 1)
+    except LimitExceeded as error:
+        return _grave(str(error), "Ask the coordinator for another study, or change `limits`.")
+    return []
+
+
+def _doubt_budget(cost: Cost) -> list[Doubt]:
+    if cost.budget is None or (cost.rounds_left == cost.rounds and cost.epsilon <= cost.budget):
+        return []
+    mend = (
+        "Ask for more noise or fewer rounds: `irene-client budget SITE.yaml --study STUDY.yaml "
+        "--plan` says how much."
+    )
+    if cost.rounds_left == 0:
+        said = f"the budget of epsilon {cost.budget:g} has room for no round of this study"
+        return _grave(said, mend)
+    if cost.rounds_left < cost.rounds:
+        said = (
+            f"the budget of epsilon {cost.budget:g} has room for {cost.rounds_left} of the study's "
+            f"{cost.rounds} rounds; the site declines the others"
+        )
+    else:
+        said = (
+            f"the budget of epsilon {cost.budget:g} has room for all rounds, and not for all "
+            "evaluations; the site declines the others"
+        )
+    return list(doubts_of("budget", [said], mend))
+
+
+def _grave(sentence: str, mend: str) -> list[Doubt]:
+    return [Doubt(kind="budget", sentence=sentence, mend=mend, grave=True)]

@@ -1,0 +1,77 @@
+"""What looks wrong in a hospital's files: a sentence, what mends it, and the verdict of them all.
+
+A doubt holds counts and names of the study, never a patient's value. `grave` is one with which the
+site can't take part as it is; every other leaves the decision to its people.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from client.images import BadImages
+
+Verdict = Literal["ready", "ready with warnings", "not ready"]
+
+_MENDS = {
+    "splits": "Give more patients to the split, by `splits` or by the column of `columns.split`.",
+    "labels": "Look whether the label is mapped to the right column, and by the right rule.",
+    "units": "Compare the unit in site.yaml with the laboratory's, or give the site's own spelling "
+    "under `units`.",
+    "values": "Look at these cells in your export. A word or number for 'nothing is known' belongs "
+    "under `missing` in site.yaml.",
+    "columns": "Look whether it is the right column; if it is, drop the mapping from site.yaml.",
+    "images": "Open some of these files: blank exports and screenshots look so. List such records "
+    "under `exclude`.",
+    "leakage": "Map a text that is written before the diagnosis, as a complaint or a referral, or "
+    "leave `columns.text` out.",
+    "words": "Ask the coordinator for a study with a text encoder of your language "
+    "(`text.encoder`).",
+    "length": "Ask the coordinator for a larger `text.max_tokens`, or map a shorter text.",
+    "names": "De-identify the texts in your export: they stay here, and a model learns from them.",
+    "few": "Hold out more patients (`splits`); otherwise trust only figures over all sites "
+    "together.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """kind: the noun that it is about. sentence: what was found. mend: what to do about it."""
+
+    kind: str
+    sentence: str
+    mend: str
+    grave: bool = False
+
+
+def doubts_of(kind: str, sentences: Iterable[str], mend: str | None = None) -> tuple[Doubt, ...]:
+    """The `sentences` as doubts of one kind, which have the kind's usual mend or this one."""
+    chosen = _MENDS[kind] if mend is None else mend
+    return tuple(Doubt(kind=kind, sentence=sentence, mend=chosen) for sentence in sentences)
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """`a, b, c and 5 more`."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+
+
+def unreadable(bad: Sequence[BadImages]) -> tuple[Doubt, ...]:
+    """Images that can't be read, a doubt for each cause: no site trains with such records."""
+    mend = "Mend them, or list their records under `exclude`."
+    return tuple(
+        Doubt(
+            kind="images",
+            sentence=f"{each.count} images can't be used: {each.cause} ({each.shown_places})",
+            mend=mend,
+            grave=True,
+        )
+        for each in bad
+    )
+
+
+def verdict_of(doubts: Sequence[Doubt]) -> Verdict:
+    """What all doubts together come to."""
+    if any(doubt.grave for doubt in doubts):
+        return "not ready"
+    return "ready with warnings" if doubts else "ready"

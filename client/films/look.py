@@ -1,0 +1,102 @@
+"""All radiographs of a hospital, each decoded once as the model will see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from client.films.header_doubts import Headed, doubt_headers
+from client.films.polarity import core_of, count_negatives
+from client.films.sheet import ON_THE_SHEET, choose
+from client.films.twins import BITS, fingerprint
+from client.images import BadImages, ImageFile, Progress, Radiograph, read_radiographs
+from client.records import PlacedRecord, image_files
+from client.site import ImageFilter
+from irene_model.inputs import Pixels
+from irene_model.study import SPLITS, Record, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Films:
+    """What the readable radiographs show together, and the unreadable ones by cause.
+
+    blank: how many hold at most two grey levels. coloured: how many hold colours. negatives: how
+    many look like negatives of the others. headed: the headers of those that have one. records,
+    prints: of those that are not blank, with their fingerprints (N, 512), in one order. sheet:
+    split and pixels of some, for people to look at.
+    """
+
+    blank: int
+    coloured: int
+    negatives: int
+    headed: tuple[Headed, ...] = field(repr=False)
+    records: Sequence[Record] = field(repr=False)
+    prints: npt.NDArray[np.bool_] = field(repr=False)
+    sheet: Sequence[tuple[Split, Pixels]] = field(repr=False)
+    bad: tuple[BadImages, ...]
+
+    def doubts(self, wanted: ImageFilter) -> list[str]:
+        """What looks wrong in them one by one; `wanted` is what the site has chosen already."""
+        said = doubt_headers(self.headed, wanted)
+        if self.blank:
+            said.append(f"{self.blank} images hold at most two grey levels: are they blank?")
+        if self.coloured:
+            said.append(
+                f"{self.coloured} images are in colour and are read by their brightness: are they "
+                "screenshots?"
+            )
+        if self.negatives:
+            said.append(
+                f"{self.negatives} images look like negatives of the others: is air white in them?"
+            )
+        return said
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What is kept of one radiograph; `shown` only if it is on the sheet."""
+
+    row: int
+    blank: bool
+    coloured: bool
+    core: npt.NDArray[np.float32]
+    print_: npt.NDArray[np.bool_]
+    headed: Headed | None
+    shown: Pixels | None
+
+
+def look_at_films(
+    placed: Sequence[PlacedRecord], size: int, progress: Progress | None = None
+) -> Films:
+    """Decode each record's image once, as (size, size)."""
+    files = image_files(placed)
+    chosen = choose([placed[file.row].record for file in files], ON_THE_SHEET)
+    on_sheet = {files[index].row for index in chosen}
+
+    def look(file: ImageFile, radiograph: Radiograph) -> _Seen:
+        pixels, header, record = radiograph.pixels, radiograph.header, placed[file.row].record
+        return _Seen(
+            row=file.row,
+            # A blank image has one level of its own and the border's black.
+            blank=len(np.unique(pixels)) <= 2,
+            coloured=radiograph.coloured,
+            core=core_of(pixels),
+            print_=fingerprint(pixels),
+            headed=None if header is None else Headed(header=header, patient_id=record.patient_id),
+            shown=pixels if file.row in on_sheet else None,
+        )
+
+    found, bad = read_radiographs(files, size, look, progress)
+    telling = [seen for seen in found if not seen.blank]
+    sheet = [(placed[s.row].record.split, s.shown) for s in found if s.shown is not None]
+    return Films(
+        blank=len(found) - len(telling),
+        coloured=sum(seen.coloured for seen in found),
+        negatives=count_negatives([seen.core for seen in found]),
+        headed=tuple(seen.headed for seen in found if seen.headed is not None),
+        records=[placed[seen.row].record for seen in telling],
+        prints=np.array([seen.print_ for seen in telling], np.bool_).reshape(-1, BITS),
+        sheet=sorted(sheet, key=lambda film: SPLITS.index(film[0])),
+        bad=bad,
+    )

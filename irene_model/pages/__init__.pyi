@@ -1,0 +1,6 @@
+from .page_templates import look, pages
+
+__all__ = [
+    "look",
+    "pages",
+]
