@@ -141,6 +141,22 @@ class Site(Settings):
             raise ConfigError(f"{path}: folder: unknown key")
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
 
+    @classmethod
+    def read_public(cls, path: Path) -> "Site":
+        """Read the site.yaml of a public folder, which needs no budget and may have none.
+
+        One with a budget is a ConfigError: its patients are protected, and nothing here does.
+        """
+        document = {"budget": "none", **read_mapping(path)}
+        if document["budget"] != "none":
+            raise ConfigError(
+                f"{path}: budget: this folder's patients are protected by a privacy budget, and "
+                "this training has no privacy; name folders that are public, with `budget: none`"
+            )
+        if "folder" in document:
+            raise ConfigError(f"{path}: folder: unknown key")
+        return parse(cls, {**document, "folder": path.resolve().parent}, path)
+
     def resolve(self, path: Path) -> Path:
         """`path` seen from the folder of site.yaml."""
         return self.folder / path

@@ -10,12 +10,15 @@ from .groups import (
     without_rows,
 )
 from .model_footprint import footprint, least_parameters, tokens
+from .provenance import Judged, Provenance
 from .starting import StartingPoint
 from .subsets import choose_trained
 from .weights import config_of, load_arrays, new_model, read_model, to_arrays, trained_names
 
 __all__ = [
+    "Judged",
     "Labels",
+    "Provenance",
     "StartingPoint",
     "choose_mapped",
     "choose_trained",

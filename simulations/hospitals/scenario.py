@@ -45,7 +45,8 @@ class SimulatedSite(Settings):
     """One synthetic hospital; what is None follows from its character (see `hospitals`).
 
     share: relative number of patients. lacks: modalities and panels that it has not.
-    missing: chance of a single laboratory value to be missing.
+    missing: chance of a single laboratory value to be missing. archive: a public archive, of a
+    character that no hospital has and with patients of its own, whose site.yaml has no budget.
     """
 
     name: SiteName
@@ -55,6 +56,7 @@ class SimulatedSite(Settings):
     missing: float | None = Field(default=None, ge=0, lt=1)
     tables: Literal["csv", "parquet"] | None = None
     images: Literal["png", "dicom"] | None = None
+    archive: bool = False
 
 
 class Cohort(Settings):
@@ -77,6 +79,12 @@ class Cohort(Settings):
         names = [site.name for site in self.sites]
         if len(set(names)) < len(names):
             raise ValueError("two sites have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _an_archive_has_a_character(self) -> Self:
+        if self.split != "natural" and any(site.archive for site in self.sites):
+            raise ValueError("an archive has a character of its own: take split natural")
         return self
 
     @model_validator(mode="after")
