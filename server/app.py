@@ -3,7 +3,7 @@
 Run configuration: `study`, the path of study.yaml; `out`, the run folder, which is resumed where
 it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round;
 `enrolled`, the coordinator's list of enrolled sites, empty where whoever comes is believed;
-`start-image` and `start-text`, files with first weights (see `irene_model.weights.starting`).
+`start-image`, `start-text`, `start-irene`: first weights (see `irene_model.weights.starting`).
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ def execute(
 
 def starting_point(settings: Mapping[str, Any]) -> StartingPoint:
     """Where the run configuration says that first weights come from; empty means nowhere."""
-    paths = {key: str(settings.get(f"start-{key}", "")) for key in ("image", "text")}
+    paths = {key: str(settings.get(f"start-{key}", "")) for key in ("image", "text", "irene")}
     return StartingPoint(**{key: Path(path) for key, path in paths.items() if path})
 
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from irene_model.console import figure, known
+from irene_model.weights import Provenance
 from server.runs import Json, RunFolder, epsilon_in
 from simulations.audit import Audit
 from simulations.compare import Trial, best_first
@@ -93,6 +94,27 @@ class RunProgress:
             self._console.print(f"Stopped early: {folder.info['stopped']}")
         self._console.print(f"results  {folder.path / 'results.json'}")
         self._console.print(f"report   {report}")
+
+    def start_epochs(self, folders: int) -> None:
+        """Pretraining on so many folders begins, or goes on."""
+        self._console.print(
+            f"Training WITHOUT privacy on {folders} folders: their patients must be public"
+        )
+        self._rounds = self._progress.add_task("epochs", total=None)
+
+    def epoch(self, done: int, total: int, auroc: float | None) -> None:
+        """`done` of `total` epochs of pretraining are over, and judged by validation patients."""
+        self._progress.update(self._rounds, completed=done, total=total)
+        self._console.print(f"epoch {done:>3}/{total}  validation AUROC {_number(auroc)}")
+
+    def pretrained(self, told: Provenance, out: Path) -> None:
+        """What pretraining reached, and where it lies."""
+        self._console.print(
+            f"kept epoch {told.kept_epoch}: AUROC {_number(told.validation.auroc)} on "
+            f"{told.validation.patients} validation patients, {_number(told.test.auroc)} on "
+            f"{told.test.patients} test patients of {told.places} public folders"
+        )
+        self._console.print(f"model    {out}")
 
     def attack(self, done: int, total: int) -> None:
         """`done` of `total` rounds of an audit are trained and read."""

@@ -18,7 +18,7 @@ from irene_model.errors import CheckpointError
 from irene_model.inputs import sha256_of_files
 from irene_model.methods import model_of
 from irene_model.network import IreneConfig
-from irene_model.study import Study, parse, read_mapping
+from irene_model.study import Study, one_line, parse, read_mapping
 from irene_model.weights.provenance import LARGEST_TEXT, Provenance, check_size, read_object
 from irene_model.weights.weights import config_of
 
@@ -44,12 +44,17 @@ class Earlier:
         """What a run should say of it; `trained` is the folder's own word."""
         told = self.provenance
         return {
-            "name": self.folder.resolve().name,
-            "sha256": sha256_of_files([self.folder / _WEIGHTS]),
+            "name": one_line(self.folder.resolve().name, 100),
+            "sha256": start_sha256(self.folder),
             "study": self.study.name,
             "fingerprint": self.study.fingerprint,
             "trained": None if told is None else told.model_dump(mode="json"),
         }
+
+
+def start_sha256(folder: Path | None) -> str | None:
+    """The sha256 of the weights in `folder`, by which a start is known; None for none."""
+    return None if folder is None else sha256_of_files([folder / _WEIGHTS])
 
 
 def read_earlier(folder: Path, study: Study) -> Earlier:

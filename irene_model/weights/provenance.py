@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from irene_model.errors import CheckpointError
-from irene_model.study import MOST_LABELS, Name, OneLine, Settings, parse
+from irene_model.study import MOST_LABELS, Name, Reason, Settings, parse
 
 PROVENANCE = "provenance.json"
 LARGEST_TEXT = 16 * 2**20  # bytes of a file of words that comes with weights
@@ -35,7 +35,7 @@ class Provenance(Settings):
     """
 
     kind: Literal["pretrained"] = "pretrained"
-    name: OneLine
+    name: Reason
     study: Name
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
     privacy: Literal["none"] = "none"

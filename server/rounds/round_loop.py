@@ -206,6 +206,11 @@ class RoundLoop:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self.roll.greet()
 
+    def _start_only(self) -> Json:
+        """What the first weights reached by themselves, where somebody could judge them."""
+        judged = self.folder.info.get("start_only")
+        return {} if judged is None else {"start-only": judged}
+
     def _results(self, answers: Answers, seconds: float) -> Json:
         """The contents of results.json."""
         study, lines = self.folder.study, self.folder.rounds()
@@ -223,7 +228,7 @@ class RoundLoop:
             "schema": 1,
             "labels": list(study.labels),
             "sites": self.roll.names,
-            "arms": {self.folder.info["arm"]: arm},
+            "arms": {self.folder.info["arm"]: arm, **self._start_only()},
         }
 
 

@@ -29,6 +29,7 @@ class Submission:
     seed: int = 0
     start_image: Path | None = None
     start_text: Path | None = None
+    start_irene: Path | None = None
 
     def config(self, coordinator: Coordinator) -> dict[str, str | int]:
         """The run configuration: at first, all enrolled sites are waited for."""
@@ -40,6 +41,7 @@ class Submission:
             "enrolled": str(coordinator.enrolled),
             "start-image": str(self.start_image or ""),
             "start-text": str(self.start_text or ""),
+            "start-irene": str(self.start_irene or ""),
         }
 
     @property
@@ -65,6 +67,7 @@ def new_run(
     seed: int,
     start_image: Path | None = None,
     start_text: Path | None = None,
+    start_irene: Path | None = None,
 ) -> Submission:
     """A run of the study in `study_file`, in a folder that is not there yet.
 
@@ -85,9 +88,18 @@ def new_run(
     folder = run_folder(coordinator, name)
     if folder.exists():
         raise ConfigError(f"--name {name}: {folder} exists; use --resume {name}, or another name")
-    for option, path in (("--start-image", start_image), ("--start-text", start_text)):
+    for option, path in (
+        ("--start-image", start_image),
+        ("--start-text", start_text),
+        ("--start", start_irene),
+    ):
         if path is not None and not path.exists():
             raise ConfigError(f"{option}: {path}: no such file or folder")
+    if start_irene is not None:
+        # Known now, and not from the log of a run that could not begin.
+        from irene_model.weights import StartingPoint
+
+        StartingPoint(image=start_image, text=start_text, irene=start_irene).model(study, seed=seed)
     return Submission(
         name=name,
         folder=folder,
@@ -95,6 +107,7 @@ def new_run(
         seed=seed,
         start_image=start_image.resolve() if start_image else None,
         start_text=start_text.resolve() if start_text else None,
+        start_irene=start_irene.resolve() if start_irene else None,
     )
 
 
@@ -150,6 +163,7 @@ def submit(
         seed=submission.seed,
         start_image=str(submission.start_image or ""),
         start_text=str(submission.start_text or ""),
+        start_irene=str(submission.start_irene or ""),
     )
     return run_id
 
