@@ -87,9 +87,13 @@ class RunProgress:
 
     def summary(self, folder: RunFolder, results: Json, report: Path) -> None:
         """The final table, and where everything lies."""
+        start = results["arms"].get("start-only")
         for name, arm in results["arms"].items():
-            self._console.print(_label_table(name, arm))
-            self._console.print(_site_table(arm))
+            if arm is not start:
+                self._console.print(_label_table(name, arm, start))
+                self._console.print(_site_table(arm, start))
+        if start is not None:
+            self._console.print("start: the AUROC of the first weights alone, before round 1")
         if folder.info.get("stopped"):
             self._console.print(f"Stopped early: {folder.info['stopped']}")
         self._console.print(f"results  {folder.path / 'results.json'}")
@@ -182,9 +186,10 @@ class RunProgress:
             self._console.print(str(path))
 
 
-def _label_table(name: str, arm: Json) -> Table:
+def _label_table(name: str, arm: Json, start: Json | None = None) -> Table:
     table = Table(title=f"{name}, test patients of all sites", title_justify="left")
-    for column in ("label", "positives", "patients", "AUROC", "95% interval", "AUPRC"):
+    told = ("start",) if start is not None else ()
+    for column in ("label", "positives", "patients", "AUROC", "95% interval", *told, "AUPRC"):
         table.add_column(column, justify="left" if column == "label" else "right")
     for label, auroc in arm["auroc"]["by_label"].items():
         table.add_row(
@@ -193,20 +198,23 @@ def _label_table(name: str, arm: Json) -> Table:
             figure(auroc["n"], 0),
             figure(auroc["value"], unknown=auroc.get("note", "-")),
             _interval(auroc["ci95"]),
+            *([_number(start["auroc"]["by_label"][label]["value"])] if start else []),
             _number(arm["auprc"]["by_label"][label]["value"]),
         )
     table.add_section()
     macro = arm["auroc"]
     table.add_row(
         "macro", "", "", _number(macro["macro"]), _interval(macro["ci95"]),
+        *([_number(start["auroc"]["macro"])] if start else []),
         _number(arm["auprc"]["macro"]), style="bold",
     )  # fmt: skip
     return table
 
 
-def _site_table(arm: Json) -> Table:
+def _site_table(arm: Json, start: Json | None = None) -> Table:
     table = Table(title="Sites", title_justify="left")
-    for column in ("site", "AUROC", "epsilon", "delta"):
+    told = ("start",) if start is not None else ()
+    for column in ("site", "AUROC", *told, "epsilon", "delta"):
         table.add_column(column, justify="left" if column == "site" else "right")
     for site, auroc in arm["auroc"]["by_site"].items():
         privacy = arm["privacy"].get(site, {})
@@ -214,6 +222,7 @@ def _site_table(arm: Json) -> Table:
         table.add_row(
             site,
             _number(auroc),
+            *([_number(start["auroc"]["by_site"].get(site))] if start else []),
             figure(spent, 2, unknown="no privacy"),
             f"{privacy['delta']:g}" if spent is not None and known(privacy["delta"]) else "-",
         )

@@ -45,8 +45,8 @@ def start_run(
     """Write the hospitals of `scenario` and a run folder around them.
 
     First weights come from `start` and the scenario's own `start`, else from `seed`. `out` must be
-    new or empty; the hospitals are under `out/hospitals`. A mistake in the scenario is a ConfigError
-    before anything is written.
+    new or empty; the hospitals are under `out/hospitals`. A mistake in the scenario is a
+    ConfigError before anything is written.
     """
     check_scenario(scenario)
     joined = [(scenario.folder / path).resolve() for path in scenario.join]
