@@ -54,7 +54,8 @@ def execute(
             folder.update_info(stopped=str(error))  # until it is resumed
             raise
     folder.write_results(results)
-    left = disclosure(folder.rounds(), results["arms"][folder.info["arm"]]["evaluation"]["sites"])
+    test = results["arms"][folder.info["arm"]]["evaluation"]["sites"]
+    left = disclosure(folder.rounds(), test, folder.start_told)
     folder.update_info(
         finished=now(),
         sites=results["sites"],

@@ -86,7 +86,10 @@ def run(
             chosen = Scenario.read(scenario, set_ or []).starting_from(start)
             first = StartingPoint(image=start_image, text=start_text)
             folder = start_run(chosen, out, seed=seed, start=first, progress=progress.hospitals)
-            if chosen.start is not None and not chosen.join:  # whose patients are under a budget
+            start_told = chosen.study.evaluation.start  # by the sites themselves
+            if (
+                chosen.start is not None and not chosen.join and not start_told
+            ):  # whose patients are under a budget
                 judge_start(folder)
         progress.start_rounds(folder)
         report = simulate(folder, observe=progress.round)

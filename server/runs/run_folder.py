@@ -185,6 +185,13 @@ class RunFolder:
         sync(place.parent)
 
     @property
+    def start_told(self) -> Json:
+        """What became of each site's evaluation of the first weights, where there was one."""
+        judged: Json = (self.info.get("start_only") or {}).get("evaluation") or {}
+        told: Json = judged.get("sites") or {}
+        return told
+
+    @property
     def _origin(self) -> Json:
         """What a checkpoint says of where its weights come from."""
         return {key: self.info[key] for key in ("run", "study", "fingerprint", "arm", "start")}

@@ -106,7 +106,7 @@ def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_si
     if not (folder / "results.json").exists():
         simulate(run, sites=[_of_its_own(Site.read(path), trial, folder) for path in sites])
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    (arm,) = results["arms"].values()
+    arm = results["arms"][run.info["arm"]]
     result = _finish(
         trial,
         folder.parent,
