@@ -65,7 +65,9 @@ def test_the_server_counts_and_discloses_it() -> None:
     asked = study_of({}, evaluation={"noise_multiplier": 0.5, "start": True})
     both = spending(lines, {"north": entry}, asked, start={"north": entry})["north"]
     mechanism = Mechanism(noise_multiplier=0.5, sample_rate=1.0, steps=2)
-    assert both["epsilon"] == pytest.approx(epsilons([mechanism], delta=1e-3).smallest)
+    assert both["epsilon"] == pytest.approx(
+        epsilons([mechanism], delta=asked.privacy.delta).smallest
+    )
     lost = {"north": {"outcome": "missing", "reason": "r"}}
     unheard = spending(lines, {"north": entry}, asked, start=lost)["north"]
     assert unheard["epsilon"] == both["epsilon"]  # it may have been charged
