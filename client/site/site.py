@@ -136,10 +136,7 @@ class Site(Settings):
     @classmethod
     def read(cls, path: Path) -> "Site":
         """Read site.yaml; a mistake is a ConfigError naming file and key."""
-        document = read_mapping(path)
-        if "folder" in document:
-            raise ConfigError(f"{path}: folder: unknown key")
-        return parse(cls, {**document, "folder": path.resolve().parent}, path)
+        return cls._parsed(read_mapping(path), path)
 
     @classmethod
     def read_public(cls, path: Path) -> "Site":
@@ -153,6 +150,10 @@ class Site(Settings):
                 f"{path}: budget: this folder's patients are protected by a privacy budget, and "
                 "this training has no privacy; name folders that are public, with `budget: none`"
             )
+        return cls._parsed(document, path)
+
+    @classmethod
+    def _parsed(cls, document: dict[str, Any], path: Path) -> "Site":
         if "folder" in document:
             raise ConfigError(f"{path}: folder: unknown key")
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
