@@ -5,6 +5,7 @@ Flower runs the ServerApp, which gets a run configuration from here and writes t
 
 import json
 import re
+import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +33,13 @@ class Submission:
     start_irene: Path | None = None
 
     def config(self, coordinator: Coordinator) -> dict[str, str | int]:
-        """The run configuration: at first, all enrolled sites are waited for."""
+        """The run configuration: at first, all enrolled sites are waited for.
+
+        Folders that older versions made know no key of `--start`, and Flower refuses such a key.
+        """
+        earlier = {"start-irene": str(self.start_irene)} if self.start_irene else {}
         return {
+            **earlier,
             "study": str(self.study),
             "out": str(self.folder),
             "seed": self.seed,
@@ -41,7 +47,6 @@ class Submission:
             "enrolled": str(coordinator.enrolled),
             "start-image": str(self.start_image or ""),
             "start-text": str(self.start_text or ""),
-            "start-irene": str(self.start_irene or ""),
         }
 
     @property
@@ -97,6 +102,7 @@ def new_run(
             raise ConfigError(f"{option}: {path}: no such file or folder")
     if start_irene is not None:
         # Known now, and not from the log of a run that could not begin.
+        _check_app(coordinator)
         from irene_model.weights import StartingPoint
 
         StartingPoint(image=start_image, text=start_text, irene=start_irene).model(study, seed=seed)
@@ -109,6 +115,16 @@ def new_run(
         start_text=start_text.resolve() if start_text else None,
         start_irene=start_irene.resolve() if start_irene else None,
     )
+
+
+def _check_app(coordinator: Coordinator) -> None:
+    path = coordinator.app / "pyproject.toml"
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    if "start-irene" not in document["tool"]["flwr"]["app"]["config"]:
+        raise ConfigError(
+            f'--start: {path} is of an older version; add the line `start-irene = ""` to the end '
+            "of its [tool.flwr.app.config]"
+        )
 
 
 def begun_run(coordinator: Coordinator, name: str, study_file: Path | None) -> Submission:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from irene_model.errors import CheckpointError, ConfigError, IreneError
+from irene_model.errors import ConfigError, IreneError
 from irene_model.operations.supervised import Running
 from irene_model.study.study import Study
 from server.coordinator.control import Control, ControlError, NodeStatus, RunStatus
@@ -94,7 +94,6 @@ def test_a_new_run_names_absolute_paths_and_all_sites(coordinator: Coordinator) 
             "enrolled": str(coordinator.enrolled),
             "start-image": "",
             "start-text": "",
-            "start-irene": "",
         }
     ]
     (entry,) = coordinator.journal.entries()
@@ -116,10 +115,6 @@ def test_what_could_not_become_a_run_is_refused(coordinator: Coordinator, tmp_pa
             first(coordinator, name=name)
     with pytest.raises(ConfigError, match=r"--start-image: .*: no such file"):
         first(coordinator, start_image=tmp_path / "nothing")
-    with pytest.raises(ConfigError, match=r"--start: .*: no such file"):
-        first(coordinator, start_irene=tmp_path / "nothing")
-    with pytest.raises(CheckpointError, match=r"study\.yaml is missing"):
-        first(coordinator, start_irene=tmp_path)  # now, and not in the log of a failed run
     with pytest.raises(ConfigError, match=r"nothing\.yaml: no such file"):
         new_run(coordinator, tmp_path / "nothing.yaml", name="x", seed=0)
     Enrolment().write(coordinator.enrolled)
