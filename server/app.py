@@ -3,7 +3,7 @@
 Run configuration: `study`, the path of study.yaml; `out`, the run folder, which is resumed where
 it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round;
 `enrolled`, the coordinator's list of enrolled sites, empty where whoever comes is believed;
-`start-image` and `start-text`, files with first weights (see `irene_model.weights.starting`).
+`start-image`, `start-text`, `start-irene`: first weights (see `irene_model.weights.starting`).
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,8 @@ def execute(
             folder.update_info(stopped=str(error))  # until it is resumed
             raise
     folder.write_results(results)
-    left = disclosure(folder.rounds(), results["arms"][folder.info["arm"]]["evaluation"]["sites"])
+    test = results["arms"][folder.info["arm"]]["evaluation"]["sites"]
+    left = disclosure(folder.rounds(), test, folder.start_told)
     folder.update_info(
         finished=now(),
         sites=results["sites"],
@@ -66,7 +67,7 @@ def execute(
 
 def starting_point(settings: Mapping[str, Any]) -> StartingPoint:
     """Where the run configuration says that first weights come from; empty means nowhere."""
-    paths = {key: str(settings.get(f"start-{key}", "")) for key in ("image", "text")}
+    paths = {key: str(settings.get(f"start-{key}", "")) for key in ("image", "text", "irene")}
     return StartingPoint(**{key: Path(path) for key, path in paths.items() if path})
 
 

@@ -194,6 +194,10 @@ def run(
     start_text: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A text encoder to start from.")
     ] = None,
+    start_irene: Annotated[
+        Path | None,
+        typer.Option("--start", metavar="MODEL", help="A folder of IRENE to begin from."),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Submit, and leave it to run by itself.")
     ] = False,
@@ -218,7 +222,7 @@ def run(
 
     coordinator = Coordinator.open(folder)
     if resume is not None:
-        if name is not None or start_image is not None or start_text is not None:
+        if any(given is not None for given in (name, start_image, start_text, start_irene)):
             raise ConfigError("--resume takes name and first weights from the run; leave them out")
         wanted = begun_run(coordinator, resume, study_file)
     elif study_file is not None:
@@ -229,6 +233,7 @@ def run(
             seed=seed,
             start_image=start_image,
             start_text=start_text,
+            start_irene=start_irene,
         )
     else:
         raise ConfigError("name a STUDY.yaml, or a run with --resume")

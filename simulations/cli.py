@@ -26,6 +26,14 @@ Settings = Annotated[
         help="Replace a setting, as privacy.epsilon=4 or cohort.split=iid; may be repeated.",
     ),
 ]
+StartFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--start",
+        metavar="MODEL",
+        help="A folder with a model of IRENE to begin from, as irene-sim pretrain writes.",
+    ),
+]
 
 
 @app.callback()
@@ -50,6 +58,7 @@ def run(
         Path | None,
         typer.Option(help="A BERT-family encoder's folder with first vectors of tokens."),
     ] = None,
+    start: StartFolder = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out from its last round.")
     ] = False,
@@ -63,19 +72,25 @@ def run(
     from server.runs import RunFolder
     from simulations.display import RunProgress
     from simulations.hospitals import Scenario
+    from simulations.pretraining import judge_start
     from simulations.run import simulate, start_run
 
     with RunProgress() as progress:
         if resume:
-            if scenario is not None or set_ or start_image or start_text:
+            if scenario is not None or set_ or start_image or start_text or start:
                 raise ConfigError("--resume goes on as the run began: give only --out with it")
             folder = RunFolder.resume(out)
         elif scenario is None:
             raise ConfigError("name a scenario, as simulations/scenarios/demo.yaml")
         else:
-            chosen = Scenario.read(scenario, set_ or [])
-            start = StartingPoint(image=start_image, text=start_text)
-            folder = start_run(chosen, out, seed=seed, start=start, progress=progress.hospitals)
+            chosen = Scenario.read(scenario, set_ or []).starting_from(start)
+            first = StartingPoint(image=start_image, text=start_text)
+            folder = start_run(chosen, out, seed=seed, start=first, progress=progress.hospitals)
+            start_told = chosen.study.evaluation.start  # by the sites themselves
+            if (
+                chosen.start is not None and not chosen.join and not start_told
+            ):  # whose patients are under a budget
+                judge_start(folder)
         progress.start_rounds(folder)
         report = simulate(folder, observe=progress.round)
     progress.summary(folder, json.loads((folder.path / "results.json").read_text("utf-8")), report)
@@ -111,7 +126,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Ways to train, of central, federated, federated-dp, local; all by default.",
+            help="Ways to train, of central, federated, federated-dp, local, start-only; "
+            "all by default.",
         ),
     ] = None,
     models: Annotated[
@@ -127,12 +143,14 @@ def compare(
     parallel: Annotated[
         int, typer.Option(min=1, help="Trainings at once; federations run one at a time.")
     ] = 1,
+    start: StartFolder = None,
     set_: Settings = None,
 ) -> None:
     """Train arms x models x seeds on the same patients and say who is ahead, with intervals.
 
     central: all patients at one place. local: each site alone. federated: without noise.
-    federated-dp: as the study says. The first arm with the first model is the reference of all
+    federated-dp: as the study says. start-only: the model of --start, as it came; with it all
+    arms begin there. The first arm with the first model is the reference of all
     differences. The same command goes on after an interruption; more arms, models or seeds train
     only what is new. results.json and report.html grow with every training.
 
@@ -145,11 +163,45 @@ def compare(
     from simulations.display import RunProgress
     from simulations.hospitals import Scenario
 
-    chosen = Scenario.read(scenario, set_ or [])
+    chosen = Scenario.read(scenario, set_ or []).starting_from(start)
     trials = grid(chosen, arms=_names(arms), models=_names(models), seeds=seeds)
     with RunProgress() as progress:
         results = train_all(chosen, trials, out, parallel=parallel, observer=progress)
     progress.ranking(results, out)
+
+
+@app.command()
+def pretrain(
+    sites: Annotated[
+        list[Path], typer.Argument(metavar="SITE.yaml...", help="The folders' site.yaml files.")
+    ],
+    *,
+    study: Annotated[Path, typer.Option(help="The study.yaml that the federation will have.")],
+    out: Annotated[Path, typer.Option(help="The model's folder; new, or to go on with.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over all patients.")] = 20,
+    batch: Annotated[int, typer.Option(min=1, help="Patients a step.")] = 128,
+    rate: Annotated[float, typer.Option(min=0, help="AdamW's largest learning rate.")] = 0.003,
+    seed: Seed = 0,
+) -> None:
+    """Train first weights WITHOUT privacy, on folders whose patients are public.
+
+    For a public data set, described by a site.yaml without budget; a folder with a budget is
+    refused, and no ledger is touched. Keeps the epoch with the best validation AUROC. The same
+    command goes on after an interruption. `irene-sim run` and `irene-server run` begin from the
+    folder with `--start`.
+
+    Example: `irene-sim pretrain archive/site.yaml --study study.yaml --out runs/start`
+    """
+    from irene_model.study import Study
+    from simulations.display import RunProgress
+    from simulations.pretraining import Recipe
+    from simulations.pretraining import pretrain as train
+
+    recipe = Recipe(epochs=epochs, batch=batch, rate=rate, seed=seed)
+    with RunProgress() as progress:
+        progress.start_epochs(len(sites))
+        told = train(Study.read(study), sites, out, recipe, progress=progress.epoch)
+    progress.pretrained(told, out)
 
 
 @app.command()

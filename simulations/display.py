@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from irene_model.console import figure, known
+from irene_model.weights import Provenance
 from server.runs import Json, RunFolder, epsilon_in
 from simulations.audit import Audit
 from simulations.compare import Trial, best_first
@@ -86,13 +87,38 @@ class RunProgress:
 
     def summary(self, folder: RunFolder, results: Json, report: Path) -> None:
         """The final table, and where everything lies."""
+        start = results["arms"].get("start-only")
         for name, arm in results["arms"].items():
-            self._console.print(_label_table(name, arm))
-            self._console.print(_site_table(arm))
+            if arm is not start:
+                self._console.print(_label_table(name, arm, start))
+                self._console.print(_site_table(arm, start))
+        if start is not None:
+            self._console.print("start: the AUROC of the first weights alone, before round 1")
         if folder.info.get("stopped"):
             self._console.print(f"Stopped early: {folder.info['stopped']}")
         self._console.print(f"results  {folder.path / 'results.json'}")
         self._console.print(f"report   {report}")
+
+    def start_epochs(self, folders: int) -> None:
+        """Pretraining on so many folders begins, or goes on."""
+        self._console.print(
+            f"Training WITHOUT privacy on {folders} folders: their patients must be public"
+        )
+        self._rounds = self._progress.add_task("epochs", total=None)
+
+    def epoch(self, done: int, total: int, auroc: float | None) -> None:
+        """`done` of `total` epochs of pretraining are over, and judged by validation patients."""
+        self._progress.update(self._rounds, completed=done, total=total)
+        self._console.print(f"epoch {done:>3}/{total}  validation AUROC {_number(auroc)}")
+
+    def pretrained(self, told: Provenance, out: Path) -> None:
+        """What pretraining reached, and where it lies."""
+        self._console.print(
+            f"kept epoch {told.kept_epoch}: AUROC {_number(told.validation.auroc)} on "
+            f"{told.validation.patients} validation patients, {_number(told.test.auroc)} on "
+            f"{told.test.patients} test patients of {told.places} public folders"
+        )
+        self._console.print(f"model    {out}")
 
     def attack(self, done: int, total: int) -> None:
         """`done` of `total` rounds of an audit are trained and read."""
@@ -160,9 +186,10 @@ class RunProgress:
             self._console.print(str(path))
 
 
-def _label_table(name: str, arm: Json) -> Table:
+def _label_table(name: str, arm: Json, start: Json | None = None) -> Table:
     table = Table(title=f"{name}, test patients of all sites", title_justify="left")
-    for column in ("label", "positives", "patients", "AUROC", "95% interval", "AUPRC"):
+    told = ("start",) if start is not None else ()
+    for column in ("label", "positives", "patients", "AUROC", "95% interval", *told, "AUPRC"):
         table.add_column(column, justify="left" if column == "label" else "right")
     for label, auroc in arm["auroc"]["by_label"].items():
         table.add_row(
@@ -171,20 +198,23 @@ def _label_table(name: str, arm: Json) -> Table:
             figure(auroc["n"], 0),
             figure(auroc["value"], unknown=auroc.get("note", "-")),
             _interval(auroc["ci95"]),
+            *([_number(start["auroc"]["by_label"][label]["value"])] if start else []),
             _number(arm["auprc"]["by_label"][label]["value"]),
         )
     table.add_section()
     macro = arm["auroc"]
     table.add_row(
         "macro", "", "", _number(macro["macro"]), _interval(macro["ci95"]),
+        *([_number(start["auroc"]["macro"])] if start else []),
         _number(arm["auprc"]["macro"]), style="bold",
     )  # fmt: skip
     return table
 
 
-def _site_table(arm: Json) -> Table:
+def _site_table(arm: Json, start: Json | None = None) -> Table:
     table = Table(title="Sites", title_justify="left")
-    for column in ("site", "AUROC", "epsilon", "delta"):
+    told = ("start",) if start is not None else ()
+    for column in ("site", "AUROC", *told, "epsilon", "delta"):
         table.add_column(column, justify="left" if column == "site" else "right")
     for site, auroc in arm["auroc"]["by_site"].items():
         privacy = arm["privacy"].get(site, {})
@@ -192,6 +222,7 @@ def _site_table(arm: Json) -> Table:
         table.add_row(
             site,
             _number(auroc),
+            *([_number(start["auroc"]["by_site"].get(site))] if start else []),
             figure(spent, 2, unknown="no privacy"),
             f"{privacy['delta']:g}" if spent is not None and known(privacy["delta"]) else "-",
         )

@@ -8,6 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import Context, Message
@@ -43,8 +44,9 @@ def start_run(
 ) -> RunFolder:
     """Write the hospitals of `scenario` and a run folder around them.
 
-    First weights come from `start`, else from `seed`. `out` must be new or empty; the hospitals are
-    under `out/hospitals`. A mistake in the scenario is a ConfigError before anything is written.
+    First weights come from `start` and the scenario's own `start`, else from `seed`. `out` must be
+    new or empty; the hospitals are under `out/hospitals`. A mistake in the scenario is a
+    ConfigError before anything is written.
     """
     check_scenario(scenario)
     joined = [(scenario.folder / path).resolve() for path in scenario.join]
@@ -56,7 +58,7 @@ def start_run(
         out,
         scenario.study,
         seed=seed,
-        start=start,
+        start=replace(start or StartingPoint(), irene=scenario.start_folder),
         reproducible_noise=True,
         synthetic=not scenario.join,
         parallel_sites=scenario.parallel_sites,

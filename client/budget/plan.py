@@ -74,7 +74,7 @@ def permitted_evaluation(site: Site, study: Study, split: HeldOut, round: int) -
     or a run's epsilon beyond the limits, and MetricsWithheld where the site sends no such metrics.
     """
     check_study(site.limits, study)
-    if not study.federation.named(split, round):
+    if not study.evaluates(split, round):
         raise ProtocolError(f"the study evaluates no {split} patients after round {round}")
     if site.metrics == "off":
         raise MetricsWithheld("metrics are turned off at this site")

@@ -108,7 +108,8 @@ class Ledger:
         A round that was reserved before is returned as it stands, whether released or not, if it
         asks for the same mechanism. Raises BudgetExceeded where the budget would be exceeded for a
         patient of the split. `assignment` is the data set's; without it the charge counts for
-        everyone. With `once` a run has one round of this split: another is a ProtocolError.
+        everyone. With `once` a run has one round of this split, besides round 0, which is before
+        all training: another is a ProtocolError.
         """
         with self._file.write() as now:
             if assignment:  # keyed, as all that the ledger keeps of patients
@@ -127,7 +128,7 @@ class Ledger:
                     )
                 return earlier
             if once:
-                _check_first(now.history, run, split)
+                _check_first(now.history, run, split, round)
             reservation = Reservation(
                 id=0,
                 run=run,
@@ -208,8 +209,9 @@ class Ledger:
             )
 
 
-def _check_first(history: History, run: str, split: Split) -> None:
+def _check_first(history: History, run: str, split: Split, round: int) -> None:
     earlier = [r.round for r in history.reservations if (r.run, r.split) == (run, split)]
+    earlier = [other for other in earlier if bool(other) == bool(round)]
     if earlier:
         raise ProtocolError(
             f"the run evaluated its {split} patients after round {earlier[0]}, and a study does so "

@@ -149,7 +149,24 @@ class Site(Settings):
     @classmethod
     def read(cls, path: Path) -> "Site":
         """Read site.yaml; a mistake is a ConfigError naming file and key."""
-        document = read_mapping(path)
+        return cls._parsed(read_mapping(path), path)
+
+    @classmethod
+    def read_public(cls, path: Path) -> "Site":
+        """Read the site.yaml of a public folder, which needs no budget and may have none.
+
+        One with a budget is a ConfigError: its patients are protected, and nothing here does.
+        """
+        document = {"budget": "none", **read_mapping(path)}
+        if document["budget"] != "none":
+            raise ConfigError(
+                f"{path}: budget: this folder's patients are protected by a privacy budget, and "
+                "this training has no privacy; name folders that are public, with `budget: none`"
+            )
+        return cls._parsed(document, path)
+
+    @classmethod
+    def _parsed(cls, document: dict[str, Any], path: Path) -> "Site":
         if "folder" in document:
             raise ConfigError(f"{path}: folder: unknown key")
         document = with_excluded_ids(document, path)

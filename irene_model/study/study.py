@@ -10,9 +10,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from irene_model.study.federation import Federation
 from irene_model.study.names import MOST_LABELS, MOST_PANELS, Name
@@ -112,10 +118,22 @@ class Evaluation(Settings):
     0 asks for exact histograms, which lie outside the guarantee and which only a site with
     `metrics: exact` sends. Where neither is given they are those of `privacy`: held-out patients
     are other people than training patients, so this adds nothing to any one's epsilon.
+
+    With `start` the first weights are evaluated on the test patients too, before round 1: what a
+    run starts from is not its merit. Both evaluations of them share the epsilon.
     """
 
     epsilon: float | None = Field(default=None, gt=0)
     noise_multiplier: float | None = Field(default=None, ge=0, le=LARGEST_NOISE)
+    start: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A study that does not evaluate its start keeps the fingerprint that it had before."""
+        document: dict[str, Any] = plain(self)
+        if not self.start:
+            document.pop("start", None)
+        return document
 
 
 class Study(Settings):
@@ -193,10 +211,16 @@ class Study(Settings):
             epsilon=self.privacy.epsilon, noise_multiplier=self.privacy.noise_multiplier
         )
 
+    def evaluates(self, split: HeldOut, round: int) -> bool:
+        """Whether the study has an evaluation of `split` after `round`; 0 is before the first."""
+        if round == 0:
+            return split == "test" and self.evaluation.start
+        return self.federation.named(split, round)
+
     def evaluations(self, split: HeldOut) -> int:
         """How often a whole run evaluates the patients of `split`."""
         if split == "test":
-            return 1
+            return 1 + self.evaluation.start
         return -(-self.federation.rounds // self.federation.evaluate_every)  # the last one always
 
     @classmethod

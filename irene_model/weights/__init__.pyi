@@ -1,3 +1,4 @@
+from .earlier import start_sha256
 from .groups import (
     Labels,
     choose_mapped,
@@ -10,12 +11,16 @@ from .groups import (
     without_rows,
 )
 from .model_footprint import footprint, least_parameters, tokens
+from .provenance import PROVENANCE, Judged, Provenance
 from .starting import StartingPoint
 from .subsets import choose_trained
 from .weights import config_of, load_arrays, new_model, read_model, to_arrays, trained_names
 
 __all__ = [
+    "PROVENANCE",
+    "Judged",
     "Labels",
+    "Provenance",
     "StartingPoint",
     "choose_mapped",
     "choose_trained",
@@ -31,6 +36,7 @@ __all__ = [
     "new_model",
     "panel_modality",
     "read_model",
+    "start_sha256",
     "to_arrays",
     "tokens",
     "trained_names",

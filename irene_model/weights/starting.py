@@ -1,4 +1,5 @@
-"""First weights that were learned elsewhere: a Vision Transformer's, a text encoder's vectors.
+"""First weights that were learned elsewhere: an earlier model's, or a Vision Transformer's and a
+text encoder's vectors.
 
 Of a Vision Transformer are loaded the projection of patches, the class token, the positions, the
 self-attention blocks and the image stream of the bidirectional ones, block by block, as in the
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from irene_model.errors import CheckpointError, ConfigError
@@ -25,7 +25,9 @@ from irene_model.exchange import LARGEST_FIRST
 from irene_model.inputs import read_tensors, sha256_of, sha256_of_files
 from irene_model.network import DiagnosticModel, IreneConfig
 from irene_model.study import Study
-from irene_model.weights.vit import PATCHES, Vit, read_vit
+from irene_model.weights.earlier import read_earlier
+from irene_model.weights.matching import start_from_earlier
+from irene_model.weights.vit import PATCHES, Vit, for_channels, read_vit, resize_positions
 from irene_model.weights.weights import new_model
 
 # Ours to the ViT's, both without the layer. An entry covers a weight and a bias.
@@ -56,14 +58,23 @@ class StartingPoint:
     """Where first weights come from; what is None starts fresh.
 
     image: a ViT, a folder of transformers or Google's .npz. text: a BERT-family encoder's folder.
+    irene: a folder with a model of IRENE, which brings all weights; see `matching` beside this.
     """
 
     image: Path | None = None
     text: Path | None = None
+    irene: Path | None = None
 
     def model(self, study: Study, *, seed: int) -> tuple[DiagnosticModel, dict[str, Any]]:
         """The study's first model, and what a run's folder should say of its origin."""
         model, origin = new_model(study, seed=seed), {}
+        if self.irene is not None:
+            if self.image is not None or self.text is not None:
+                raise ConfigError(
+                    "--start brings all first weights; leave --start-image and --start-text out"
+                )
+            earlier = read_earlier(self.irene, study)
+            origin["irene"] = earlier.origin | start_from_earlier(model, study, earlier)
         if self.image is not None:
             vit = read_vit(self.image)
             unused = start_from_vit(model, vit)
@@ -148,32 +159,6 @@ def start_from_vit(model: DiagnosticModel, vit: Vit) -> tuple[str, ...]:
     for name, value in values.items():
         own[name].copy_(value)
     return tuple(sorted(vit.weights.keys() - used))
-
-
-def for_channels(kernels: Tensor, channels: int) -> Tensor:
-    """Kernels (D,C,P,P) for another number of channels that all hold the same grey image.
-
-    What a kernel gives for a grey image in all C channels is its *sum* over them with that image:
-    so the sum is shared out, and the output stays what it was. (Their mean would be a third of it.)
-    """
-    if kernels.ndim != 4 or kernels.shape[1] == channels:
-        return kernels
-    summed = kernels.sum(dim=1, keepdim=True)
-    return (summed / channels).expand(-1, channels, -1, -1)
-
-
-def resize_positions(table: Tensor, side: int) -> Tensor:
-    """Positions (1+n², D), the class token's first, for a grid of `side`²: bicubic interpolation.
-
-    As in section 3.2 of Dosovitskiy et al. 2021, and as `transformers` does it. A table whose
-    length is no 1+n² is returned as it is.
-    """
-    old = math.isqrt(len(table) - 1)
-    if old == side or 1 + old**2 != len(table):
-        return table
-    grid = table[1:].T.reshape(1, -1, old, old)
-    resized = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
-    return torch.cat([table[:1], resized.flatten(2)[0].T])
 
 
 def _check_sizes(config: IreneConfig, vit: Vit) -> None:

@@ -6,6 +6,7 @@ al. 2021, "An image is worth 16x16 words"). Both come out under the names that t
 to disk. Nothing is unpickled and nothing is fetched.
 """
 
+import math
 import re
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from irene_model.errors import CheckpointError
@@ -179,3 +181,29 @@ def _from_google(name: str, tensor: Tensor) -> tuple[str, Tensor]:
     else:  # (in, out), or (D, H, D/H): to all heads
         tensor = tensor.flatten(1).T
     return f"{ours}.weight", tensor.contiguous()
+
+
+def for_channels(kernels: Tensor, channels: int) -> Tensor:
+    """Kernels (D,C,P,P) for another number of channels that all hold the same grey image.
+
+    What a kernel gives for a grey image in all C channels is its *sum* over them with that image:
+    so the sum is shared out, and the output stays what it was. (Their mean would be a third of it.)
+    """
+    if kernels.ndim != 4 or kernels.shape[1] == channels:
+        return kernels
+    summed = kernels.sum(dim=1, keepdim=True)
+    return (summed / channels).expand(-1, channels, -1, -1)
+
+
+def resize_positions(table: Tensor, side: int) -> Tensor:
+    """Positions (1+n², D), the class token's first, for a grid of `side`²: bicubic interpolation.
+
+    As in section 3.2 of Dosovitskiy et al. 2021, and as `transformers` does it. A table whose
+    length is no 1+n² is returned as it is.
+    """
+    old = math.isqrt(len(table) - 1)
+    if old == side or 1 + old**2 != len(table):
+        return table
+    grid = table[1:].T.reshape(1, -1, old, old)
+    resized = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
+    return torch.cat([table[:1], resized.flatten(2)[0].T])

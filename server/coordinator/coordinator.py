@@ -31,6 +31,7 @@ RUN_CONFIG: dict[str, str | int] = {
     "enrolled": "",
     "start-image": "",
     "start-text": "",
+    "start-irene": "",
 }
 """The keys of a run's configuration that `server.app` reads, with their defaults."""
 

@@ -29,6 +29,7 @@ class Handed:
     seed: int = 0
     start_image: str = ""
     start_text: str = ""
+    start_irene: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,6 +116,8 @@ def render(
             calibration=arm.get("calibration") or {"brier": None, "ece": None},
             labels=labels,
             sites=sites,
+            start=arms.get("start-only") if arm_name != "start-only" else None,
+            origin=(run.get("start") or {}).get("irene"),
             rounds=rounds,
             most_rows=MOST_ROWS,
             guarded=guarded,

@@ -73,6 +73,7 @@ class RoundLoop:
         weights = folder.load_checkpoint(folder.last_round)
         strategy = strategy_for(study, folder.load_state(folder.last_round))
         self._wait_for_sites()
+        self._judge_start()
         for round in range(folder.last_round + 1, study.federation.rounds + 1):
             line, mean = self._train(round, weights)
             if mean is None:
@@ -177,6 +178,7 @@ class RoundLoop:
         spent = spent_until(
             [*self._lines, line],
             self.folder.study,
+            start=self.folder.start_told,
             restarted=self.folder.info.get("restarted", ()),
             last=last,
         )
@@ -206,6 +208,31 @@ class RoundLoop:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self.roll.greet()
 
+    def _judge_start(self) -> None:
+        """The first weights on the test patients, where the study says so, and noted for good.
+
+        Sites that were asked before a server died send the same bytes again.
+        """
+        study, started = self.folder.study, time.monotonic()
+        if not study.evaluation.start or "start_only" in self.folder.info:
+            return
+        answers = self._evaluate(0, self.folder.load_checkpoint(0), "test")
+        self.folder.update_info(
+            start_only={
+                "model": study.model.method,
+                "rounds": 0,
+                "seconds": round(time.monotonic() - started, 1),
+                **answers.evaluation.as_dict(),
+                "evaluation": {"sites": dict(answers.sites)},
+                "privacy": {},
+            }
+        )
+
+    def _start_only(self) -> Json:
+        """What the first weights reached by themselves, where somebody could judge them."""
+        judged = self.folder.info.get("start_only")
+        return {} if judged is None else {"start-only": judged}
+
     def _results(self, answers: Answers, seconds: float) -> Json:
         """The contents of results.json."""
         study, lines = self.folder.study, self.folder.rounds()
@@ -216,14 +243,18 @@ class RoundLoop:
             **answers.evaluation.as_dict(),
             "evaluation": {"sites": dict(answers.sites)},
             "privacy": spending(
-                lines, answers.sites, study, restarted=self.folder.info.get("restarted", ())
+                lines,
+                answers.sites,
+                study,
+                start=self.folder.start_told,
+                restarted=self.folder.info.get("restarted", ()),
             ),
         }
         return {
             "schema": 1,
             "labels": list(study.labels),
             "sites": self.roll.names,
-            "arms": {self.folder.info["arm"]: arm},
+            "arms": {self.folder.info["arm"]: arm, **self._start_only()},
         }
 
 

@@ -30,7 +30,12 @@ _MOST_KINDS = 8
 
 
 def spent_until(
-    lines: Sequence[Json], study: Study, *, restarted: Collection[int] = (), last: bool = False
+    lines: Sequence[Json],
+    study: Study,
+    *,
+    start: Json | None = None,
+    restarted: Collection[int] = (),
+    last: bool = False,
 ) -> dict[str, float | None]:
     """What the newest of `lines` tells: site -> the epsilon of `spending`, None without noise.
 
@@ -38,32 +43,38 @@ def spent_until(
     rounded up to seven bits, within the study's. That is a bound, of at most 1.6% more of them, and
     a long run composes 64 times while its rounds double, and not every time.
     """
-    found = _spending(lines, {}, study, restarted, ahead=not last)
+    found = _spending(lines, [start or {}], study, restarted, ahead=not last)
     return {site: each["epsilon"] for site, each in found.items()}
 
 
 def spending(
-    lines: Sequence[Json], test: Json, study: Study, *, restarted: Collection[int] = ()
+    lines: Sequence[Json],
+    test: Json,
+    study: Study,
+    *,
+    start: Json | None = None,
+    restarted: Collection[int] = (),
 ) -> dict[str, Any]:
     """The `privacy` of results.json: site -> epsilon, rdp, prv, delta and unit.
 
-    lines: the run's rounds. test: what became of each site's evaluation at the end. restarted:
-    rounds that a resumed run may have begun before. `epsilon` is the smaller bound; a bound is None
-    if it is unknown, and all are without noise. A site whose replies never came is not there: the
-    server knows of no mechanism.
+    lines: the run's rounds. test: what became of each site's evaluation at the end; start: of that
+    of the first weights, if the study has one. restarted: rounds that a resumed run may have begun
+    before. `epsilon` is the smaller bound; a bound is None if it is unknown, and all are without
+    noise. A site whose replies never came is not there: the server knows of no mechanism.
     """
-    return _spending(lines, test, study, restarted, ahead=False)
+    return _spending(lines, [start or {}, test], study, restarted, ahead=False)
 
 
 def _spending(
     lines: Sequence[Json],
-    test: Json,
+    tests: Sequence[Json],
     study: Study,
     restarted: Collection[int],
     *,
     ahead: bool,
 ) -> dict[str, Any]:
-    lines, test = [clean(line) for line in lines], clean({"sites": test})["sites"]
+    lines = [clean(line) for line in lines]
+    tests = [clean({"sites": test})["sites"] for test in tests]
     validations = [(line.get("evaluation") or {}).get("sites") or {} for line in lines]
     found = {}
     for site in dict.fromkeys(site for line in lines for site in line["sites"]):
@@ -71,13 +82,13 @@ def _spending(
         splits = [
             _charged(site, lines, study, restarted, ahead=ahead),
             _evaluated(validated, study, "validation", ahead=ahead),
-            _evaluated([test[site]] if site in test else [], study, "test", ahead=ahead),
+            _evaluated([test[site] for test in tests if site in test], study, "test", ahead=ahead),
         ]
         if not any(splits):
             continue
         told = [
             entry["epsilon_told"]
-            for entry in (*(v.get(site, {}) for v in validations), test.get(site, {}))
+            for entry in (each.get(site, {}) for each in (*validations, *tests))
             if entry.get("epsilon_told") is not None
         ]
         both = _of_one_patient(splits, told=max(told, default=0.0), delta=study.privacy.delta)

@@ -18,18 +18,24 @@ class Disclosure:
     outside: tuple[str, ...]
 
 
-def disclosure(rounds: Sequence[Json], test: Mapping[str, Json]) -> Disclosure:
-    """Of the lines of rounds.jsonl, and the sites' entries of the evaluation on test patients."""
+def disclosure(
+    rounds: Sequence[Json], test: Mapping[str, Json], start: Mapping[str, Json] | None = None
+) -> Disclosure:
+    """Of the lines of rounds.jsonl, and the sites' entries of the evaluation on test patients.
+
+    start: their entries of the evaluation of the first weights, if there was one.
+    """
+    tests = [start or {}, test]
     validations = [line["evaluation"].get("sites", {}) for line in rounds if line.get("evaluation")]
     covered, outside = [], []
-    for split, evaluations in (("validation", validations), ("test", [test])):
+    for split, evaluations in (("validation", validations), ("test", tests)):
         for noise, times, sites in _groups(evaluations):
             what = f"score histograms of {split} patients, {_times(times)}, from {sites}"
             if noise:
                 covered.append(f"{what}: with Gaussian noise, noise multiplier {noise:.3g}")
             else:
                 outside.append(f"{what}: exact counts of patients, and a count may be one patient")
-    if withheld := _withheld([*validations, test]):
+    if withheld := _withheld([*validations, *tests]):
         outside.append(
             "that fewer patients than the hospital's minimum group have a finding, or have it "
             f"not: {withheld}"

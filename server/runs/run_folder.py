@@ -29,7 +29,7 @@ from irene_model.exchange import Array, Arrays
 from irene_model.inputs import IreneProcessor
 from irene_model.journal import sync
 from irene_model.study import Study, dump
-from irene_model.weights import StartingPoint, load_arrays, new_model, to_arrays
+from irene_model.weights import PROVENANCE, StartingPoint, load_arrays, new_model, to_arrays
 from server.runs import damage, manifest
 from server.runs.checkpoint_files import place_of, rounds_in
 from server.runs.line_bounds import as_json, clean
@@ -172,6 +172,9 @@ class RunFolder:
         load_arrays(model, weights)
         model.save_pretrained(work)
         IreneProcessor(self.study).save_pretrained(work)
+        if self.info.get("start"):
+            origin = {"kind": "run", "round": round, **self._origin}
+            (work / PROVENANCE).write_text(as_json(origin, indent=2) + "\n", encoding="utf-8")
         if state:
             save_file(dict(state), work / _STATE)
         manifest.write(work)
@@ -180,6 +183,18 @@ class RunFolder:
         shutil.rmtree(place, ignore_errors=True)  # only a round of a run that was cut off here
         work.rename(place)
         sync(place.parent)
+
+    @property
+    def start_told(self) -> Json:
+        """What became of each site's evaluation of the first weights, where there was one."""
+        judged: Json = (self.info.get("start_only") or {}).get("evaluation") or {}
+        told: Json = judged.get("sites") or {}
+        return told
+
+    @property
+    def _origin(self) -> Json:
+        """What a checkpoint says of where its weights come from."""
+        return {key: self.info[key] for key in ("run", "study", "fingerprint", "arm", "start")}
 
     def rounds(self) -> list[Json]:
         """The lines of rounds.jsonl; a last line cut off by a crash is left out."""

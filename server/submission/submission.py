@@ -5,6 +5,7 @@ Flower runs the ServerApp, which gets a run configuration from here and writes t
 
 import json
 import re
+import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +30,16 @@ class Submission:
     seed: int = 0
     start_image: Path | None = None
     start_text: Path | None = None
+    start_irene: Path | None = None
 
     def config(self, coordinator: Coordinator) -> dict[str, str | int]:
-        """The run configuration: at first, all enrolled sites are waited for."""
+        """The run configuration: at first, all enrolled sites are waited for.
+
+        Folders that older versions made know no key of `--start`, and Flower refuses such a key.
+        """
+        earlier = {"start-irene": str(self.start_irene)} if self.start_irene else {}
         return {
+            **earlier,
             "study": str(self.study),
             "out": str(self.folder),
             "seed": self.seed,
@@ -65,6 +72,7 @@ def new_run(
     seed: int,
     start_image: Path | None = None,
     start_text: Path | None = None,
+    start_irene: Path | None = None,
 ) -> Submission:
     """A run of the study in `study_file`, in a folder that is not there yet.
 
@@ -85,9 +93,19 @@ def new_run(
     folder = run_folder(coordinator, name)
     if folder.exists():
         raise ConfigError(f"--name {name}: {folder} exists; use --resume {name}, or another name")
-    for option, path in (("--start-image", start_image), ("--start-text", start_text)):
+    for option, path in (
+        ("--start-image", start_image),
+        ("--start-text", start_text),
+        ("--start", start_irene),
+    ):
         if path is not None and not path.exists():
             raise ConfigError(f"{option}: {path}: no such file or folder")
+    if start_irene is not None:
+        # Known now, and not from the log of a run that could not begin.
+        _check_app(coordinator)
+        from irene_model.weights import StartingPoint
+
+        StartingPoint(image=start_image, text=start_text, irene=start_irene).model(study, seed=seed)
     return Submission(
         name=name,
         folder=folder,
@@ -95,7 +113,18 @@ def new_run(
         seed=seed,
         start_image=start_image.resolve() if start_image else None,
         start_text=start_text.resolve() if start_text else None,
+        start_irene=start_irene.resolve() if start_irene else None,
     )
+
+
+def _check_app(coordinator: Coordinator) -> None:
+    path = coordinator.app / "pyproject.toml"
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    if "start-irene" not in document["tool"]["flwr"]["app"]["config"]:
+        raise ConfigError(
+            f'--start: {path} is of an older version; add the line `start-irene = ""` to the end '
+            "of its [tool.flwr.app.config]"
+        )
 
 
 def begun_run(coordinator: Coordinator, name: str, study_file: Path | None) -> Submission:
@@ -150,6 +179,7 @@ def submit(
         seed=submission.seed,
         start_image=str(submission.start_image or ""),
         start_text=str(submission.start_text or ""),
+        start_irene=str(submission.start_irene or ""),
     )
     return run_id
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from client.budget import Plan, declared_patients, plan_round
@@ -23,7 +24,7 @@ from irene_model import metrics
 from irene_model.errors import ConfigError
 from irene_model.exchange import Array, Arrays
 from irene_model.study import SPLITS, HeldOut, Study, server_rate
-from irene_model.weights import load_arrays, new_model, to_arrays
+from irene_model.weights import StartingPoint, load_arrays, to_arrays
 from server.aggregation import strategy_for
 
 
@@ -45,8 +46,17 @@ class Fitted:
     validation: Mapping[int, float | None]
 
 
-def train_at_one_place(study: Study, members: Sequence[Member], *, name: str, seed: int) -> Fitted:
+def train_at_one_place(
+    study: Study,
+    members: Sequence[Member],
+    *,
+    name: str,
+    seed: int,
+    start: StartingPoint | None = None,
+) -> Fitted:
     """Train the study's model on all `members`' patients together; `name` seeds the sampling.
+
+    First weights are `start`'s, else drawn from `seed`.
 
     The study must be without privacy. The weights kept are those of `best_round` by the AUROC on
     the members' validation patients. ConfigError where nobody is there to train on.
@@ -57,7 +67,7 @@ def train_at_one_place(study: Study, members: Sequence[Member], *, name: str, se
         raise ConfigError(f"{name}: has no patients to train on; give the cohort more patients")
     pooled = pool_patients([member.dataset for member in members])
     device = pick_device(members[0].site.device)
-    model = new_model(study, seed=seed)
+    model, _ = (start or StartingPoint()).model(study, seed=seed)
     weights, strategy = to_arrays(model), strategy_for(study, {})
     validation: dict[int, float | None] = {}
     kept = weights
@@ -115,6 +125,7 @@ def pool_patients(datasets: Sequence[SiteDataset]) -> SiteDataset:
     return replace(
         datasets[0],
         pixels=np.concatenate([dataset.pixels for dataset in datasets]),
+        text=_joined([dataset.text for dataset in datasets if dataset.text is not None]),
         tensors={
             name: torch.cat([dataset.tensors[name] for dataset in datasets])
             for name in datasets[0].tensors
@@ -129,6 +140,10 @@ def pool_patients(datasets: Sequence[SiteDataset]) -> SiteDataset:
         },
         training_digests=frozenset().union(*(dataset.training_digests for dataset in datasets)),
     )
+
+
+def _joined(parts: Sequence[npt.NDArray[np.float16]]) -> npt.NDArray[np.float16] | None:
+    return np.concatenate(parts) if parts else None
 
 
 def without_privacy(study: Study) -> Study:

@@ -18,13 +18,17 @@ _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One training: an arm, a model and a seed; of the arm `local`, one site's."""
+    """One training: an arm, a model and a seed; of the arm `local`, one site's.
+
+    start: the folder of the model that it begins from.
+    """
 
     arm: Arm
     site: str | None
     model: str
     seed: int
     study: Study = field(compare=False)
+    start: Path | None = field(default=None, compare=False)
 
     @property
     def place(self) -> str:
@@ -53,15 +57,30 @@ def grid(
     A wrong name is a ConfigError that says which names there are.
     """
     chosen = scenario.compare
-    allowed = [a for a in ARMS if a != "federated-dp" or scenario.study.privacy.enabled]
+    possible = {
+        "federated-dp": scenario.study.privacy.enabled,
+        "start-only": scenario.start is not None,
+    }
+    allowed = [arm for arm in ARMS if possible.get(arm, True)]
     wanted = [_arm(name) for name in arms or chosen.arms or allowed]
     _refuse_repeats("arm", wanted)
+    if "start-only" in wanted and not possible["start-only"]:
+        raise ConfigError(
+            "arm start-only: name a model to start from with --start, or leave it out"
+        )
     names = list(models or chosen.models)
     _refuse_repeats("model", names)
     studies = {name: study_of(scenario, name) for name in names}
     sites = [site.name for site in scenario.cohort.sites]
     return [
-        Trial(arm=arm, site=site, model=name, seed=seed, study=_study_for(arm, study))
+        Trial(
+            arm=arm,
+            site=site,
+            model=name,
+            seed=seed,
+            study=_study_for(arm, study),
+            start=scenario.start_folder,
+        )
         for seed in range(seeds or chosen.seeds)
         for arm in wanted
         for name, study in studies.items()

@@ -22,8 +22,9 @@ from client.training import pick_device
 from irene_model import inputs, metrics
 from irene_model.errors import ConfigError
 from irene_model.exchange import LABEL_SENT, Arrays
+from irene_model.inputs import IreneProcessor
 from irene_model.study import Study
-from irene_model.weights import load_arrays, new_model
+from irene_model.weights import StartingPoint, load_arrays, new_model, start_sha256, to_arrays
 from server.evaluation import SiteHistograms, pool
 from server.runs import RunFolder, versions
 from simulations.compare.arms import (
@@ -54,6 +55,11 @@ def finished(trial: Trial, out: Path) -> Json | None:
             f"{path.parent}: was trained under other settings of '{trial.model}'; give a new "
             "folder, or the settings as they were"
         )
+    if result.get("start") != start_sha256(trial.start):
+        raise ConfigError(
+            f"{path.parent}: was trained from another start; give a new folder, or the --start as "
+            "it was"
+        )
     return result
 
 
@@ -62,7 +68,16 @@ def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
     folder, members = _fresh(trial, out), _members(sites, trial.study)
     trained = [m for m in members if trial.site in (None, m.site.site)]
     started = time.monotonic()
-    fitted = train_at_one_place(trial.study, trained, name=trial.place, seed=trial.seed)
+    if trial.arm == "start-only":
+        fitted = _start_of(trial)
+    else:
+        fitted = train_at_one_place(
+            trial.study,
+            trained,
+            name=trial.place,
+            seed=trial.seed,
+            start=StartingPoint(irene=trial.start),
+        )
     seconds = time.monotonic() - started
     return _finish(trial, folder, fitted, members, seconds=seconds, privacy={})
 
@@ -82,6 +97,7 @@ def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_si
             _fresh(trial, out) / "run",
             trial.study,
             seed=trial.seed,
+            start=StartingPoint(irene=trial.start),
             reproducible_noise=True,
             synthetic=True,
             parallel_sites=parallel_sites,
@@ -90,7 +106,7 @@ def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_si
     if not (folder / "results.json").exists():
         simulate(run, sites=[_of_its_own(Site.read(path), trial, folder) for path in sites])
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    (arm,) = results["arms"].values()
+    arm = results["arms"][run.info["arm"]]
     result = _finish(
         trial,
         folder.parent,
@@ -107,6 +123,12 @@ def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_si
 def without(dataset: SiteDataset, modality: str) -> SiteDataset:
     """The same patients, from whom the modality or panel is taken."""
     return replace(dataset, tensors=inputs.without(dataset.tensors, modality, dataset.study))
+
+
+def _start_of(trial: Trial) -> Fitted:
+    """The first weights, as if they had been trained."""
+    model, _ = StartingPoint(irene=trial.start).model(trial.study, seed=trial.seed)
+    return Fitted(weights=to_arrays(model), kept_round=0, rounds=0, validation={})
 
 
 def _fresh(trial: Trial, out: Path) -> Path:
@@ -161,6 +183,7 @@ def _finish(
     model = new_model(trial.study, seed=0)
     load_arrays(model, fitted.weights)
     model.save_pretrained(folder / "model")
+    IreneProcessor(trial.study).save_pretrained(folder / "model")
     result = {
         "schema": 1,
         "arm": trial.arm,
@@ -168,6 +191,7 @@ def _finish(
         "model": trial.model,
         "seed": trial.seed,
         "fingerprint": trial.study.fingerprint,
+        "start": start_sha256(trial.start),
         "rounds": fitted.rounds,
         "kept_round": fitted.kept_round,
         "seconds": round(seconds, 1),

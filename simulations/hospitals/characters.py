@@ -39,6 +39,13 @@ _SI = {
     "arterial_pco2": _KPA,
     "leukocytes": ("10*9/L", 1.0),
 }
+# A public archive's: like no hospital's, so that a model of it has something left to learn.
+ARCHIVE = Character(
+    scanner=Scanner(contrast=1.1, brightness=0.02, noise=0.045, blur=3.5),
+    phrasing="sentences",
+    prevalence={"pneumonia": 1.3, "tuberculosis": 1.3, "interstitial_lung_disease": 0.8},
+    missing_lab=0.1,
+)
 CHARACTERS: tuple[Character, ...] = (
     Character(missing_lab=0.05),
     Character(

@@ -11,9 +11,11 @@ import numpy as np
 
 from irene_model.errors import ConfigError
 from simulations.hospitals import splits
-from simulations.hospitals.characters import CHARACTERS, Character
+from simulations.hospitals.characters import ARCHIVE, CHARACTERS, Character
 from simulations.hospitals.scenario import Cohort, SimulatedSite
 from simulations.patients import DEFAULT_PREVALENCE, Patient, draw_patients
+
+_ARCHIVES = 1_000_000  # no scenario has as many sites
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +34,13 @@ def draw_cohort(cohort: Cohort, seed: int) -> Iterator[Hospital]:
     rng = np.random.default_rng([seed, 1])
     if cohort.split == "natural":
         for index, count in enumerate(splits.sizes(cohort.patients, shares)):
-            character = CHARACTERS[index % len(CHARACTERS)]
+            archive = cohort.sites[index].archive
+            character = ARCHIVE if archive else CHARACTERS[index % len(CHARACTERS)]
             prevalence = {
                 name: DEFAULT_PREVALENCE[name] * factor
                 for name, factor in character.prevalence.items()
             }
-            own = np.random.default_rng([seed, 1, index])
+            own = np.random.default_rng([seed, 1, stream_of(cohort, index)])
             patients = draw_patients(own, num_patients=count, prevalence=prevalence)
             yield _hospital(cohort, index, character, patients)
         return
@@ -58,6 +61,14 @@ def draw_cohort(cohort: Cohort, seed: int) -> Iterator[Hospital]:
                 f"'{cohort.sites[index].name}' without patients; take a larger alpha or seed"
             )
         yield _hospital(cohort, index, CHARACTERS[0], members)
+
+
+def stream_of(cohort: Cohort, index: int) -> int:
+    """What seeds everything random of a site, beside the seed.
+
+    An archive shares no patient with a hospital of the same seed, whatever its place in the list.
+    """
+    return index + _ARCHIVES if cohort.sites[index].archive else index
 
 
 def _hospital(

@@ -170,7 +170,9 @@ def _site_yaml(study: Study, hospital: Hospital, suffix: str, labels: Sequence[s
     document["labels"] = {label: {"column": label} for label in labels}
     document["splits"] = {"validation": 0.1, "test": 0.25}
     privacy, evaluation = study.privacy, study.evaluation_noise
-    if privacy.enabled and privacy.epsilon is not None:
+    if hospital.site.archive:
+        document["budget"] = "none"  # public: there is nobody to protect
+    elif privacy.enabled and privacy.epsilon is not None:
         most = max(privacy.epsilon, evaluation.epsilon or 0)
         document["budget"] = {"epsilon": most, "delta": privacy.delta}
     else:

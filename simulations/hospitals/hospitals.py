@@ -12,7 +12,7 @@ import numpy as np
 from irene_model.errors import ConfigError
 from irene_model.inputs import TextReader
 from irene_model.study import dump
-from simulations.hospitals.cohort import Hospital, draw_cohort
+from simulations.hospitals.cohort import Hospital, draw_cohort, stream_of
 from simulations.hospitals.files import SUFFIX, ImageFormat, write_image
 from simulations.hospitals.folders import write_folder
 from simulations.hospitals.scenario import Scenario
@@ -51,9 +51,10 @@ def write_hospitals(
     images: list[_Image] = []
     written = []
     for index, hospital in enumerate(hospitals):
-        rng = np.random.default_rng([seed, 2, index])
+        stream = stream_of(scenario.cohort, index)
+        rng = np.random.default_rng([seed, 2, stream])
         written.append(write_folder(out, study, hospital, rng, encoders=scenario.encoder_folders))
-        images += _images(out, hospital, scenario.cohort.image_pixels, [seed, 3, index])
+        images += _images(out, hospital, scenario.cohort.image_pixels, [seed, 3, stream])
     _draw_all(images, progress)
     return written
 

@@ -10,6 +10,7 @@
         - {name: north, share: 4}
         - {name: south, share: 2, lacks: [text], lacks_labels: [tuberculosis]}
     join: [hannover/site.yaml]      # further sites with files of their own
+    start: ../runs/start            # a model whose weights are the first ones, from this file
     encoders: {bio-bert: bio-bert}  # the folder of the study's text encoder, if it has one
     parallel_sites: 2               # how many train at once
     compare:                        # what `irene-sim compare` crosses, unless its options say else
@@ -38,14 +39,15 @@ from irene_model.study import (
 )
 
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
-Arm = Literal["central", "federated", "federated-dp", "local"]
+Arm = Literal["central", "federated", "federated-dp", "local", "start-only"]
 
 
 class SimulatedSite(Settings):
     """One synthetic hospital; what is None follows from its character (see `hospitals`).
 
     share: relative number of patients. lacks: modalities and panels that it has not.
-    missing: chance of a single laboratory value to be missing.
+    missing: chance of a single laboratory value to be missing. archive: a public archive, of a
+    character that no hospital has and with patients of its own, whose site.yaml has no budget.
     """
 
     name: SiteName
@@ -55,6 +57,7 @@ class SimulatedSite(Settings):
     missing: float | None = Field(default=None, ge=0, lt=1)
     tables: Literal["csv", "parquet"] | None = None
     images: Literal["png", "dicom"] | None = None
+    archive: bool = False
 
 
 class Cohort(Settings):
@@ -77,6 +80,12 @@ class Cohort(Settings):
         names = [site.name for site in self.sites]
         if len(set(names)) < len(names):
             raise ValueError("two sites have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _an_archive_has_a_character(self) -> Self:
+        if self.split != "natural" and any(site.archive for site in self.sites):
+            raise ValueError("an archive has a character of its own: take split natural")
         return self
 
     @model_validator(mode="after")
@@ -107,6 +116,7 @@ class Scenario(Settings):
     study: Study
     cohort: Cohort
     join: tuple[Path, ...] = ()
+    start: Path | None = None
     encoders: dict[str, Path] = Field(default_factory=dict)
     parallel_sites: int = Field(default=2, ge=1)
     compare: Comparison = Comparison()
@@ -132,6 +142,15 @@ class Scenario(Settings):
         if odd := sorted({*self.cohort.lacks, *of_sites} - set(known)):
             raise ValueError(f"cohort: lacks: '{odd[0]}' is none of {', '.join(known)}")
         return self
+
+    @property
+    def start_folder(self) -> Path | None:
+        """`start`, seen from the folder of the scenario's file."""
+        return None if self.start is None else (self.folder / self.start).resolve()
+
+    def starting_from(self, model: Path | None) -> "Scenario":
+        """The scenario with first weights from the folder `model`; as it is for None."""
+        return self if model is None else self.model_copy(update={"start": model.resolve()})
 
     @property
     def encoder_folders(self) -> dict[str, Path]:

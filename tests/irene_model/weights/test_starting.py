@@ -146,5 +146,6 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path)
 
 def test_the_run_configuration_names_starting_points() -> None:
     assert starting_point({"start-image": "", "start-text": ""}) == StartingPoint()
+    assert starting_point({"start-irene": "m"}) == StartingPoint(irene=Path("m"))
     named = starting_point({"start-image": "vit.npz", "start-text": "words", "seed": 3})
     assert named == StartingPoint(image=Path("vit.npz"), text=Path("words"))

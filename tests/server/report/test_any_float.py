@@ -229,6 +229,8 @@ def test_the_terminal_of_any_numbers(
     from simulations.display import _label_table, _site_table
 
     arm = scattered(folder.results["arms"]["federated"], numbers)
-    said = said_by(lambda c: (c.print(_label_table("arm", arm)), c.print(_site_table(arm))))
+    said = said_by(
+        lambda c: (c.print(_label_table("arm", arm, arm)), c.print(_site_table(arm, arm)))
+    )
     assert "nan" not in said and "inf" not in said
     assert "nan" not in capsys.readouterr().out
