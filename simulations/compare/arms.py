@@ -9,7 +9,8 @@ sum of theirs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,23 +113,40 @@ def pool_patients(datasets: Sequence[SiteDataset]) -> SiteDataset:
     if len(datasets) == 1:
         return datasets[0]
     starts = np.cumsum([0, *(len(dataset.pixels) for dataset in datasets)])
-    return replace(
-        datasets[0],
-        pixels=np.concatenate([dataset.pixels for dataset in datasets]),
-        tensors={
-            name: torch.cat([dataset.tensors[name] for dataset in datasets])
-            for name in datasets[0].tensors
-        },
-        patients={
-            split: tuple(
-                rows + start
-                for dataset, start in zip(datasets, starts, strict=False)
-                for rows in dataset.patients[split]
-            )
-            for split in SPLITS
-        },
-        training_digests=frozenset().union(*(dataset.training_digests for dataset in datasets)),
-    )
+    patients = {
+        split: tuple(
+            rows + start
+            for dataset, start in zip(datasets, starts, strict=False)
+            for rows in dataset.patients[split]
+        )
+        for split in SPLITS
+    }
+    known: dict[str, Any] = {
+        "study": datasets[0].study,
+        "patients": patients,
+        "training_digests": frozenset().union(*(d.training_digests for d in datasets)),
+        "assignment": "",  # of one site; a pool is no site and has no ledger
+    }
+    # All else is rows, one a record, whatever it is called: none can be forgotten here.
+    rows = {
+        each.name: _one_below_the_other([getattr(d, each.name) for d in datasets])
+        for each in fields(SiteDataset)
+        if each.name not in known
+    }
+    return SiteDataset(**known, **rows)
+
+
+def _one_below_the_other(parts: Sequence[Any]) -> Any:
+    """Arrays, tensors or mappings to them, joined by rows; None where all of them are None."""
+    first = parts[0]
+    if all(part is None for part in parts):
+        return None
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)
+    if isinstance(first, torch.Tensor):
+        return torch.cat(list(parts))
+    assert isinstance(first, Mapping), f"no rows: {type(first).__name__}"
+    return {name: _one_below_the_other([part[name] for part in parts]) for name in first}
 
 
 def without_privacy(study: Study) -> Study:
