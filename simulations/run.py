@@ -51,7 +51,8 @@ def start_run(
     """Write the hospitals of `scenario` and a run folder around them.
 
     First weights come from `start`, else from `seed`. `out` must be new or empty; the synthetic
-    hospitals are under `out/hospitals`, joined ones stay where they are. A mistake in the scenario is a ConfigError before anything is written.
+    hospitals are under `out/hospitals`, joined ones stay where they are. A mistake in the scenario
+    is a ConfigError before anything is written.
     """
     check_scenario(scenario)
     joined = joined_sites(scenario)
@@ -74,7 +75,7 @@ def start_run(
         site_files=[
             *(str(path.relative_to(out)) for path in written),
             *(str(path) for path in joined),
-        ]
+        ],
     )
     return folder
 

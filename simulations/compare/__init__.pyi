@@ -1,10 +1,14 @@
-from .comparison_page import best_first
+from .comparison_page import best_first, gains_by_way
 from .comparison_run import compare
+from .own_models import OwnModel, own_models
 from .trial_grid import Trial, grid
 
 __all__ = [
+    "OwnModel",
     "Trial",
     "best_first",
     "compare",
+    "gains_by_way",
     "grid",
+    "own_models",
 ]

@@ -2,7 +2,7 @@
 
 It is the federation with a single site, by the same code: `local_update` at the place, the study's
 strategy on top, the same rounds, steps and learning rates. What a place without hospitals' walls
-lacks is the ledger, the messages and the noise.
+lacks is the ledger and the messages; noise there is if the study has privacy, once for all.
 
 Every step sees as many patients as a federation of the same sites does: the expected batch is the
 sum of theirs.
@@ -23,6 +23,7 @@ from client.training import Evaluated, local_update, pick_device, score
 from irene_model import metrics
 from irene_model.errors import ConfigError
 from irene_model.exchange import Array, Arrays
+from irene_model.privacy import epsilons
 from irene_model.study import SPLITS, HeldOut, Study, server_rate
 from irene_model.weights import load_arrays, new_model, to_arrays
 from server.aggregation import strategy_for
@@ -46,37 +47,51 @@ class Fitted:
     validation: Mapping[int, float | None]
 
 
-def train_at_one_place(study: Study, members: Sequence[Member], *, name: str, seed: int) -> Fitted:
+def train_at_one_place(
+    study: Study,
+    members: Sequence[Member],
+    *,
+    name: str,
+    seed: int,
+    start: Arrays | None = None,
+) -> Fitted:
     """Train the study's model on all `members`' patients together; `name` seeds the sampling.
 
-    The study must be without privacy. The weights kept are those of `best_round` by the AUROC on
-    the members' validation patients. ConfigError where nobody is there to train on.
+    start: the first weights, which are then one of those to choose from, as round 0; None draws
+    them from `seed`. The weights kept are those of `best_round` by the exact AUROC on the members'
+    validation patients. ConfigError where nobody is there to train on.
     """
-    assert not study.privacy.enabled
     members = [member for member in members if member.dataset.patients["train"]]
     if not members:
         raise ConfigError(f"{name}: has no patients to train on; give the cohort more patients")
     pooled = pool_patients([member.dataset for member in members])
     device = pick_device(members[0].site.device)
     model = new_model(study, seed=seed)
-    weights, strategy = to_arrays(model), strategy_for(study, {})
+    weights = to_arrays(model) if start is None else start
+    strategy = strategy_for(study, {})
     validation: dict[int, float | None] = {}
     kept = weights
+
+    def judge(round: int) -> None:
+        nonlocal kept
+        validation[round] = macro_auroc([exact_histograms(weights, pooled, "validation", device)])
+        if best_round(validation) == round:
+            kept = weights
+
+    if start is not None:
+        judge(0)
     for round in range(1, study.federation.rounds + 1):
         load_arrays(model, weights)
         update = local_update(
             model,
             dataset=pooled,
-            plan=_plan(study, members, round),
+            plan=plan_at_one_place(study, members, round),
             randomness=Randomness.reproducible(seed=seed, site=name, round=round),
             device=device,
         )
         weights = strategy.apply(weights, update, server_rate(study, round))
-        if round % study.federation.evaluate_every == 0 or round == study.federation.rounds:
-            histograms = exact_histograms(weights, pooled, "validation", device)
-            validation[round] = macro_auroc([histograms])
-            if best_round(validation) == round:
-                kept = weights
+        if study.federation.evaluated(round):
+            judge(round)
     return Fitted(
         weights=kept,
         kept_round=best_round(validation),
@@ -155,12 +170,25 @@ def without_privacy(study: Study) -> Study:
     return study.model_copy(update={"privacy": privacy})
 
 
-def _plan(study: Study, members: Sequence[Member], round: int) -> Plan:
-    """One plan for all: the sum of the members' expected batches, of all their patients."""
-    plans = [plan_round(study, declared_patients(m.site, m.dataset), round) for m in members]
-    declared = sum(plan.declared_patients for plan in plans)
-    expected = sum(plan.expected_batch for plan in plans)
-    mechanism = replace(plans[0].mechanism, sample_rate=expected / declared)
-    return replace(
-        plans[0], mechanism=mechanism, declared_patients=declared, expected_batch=expected
-    )
+def plan_at_one_place(study: Study, members: Sequence[Member], round: int) -> Plan:
+    """One plan for all: the sum of the members' expected batches, of all their patients.
+
+    With privacy it is one mechanism and one noise: that which spends the study's epsilon at the
+    pool's rate over the study's steps.
+    """
+    declared = [declared_patients(member.site, member.dataset) for member in members]
+    batch = sum(min(study.training.expected_batch, each) for each in declared)
+    training = study.training.model_copy(update={"expected_batch": batch})
+    return plan_round(study.model_copy(update={"training": training}), sum(declared), round)
+
+
+def privacy_at_one_place(study: Study, members: Sequence[Member]) -> dict[str, Any]:
+    """What all rounds spend of each member's patients, for results; empty without privacy."""
+    members = [member for member in members if member.dataset.patients["train"]]
+    if not study.privacy.enabled:
+        return {}
+    whole = replace(plan_at_one_place(study, members, 1).mechanism, steps=study.total_steps)
+    delta = study.privacy.delta
+    spent = epsilons([whole], delta=delta).smallest
+    about = {"epsilon": spent, "delta": delta, "unit": study.privacy.unit}
+    return {member.site.site: about for member in members}

@@ -41,9 +41,7 @@ from irene_model.study import (
 from simulations.hospitals.folds import LEAST_FOLDS
 
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
-Arm = Literal[
-    "central", "central-dp", "federated", "federated-dp", "local", "local-dp", "personal"
-]
+Arm = Literal["central", "central-dp", "federated", "federated-dp", "local", "local-dp", "personal"]
 
 
 class SimulatedSite(Settings):
@@ -97,8 +95,9 @@ class Comparison(Settings):
     """What `irene-sim compare` crosses, where its options say nothing else.
 
     arms: None is all that the study's privacy allows. epsilons: those of the arms with privacy;
-    None is the study's own. seeds: None is one for each fold of real folders, else 3. models: methods of the study's schema, or
-    names of `variants`: studies with other settings, given as KEY=VALUE as `--set` takes them.
+    None is the study's own. seeds: None is one for each fold of real folders, else 3. models:
+    methods of the study's schema, or names of `variants`: studies with other settings, given as
+    KEY=VALUE as `--set` takes them.
     """
 
     arms: tuple[Arm, ...] | None = Field(default=None, min_length=1)
