@@ -53,12 +53,12 @@ def train_at_one_place(
     *,
     name: str,
     seed: int,
-    start: Arrays | None = None,
+    going_on: Arrays | None = None,
 ) -> Fitted:
     """Train the study's model on all `members`' patients together; `name` seeds the sampling.
 
-    start: the first weights, which are then one of those to choose from, as round 0; None draws
-    them from `seed`. The weights kept are those of `best_round` by the exact AUROC on the members'
+    going_on: weights that were trained elsewhere, which are then among those to choose from, as
+    round 0; None draws first ones from `seed`. The weights kept are those of `best_round` by the exact AUROC on the members'
     validation patients. ConfigError where nobody is there to train on.
     """
     members = [member for member in members if member.dataset.patients["train"]]
@@ -67,7 +67,7 @@ def train_at_one_place(
     pooled = pool_patients([member.dataset for member in members])
     device = pick_device(members[0].site.device)
     model = new_model(study, seed=seed)
-    weights = to_arrays(model) if start is None else start
+    weights = to_arrays(model) if going_on is None else going_on
     strategy = strategy_for(study, {})
     validation: dict[int, float | None] = {}
     kept = weights
@@ -78,7 +78,7 @@ def train_at_one_place(
         if best_round(validation) == round:
             kept = weights
 
-    if start is not None:
+    if going_on is not None:
         judge(0)
     for round in range(1, study.federation.rounds + 1):
         load_arrays(model, weights)

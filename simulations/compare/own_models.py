@@ -67,7 +67,7 @@ def _own_model(folder: RunFolder, path: Path) -> OwnModel:
         [member],
         name=f"local-{site.site}",
         seed=folder.info["seed"],
-        start=folder.load_checkpoint(0),
+        going_on=folder.load_checkpoint(0),
     )
     of_run = folder.load_checkpoint(folder.last_round)
     (own, own_draws), (federation, draws) = (

@@ -57,14 +57,14 @@ def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
 
     One that goes on from a federation finds its weights in that one's folder.
     """
-    start = None
+    going_on = None
     if trial.goes_on is not None:
-        start = to_arrays(AutoModel.from_pretrained(trial.goes_on.folder(out) / "model"))
+        going_on = to_arrays(AutoModel.from_pretrained(trial.goes_on.folder(out) / "model"))
     folder, members = _fresh(trial, out), _members(sites, trial.study)
     trained = [m for m in members if trial.site in (None, m.site.site)]
     started = time.monotonic()
     fitted = train_at_one_place(
-        trial.study, trained, name=trial.place, seed=trial.seed, start=start
+        trial.study, trained, name=trial.place, seed=trial.seed, going_on=going_on
     )
     seconds = time.monotonic() - started
     privacy = privacy_at_one_place(trial.study, trained)
