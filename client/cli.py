@@ -43,7 +43,7 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
     """
     import json
 
-    from client.budget import ImageProgress, declared_size, permitted_plan
+    from client.budget import ImageProgress, declared_size, hope, permitted_plan
     from client.check import inspect
     from client.site import Site, check_study
     from irene_model.errors import ConfigError, LimitExceeded
@@ -60,7 +60,9 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
         check_study(site.limits, study)
         declared = declared_size(site, report.splits["train"].patients)
         if declared:
-            permitted_plan(site, study, declared, 1)
+            plan = permitted_plan(site, study, declared, 1)
+            if doubt := hope(study, plan.mechanism, declared):
+                typer.echo(f"warning: {doubt}", err=True)
     except LimitExceeded as error:
         raise ConfigError(f"{site_file}: {error}") from None
 

@@ -1,6 +1,6 @@
 from .comparison_page import best_first, gains_by_way
 from .comparison_run import compare
-from .own_models import OwnModel, own_models
+from .own_model import OwnModel, own_models
 from .trial_grid import Trial, grid
 
 __all__ = [

@@ -58,8 +58,8 @@ def train_at_one_place(
     """Train the study's model on all `members`' patients together; `name` seeds the sampling.
 
     going_on: weights that were trained elsewhere, which are then among those to choose from, as
-    round 0; None draws first ones from `seed`. The weights kept are those of `best_round` by the exact AUROC on the members'
-    validation patients. ConfigError where nobody is there to train on.
+    round 0; None draws first ones from `seed`. The weights kept are those of `best_round` by the
+    exact AUROC on the members' validation patients. ConfigError where nobody is there to train on.
     """
     members = [member for member in members if member.dataset.patients["train"]]
     if not members:
