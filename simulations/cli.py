@@ -93,7 +93,13 @@ def run(
                 judge_start(folder)
         progress.start_rounds(folder)
         report = simulate(folder, observe=progress.round)
-    progress.summary(folder, json.loads((folder.path / "results.json").read_text("utf-8")), report)
+        beside = []
+        if folder.info.get("own_models"):
+            from simulations.compare import own_models
+
+            beside = own_models(folder, progress.own_model)
+    results = json.loads((folder.path / "results.json").read_text("utf-8"))
+    progress.summary(folder, results, report, beside)
 
 
 @app.command()
@@ -126,8 +132,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Ways to train, of central, federated, federated-dp, local, start-only; "
-            "all by default.",
+            help="Ways to train, as local,federated-dp; all by default.",
         ),
     ] = None,
     models: Annotated[
@@ -138,7 +143,14 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Seeds 0 to K-1, each with patients of its own.")
+        int | None,
+        typer.Option(min=1, help="Seeds 0 to K-1: patients of their own; of real ones, folds."),
+    ] = None,
+    epsilons: Annotated[
+        str | None,
+        typer.Option(
+            metavar="E,F", help="Train each arm with privacy at each of them, as 1,2,4,8."
+        ),
     ] = None,
     parallel: Annotated[
         int, typer.Option(min=1, help="Trainings at once; federations run one at a time.")
@@ -149,9 +161,11 @@ def compare(
     """Train arms x models x seeds on the same patients and say who is ahead, with intervals.
 
     central: all patients at one place. local: each site alone. federated: without noise.
-    federated-dp: as the study says. start-only: the model of --start, as it came; with it all
-    arms begin there. The first arm with the first model is the reference of all
-    differences. The same command goes on after an interruption; more arms, models or seeds train
+    federated-dp: as the study says. central-dp, local-dp: as central and local, with the study's
+    privacy. personal: each site goes on alone from the federation's model. start-only: the model of
+    --start, as it came; with it all arms begin there. The first arm with the first model is the
+    reference of all differences; what each site gains is over its own local model. The same command
+    goes on after an interruption; more arms, models or seeds train
     only what is new. results.json and report.html grow with every training.
 
     Example: `irene-sim compare simulations/scenarios/demo.yaml --out runs/arms --seeds 3`
@@ -164,7 +178,13 @@ def compare(
     from simulations.hospitals import Scenario
 
     chosen = Scenario.read(scenario, set_ or []).starting_from(start)
-    trials = grid(chosen, arms=_names(arms), models=_names(models), seeds=seeds)
+    trials = grid(
+        chosen,
+        arms=_names(arms),
+        models=_names(models),
+        seeds=seeds,
+        epsilons=_numbers("--epsilons", epsilons),
+    )
     with RunProgress() as progress:
         results = train_all(chosen, trials, out, parallel=parallel, observer=progress)
     progress.ranking(results, out)
@@ -247,6 +267,14 @@ def audit(
 def _names(given: str | None) -> list[str] | None:
     """`a, b` as a list; None where nothing was said, and a list of one empty name for `""`."""
     return None if given is None else [name.strip() for name in given.split(",")]
+
+
+def _numbers(option: str, given: str | None) -> list[float] | None:
+    """`1, 2` as numbers; None where nothing was said."""
+    try:
+        return None if given is None else [float(name) for name in given.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{option}: give numbers with commas between, as 1,2,4") from None
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from irene_model.console import figure, known
 from irene_model.weights import Provenance
 from server.runs import Json, RunFolder, epsilon_in
 from simulations.audit import Audit
-from simulations.compare import Trial, best_first
+from simulations.compare import OwnModel, Trial, best_first, gains_by_way
 
 
 class RunProgress:
@@ -32,6 +32,7 @@ class RunProgress:
         )
         self._hospitals: Any = None
         self._rounds: Any = None
+        self._own: Any = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -85,13 +86,25 @@ class RunProgress:
             if entry["outcome"] != "updated":
                 self._console.print(f"  {site}: {entry['outcome']}: {entry['reason']}")
 
-    def summary(self, folder: RunFolder, results: Json, report: Path) -> None:
-        """The final table, and where everything lies."""
+    def own_model(self, done: int, total: int) -> None:
+        """`done` of `total` hospitals have trained a model of their own."""
+        if self._own is None:
+            self._console.print(f"Training {total} hospitals' own models, to compare")
+            self._own = self._progress.add_task("own models", total=total)
+        self._progress.update(self._own, completed=done)
+
+    def summary(
+        self, folder: RunFolder, results: Json, report: Path, beside: Sequence[OwnModel] = ()
+    ) -> None:
+        """The final tables, each hospital's own model beside the federation's, and the files."""
         start = results["arms"].get("start-only")
         for name, arm in results["arms"].items():
-            if arm is not start:
-                self._console.print(_label_table(name, arm, start))
-                self._console.print(_site_table(arm, start))
+            if arm is start:
+                continue
+            self._console.print(_label_table(name, arm, start))
+            self._console.print(_site_table(arm, start))
+            if beside:
+                self._console.print(_own_table(name, beside))
         if start is not None:
             self._console.print("start: the AUROC of the first weights alone, before round 1")
         if folder.info.get("stopped"):
@@ -158,9 +171,10 @@ class RunProgress:
         )
 
     def ranking(self, results: Json, out: Path) -> None:
-        """The rows of a comparison, best first, and where everything lies."""
+        """The rows of a comparison, best first, the hospitals' gains, and where everything lies."""
+        over = "seeds" if results["over"] == "seeds" else "folds, 95% interval over test patients"
         table = Table(
-            title=f"Mean over seeds, 95% interval; difference to {results['reference']}",
+            title=f"Mean over {over}; difference to {results['reference']}",
             title_justify="left",
         )
         table.add_column("arm / model", overflow="fold")
@@ -177,6 +191,8 @@ class RunProgress:
                 str(len(arm["seeds"])),
             )
         self._console.print(table)
+        if gains := gains_by_way(results):
+            self._console.print(_gain_table(gains, results["sites"]))
         self._console.print(f"results  {out / 'results.json'}")
         self._console.print(f"report   {out / 'report.html'}")
 
@@ -227,6 +243,51 @@ def _site_table(arm: Json, start: Json | None = None) -> Table:
             f"{privacy['delta']:g}" if spent is not None and known(privacy["delta"]) else "-",
         )
     return table
+
+
+def _own_table(arm: str, beside: Sequence[OwnModel]) -> Table:
+    """AUROC of both models on the same patients."""
+    table = Table(
+        title="Is it worth joining? Exact AUROC on each hospital's test patients",
+        title_justify="left",
+    )
+    for column in ("hospital", "own model, no privacy", arm, "gain", "95% interval"):
+        table.add_column(column, justify="left" if column == "hospital" else "right")
+    for each in beside:
+        gain, bounds = each.gain.mean, each.gain.ci95
+        table.add_row(
+            each.site,
+            _number(each.own),
+            _number(each.federation),
+            "-" if gain is None else f"{gain:+.3f}",
+            "-" if bounds is None else _signed(bounds),
+        )
+    return table
+
+
+def _gain_table(gains: Json, sites: Sequence[str]) -> Table:
+    """What each hospital's own test patients gain over the model of its own patients."""
+    table = Table(
+        title="AUROC at each hospital, less that of its own model alone (95% interval)",
+        title_justify="left",
+    )
+    table.add_column("arm / model", overflow="fold")
+    for site in sites:
+        table.add_column(site, justify="right")
+    for way, by_site in gains.items():
+        table.add_row(way, *(_gain(by_site.get(site)) for site in sites))
+    return table
+
+
+def _gain(found: Json | None) -> str:
+    if found is None or known(found["mean"]) is None:
+        return "-"
+    interval = "" if found["ci95"] is None else f" ({_signed(found['ci95'])})"
+    return f"{found['mean']:+.3f}{interval}"
+
+
+def _signed(bounds: Sequence[float]) -> str:
+    return f"{bounds[0]:+.3f} to {bounds[1]:+.3f}"
 
 
 def _number(value: float | None) -> str:

@@ -22,7 +22,14 @@ from irene_model.weights import StartingPoint
 from server.app import execute
 from server.rounds import Observer
 from server.runs import RunFolder
-from simulations.hospitals import Progress, Scenario, check_scenario, write_hospitals
+from simulations.hospitals import (
+    Progress,
+    Scenario,
+    check_budgets,
+    check_scenario,
+    joined_sites,
+    write_hospitals,
+)
 
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -45,15 +52,12 @@ def start_run(
     """Write the hospitals of `scenario` and a run folder around them.
 
     First weights come from `start` and the scenario's own `start`, else from `seed`. `out` must be
-    new or empty; the hospitals are under `out/hospitals`. A mistake in the scenario is a
-    ConfigError before anything is written.
+    new or empty; the synthetic hospitals are under `out/hospitals`, joined ones stay where they
+    are. A mistake in the scenario is a ConfigError before anything is written.
     """
     check_scenario(scenario)
-    joined = [(scenario.folder / path).resolve() for path in scenario.join]
-    for path in joined:
-        site = Site.read(path)
-        site.check_against(scenario.study)
-        site.text_reader(scenario.study)
+    joined = joined_sites(scenario)
+    check_budgets(list(joined.values()), scenario.study)
     folder = RunFolder.create(
         out,
         scenario.study,
@@ -64,12 +68,15 @@ def start_run(
         parallel_sites=scenario.parallel_sites,
         site_files=[],
     )
-    written = write_hospitals(scenario, out / "hospitals", seed=seed, progress=progress)
+    written = []
+    if scenario.cohort is not None:
+        written = write_hospitals(scenario, out / "hospitals", seed=seed, progress=progress)
     folder.update_info(
+        own_models=scenario.own_models,
         site_files=[
             *(str(path.relative_to(out)) for path in written),
             *(str(path) for path in joined),
-        ]
+        ],
     )
     return folder
 

@@ -12,6 +12,7 @@ from .plan import (
     permitted_plan,
     plan_round,
 )
+from .prospects import hope
 from .study_view import show_here, show_study
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "declared_size",
     "draw",
     "forecast",
+    "hope",
     "look_ahead",
     "loss_sentence",
     "number",

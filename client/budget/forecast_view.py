@@ -31,6 +31,8 @@ def show_forecast(forecast: Forecast, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if forecast.hope is not None:
+        console.print(f"As the study is: {forecast.hope}", highlight=False, soft_wrap=True)
 
 
 def _table(forecast: Forecast) -> Table:

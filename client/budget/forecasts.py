@@ -11,6 +11,7 @@ from typing import Any
 
 from client.budget.budget import charged_so_far, plain, rounds_within
 from client.budget.plan import plan_round
+from client.budget.prospects import hope
 from client.site import Site
 from irene_model.errors import ConfigError
 from irene_model.privacy import Epsilons, Mechanism, noise_multiplier_for
@@ -37,7 +38,8 @@ class Forecast:
     choices: for several numbers of rounds, `rounds` among them, the noise multiplier that spends
     the target. fitting: as many rounds as fit with one noise multiplier, the study's or another.
     curve: the same mechanism over 0 to somewhat more rounds.
-    `study_asks` is the study's own noise multiplier for its own rounds.
+    `study_asks` is the study's own noise multiplier for its own rounds, and `hope` a doubt about
+    what these can teach, if there is one.
     """
 
     site: str
@@ -52,6 +54,7 @@ class Forecast:
     choices: tuple[Choice, ...]
     fitting: Choice
     curve: tuple[Choice, ...]
+    hope: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain mappings and numbers; an infinite epsilon, which JSON has not, is null."""
@@ -127,6 +130,7 @@ def forecast(
         curve=tuple(
             after(number, mechanism) for number in sorted({fitting.rounds, *_evenly(last)})
         ),
+        hope=hope(study, asked, declared),
     )
 
 

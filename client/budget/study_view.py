@@ -13,6 +13,7 @@ from rich.table import Table
 from client.budget.budget import Outlook
 from client.budget.budget_view import number, number_or_unknown
 from client.budget.plan import permitted_evaluation, site_delta
+from client.budget.prospects import hope
 from client.consent import plain, unusual
 from client.site import Site
 from irene_model.errors import LimitExceeded, ProtocolError
@@ -109,6 +110,8 @@ def site_facts(study: Study, site: Site, ahead: Outlook) -> dict[str, str]:
         )
         facts["budget afterwards"] = _afterwards(site.budget.epsilon, ahead)
     noised = "with noise" if mechanism.noise_multiplier > 0 else "WITHOUT NOISE"
+    if doubt := hope(study, mechanism, ahead.declared_patients):
+        facts["what to hope for"] = doubt
     facts["leaves, each round"] = (
         f"an update of the weights, {noised}, {_mb(size.up)}; the declared number of patients, "
         "seconds, epsilon"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from client.budget import declared_size, look_ahead, permitted_plan
+from client.budget import declared_size, hope, look_ahead, permitted_plan
 from client.check.doubts import Doubt, doubts_of
 from client.site import Site
 from irene_model.errors import LimitExceeded, ProtocolError
@@ -44,7 +44,12 @@ def reckon(site: Site, study: Study, training_patients: int) -> tuple[Cost | Non
             budget=budget,
             epsilon=ahead.after_all,
         )
-        return cost, [*_doubt_budget(cost), *_doubt_limits(site, study, declared)]
+        hopeless = hope(study, ahead.mechanism, declared)
+        return cost, [
+            *_doubt_budget(cost),
+            *_doubt_limits(site, study, declared),
+            *doubts_of("privacy", [hopeless] if hopeless else []),
+        ]
     except ProtocolError as error:
         mend = "Ask the coordinator for a larger epsilon, fewer rounds or a smaller batch."
         return None, _grave(str(error), mend)

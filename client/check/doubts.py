@@ -28,6 +28,8 @@ _MENDS = {
     "(`text.encoder`).",
     "length": "Ask the coordinator for a larger `text.max_tokens`, or map a shorter text.",
     "names": "De-identify the texts in your export: they stay here, and a model learns from them.",
+    "privacy": "Ask the coordinator for a larger epsilon, more patients or fewer trained "
+    "parameters (a frozen encoder): as it is, noise outweighs what is learned.",
     "few": "Hold out more patients (`splits`); otherwise trust only figures over all sites "
     "together.",
 }

@@ -76,6 +76,7 @@ class StartingPoint:
             earlier = read_earlier(self.irene, study)
             origin["irene"] = earlier.origin | start_from_earlier(model, study, earlier)
         if self.image is not None:
+            _refuse_rivals(study)
             vit = read_vit(self.image)
             unused = start_from_vit(model, vit)
             origin["image"] = {"sha256": sha256_of_files([vit.file]), "unused": list(unused)}
@@ -89,6 +90,16 @@ class StartingPoint:
                     " that is finite; hospitals refuse such weights, so start from another file"
                 )
         return model, origin
+
+
+def _refuse_rivals(study: Study) -> None:
+    """A ViT has the widths of IRENE's blocks; a rival has others, to be as large as IRENE."""
+    if study.model.method != "irene":
+        raise ConfigError(
+            f"model.method {study.model.method} can't start from a ViT: its blocks are made "
+            "narrower or wider, so that it has as many parameters as IRENE. Only irene can; leave "
+            "--start-image out to compare both from fresh weights"
+        )
 
 
 def start_from_text(model: DiagnosticModel, study: Study, folder: Path) -> None:

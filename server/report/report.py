@@ -12,6 +12,7 @@ from pathlib import Path
 from irene_model.console import known
 from irene_model.errors import CheckpointError
 from irene_model.study import Study
+from server.report.hope import hope_of
 from server.report.learning_curves import curves
 from server.report.page_templates import pages
 from server.report.plots import STYLES, ticks
@@ -130,6 +131,7 @@ def render(
                 at_the_end={site.name: site.epsilon for site in sites},
             ),
             chart_sites=STYLES,
+            hope=hope_of(study, rounds),
         )
     )
     return page.strip() + "\n"

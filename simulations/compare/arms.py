@@ -2,17 +2,17 @@
 
 It is the federation with a single site, by the same code: `local_update` at the place, the study's
 strategy on top, the same rounds, steps and learning rates. What a place without hospitals' walls
-lacks is the ledger, the messages and the noise.
+lacks is the ledger and the messages; noise there is if the study has privacy, once for all.
 
 Every step sees as many patients as a federation of the same sites does: the expected batch is the
 sum of theirs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from client.budget import Plan, declared_patients, plan_round
@@ -23,6 +23,7 @@ from client.training import Evaluated, local_update, pick_device, score
 from irene_model import metrics
 from irene_model.errors import ConfigError
 from irene_model.exchange import Array, Arrays
+from irene_model.privacy import epsilons
 from irene_model.study import SPLITS, HeldOut, Study, server_rate
 from irene_model.weights import StartingPoint, load_arrays, to_arrays
 from server.aggregation import strategy_for
@@ -53,39 +54,46 @@ def train_at_one_place(
     name: str,
     seed: int,
     start: StartingPoint | None = None,
+    going_on: Arrays | None = None,
 ) -> Fitted:
     """Train the study's model on all `members`' patients together; `name` seeds the sampling.
 
-    First weights are `start`'s, else drawn from `seed`.
-
-    The study must be without privacy. The weights kept are those of `best_round` by the AUROC on
-    the members' validation patients. ConfigError where nobody is there to train on.
+    First weights are `start`'s, else drawn from `seed`. going_on: weights that were trained on
+    these patients already, which are then among those to choose from, as round 0. The weights kept
+    are those of `best_round` by the exact AUROC on the members' validation patients. ConfigError
+    where nobody is there to train on.
     """
-    assert not study.privacy.enabled
     members = [member for member in members if member.dataset.patients["train"]]
     if not members:
         raise ConfigError(f"{name}: has no patients to train on; give the cohort more patients")
     pooled = pool_patients([member.dataset for member in members])
     device = pick_device(members[0].site.device)
     model, _ = (start or StartingPoint()).model(study, seed=seed)
-    weights, strategy = to_arrays(model), strategy_for(study, {})
+    weights = to_arrays(model) if going_on is None else going_on
+    strategy = strategy_for(study, {})
     validation: dict[int, float | None] = {}
     kept = weights
+
+    def judge(round: int) -> None:
+        nonlocal kept
+        validation[round] = macro_auroc([exact_histograms(weights, pooled, "validation", device)])
+        if best_round(validation) == round:
+            kept = weights
+
+    if going_on is not None:
+        judge(0)
     for round in range(1, study.federation.rounds + 1):
         load_arrays(model, weights)
         update = local_update(
             model,
             dataset=pooled,
-            plan=_plan(study, members, round),
+            plan=plan_at_one_place(study, members, round),
             randomness=Randomness.reproducible(seed=seed, site=name, round=round),
             device=device,
         )
         weights = strategy.apply(weights, update, server_rate(study, round))
-        if round % study.federation.evaluate_every == 0 or round == study.federation.rounds:
-            histograms = exact_histograms(weights, pooled, "validation", device)
-            validation[round] = macro_auroc([histograms])
-            if best_round(validation) == round:
-                kept = weights
+        if study.federation.evaluated(round):
+            judge(round)
     return Fitted(
         weights=kept,
         kept_round=best_round(validation),
@@ -122,28 +130,40 @@ def pool_patients(datasets: Sequence[SiteDataset]) -> SiteDataset:
     if len(datasets) == 1:
         return datasets[0]
     starts = np.cumsum([0, *(len(dataset.pixels) for dataset in datasets)])
-    return replace(
-        datasets[0],
-        pixels=np.concatenate([dataset.pixels for dataset in datasets]),
-        text=_joined([dataset.text for dataset in datasets if dataset.text is not None]),
-        tensors={
-            name: torch.cat([dataset.tensors[name] for dataset in datasets])
-            for name in datasets[0].tensors
-        },
-        patients={
-            split: tuple(
-                rows + start
-                for dataset, start in zip(datasets, starts, strict=False)
-                for rows in dataset.patients[split]
-            )
-            for split in SPLITS
-        },
-        training_digests=frozenset().union(*(dataset.training_digests for dataset in datasets)),
-    )
+    patients = {
+        split: tuple(
+            rows + start
+            for dataset, start in zip(datasets, starts, strict=False)
+            for rows in dataset.patients[split]
+        )
+        for split in SPLITS
+    }
+    known: dict[str, Any] = {
+        "study": datasets[0].study,
+        "patients": patients,
+        "training_digests": frozenset().union(*(d.training_digests for d in datasets)),
+        "assignment": "",  # of one site; a pool is no site and has no ledger
+    }
+    # All else is rows, one a record, whatever it is called: none can be forgotten here.
+    rows = {
+        each.name: _one_below_the_other([getattr(d, each.name) for d in datasets])
+        for each in fields(SiteDataset)
+        if each.name not in known
+    }
+    return SiteDataset(**known, **rows)
 
 
-def _joined(parts: Sequence[npt.NDArray[np.float16]]) -> npt.NDArray[np.float16] | None:
-    return np.concatenate(parts) if parts else None
+def _one_below_the_other(parts: Sequence[Any]) -> Any:
+    """Arrays, tensors or mappings to them, joined by rows; None where all of them are None."""
+    first = parts[0]
+    if all(part is None for part in parts):
+        return None
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)
+    if isinstance(first, torch.Tensor):
+        return torch.cat(list(parts))
+    assert isinstance(first, Mapping), f"no rows: {type(first).__name__}"
+    return {name: _one_below_the_other([part[name] for part in parts]) for name in first}
 
 
 def without_privacy(study: Study) -> Study:
@@ -152,12 +172,25 @@ def without_privacy(study: Study) -> Study:
     return study.model_copy(update={"privacy": privacy})
 
 
-def _plan(study: Study, members: Sequence[Member], round: int) -> Plan:
-    """One plan for all: the sum of the members' expected batches, of all their patients."""
-    plans = [plan_round(study, declared_patients(m.site, m.dataset), round) for m in members]
-    declared = sum(plan.declared_patients for plan in plans)
-    expected = sum(plan.expected_batch for plan in plans)
-    mechanism = replace(plans[0].mechanism, sample_rate=expected / declared)
-    return replace(
-        plans[0], mechanism=mechanism, declared_patients=declared, expected_batch=expected
-    )
+def plan_at_one_place(study: Study, members: Sequence[Member], round: int) -> Plan:
+    """One plan for all: the sum of the members' expected batches, of all their patients.
+
+    With privacy it is one mechanism and one noise: that which spends the study's epsilon at the
+    pool's rate over the study's steps.
+    """
+    declared = [declared_patients(member.site, member.dataset) for member in members]
+    batch = sum(min(study.training.expected_batch, each) for each in declared)
+    training = study.training.model_copy(update={"expected_batch": batch})
+    return plan_round(study.model_copy(update={"training": training}), sum(declared), round)
+
+
+def privacy_at_one_place(study: Study, members: Sequence[Member]) -> dict[str, Any]:
+    """What all rounds spend of each member's patients, for results; empty without privacy."""
+    members = [member for member in members if member.dataset.patients["train"]]
+    if not study.privacy.enabled:
+        return {}
+    whole = replace(plan_at_one_place(study, members, 1).mechanism, steps=study.total_steps)
+    delta = study.privacy.delta
+    spent = epsilons([whole], delta=delta).smallest
+    about = {"epsilon": spent, "delta": delta, "unit": study.privacy.unit}
+    return {member.site.site: about for member in members}

@@ -1,15 +1,24 @@
 """results.json of a comparison: finished trials to rows, with intervals and differences (pure).
 
-A row is an arm with a model. `ci95` is over seeds here (see `intervals`); each seed's own interval,
-over its test patients, is in the row's `seeds`. The first row is the reference of all differences.
+A row is an arm with a model. `ci95` is over seeds here, or over draws of the test patients where
+these are real (see `intervals`); each seed's own interval, over its test patients, is in the row's
+`seeds`. The first row is the reference of all differences.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
-from simulations.compare.intervals import Spread, over_seeds, paired
+from simulations.compare.intervals import (
+    Spread,
+    minus,
+    over_patients,
+    over_seeds,
+    without_interval,
+)
 
 Json = dict[str, Any]
+_KEPT_APART = ("versions", "draws")  # in each result.json
 Value = Callable[[Json], float | None]
 
 MEASURES: Mapping[str, Value] = {
@@ -20,31 +29,92 @@ MEASURES: Mapping[str, Value] = {
 }
 
 
+class Interval(StrEnum):
+    """What an interval is over: it holds that and nothing else (see `intervals`)."""
+
+    SEEDS = "seeds"
+    PATIENTS = "patients"
+
+
+HOLDS: Mapping[Interval, str] = {
+    Interval.SEEDS: "mean over seeds and its 95 % interval by Student's t: new patients, split, "
+    "first weights and batches each; of a gain over the own model with a single seed, over draws "
+    "of the test patients",
+    Interval.PATIENTS: "mean over folds of the same patients, and the middle 95 % of its values "
+    "over draws of the test patients: what other test patients would show of these trainings, "
+    "not what another training or another hospital would",
+}
+
+
 def summarise(
-    rows: Mapping[str, Sequence[Json]], *, labels: Sequence[str], sites: Sequence[str]
+    rows: Mapping[str, Sequence[Json]],
+    *,
+    labels: Sequence[str],
+    sites: Sequence[str],
+    over: Interval = Interval.SEEDS,
 ) -> Json:
     """The contents of results.json. `rows`: each row's key and its finished trials, in order."""
     reference = next((key for key, results in rows.items() if results), None)
-    return {
+    summary: Json = {
         "schema": 1,
         "labels": list(labels),
         "sites": list(sites),
-        "interval": "mean over seeds and its 95 % interval by Student's t",
+        "over": str(over),
+        "interval": HOLDS[over],
         "reference": reference,
-        "arms": {
-            key: _row(results, labels, sites)
-            | {"difference": _difference(results, rows[reference]) if key != reference else None}
-            for key, results in rows.items()
-            if results and reference is not None
-        },
+        "arms": {},
     }
+    for key, results in rows.items():
+        if results and reference is not None:
+            row = _row(results, labels, sites, over)
+            ahead = _difference(results, rows[reference], over) if key != reference else None
+            gain = gains(results, list(rows.values()), sites, over)
+            summary["arms"][key] = row | {"difference": ahead, "gain": gain}
+    return summary
 
 
-def _row(results: Sequence[Json], labels: Sequence[str], sites: Sequence[str]) -> Json:
+def gains(
+    results: Sequence[Json], rows: Sequence[Sequence[Json]], sites: Sequence[str], over: Interval
+) -> Json:
+    """Site -> AUROC on its own test patients, less that of its own model; None where unknown.
+
+    The own model is the arm `local` of the same model: the hospital's patients alone, and no
+    privacy, which nobody needs from oneself. A row of one site has a gain at that site alone.
+    """
+    first = results[0]
+    found: Json = {}
+    for site in sites if first["site"] is None else [first["site"]]:
+        own = next(
+            (
+                {each["seed"]: each for each in row}
+                for row in rows
+                if row
+                and (row[0]["arm"], row[0]["site"]) == ("local", site)
+                and row[0]["model"] == first["model"]
+            ),
+            {},
+        )
+        both = [(result, own[result["seed"]]) for result in results if result["seed"] in own]
+        differences = [_less(r["auroc"]["by_site"].get(site), o["auroc"]["by_site"].get(site))
+                       for r, o in both]  # fmt: skip
+        if first["arm"] == "local" or not both:
+            continue
+        if over is Interval.SEEDS and len(both) > 1:
+            spread = over_seeds(differences)
+        else:
+            draws = [minus(*(each["draws"]["by_site"][site] for each in pair)) for pair in both]
+            spread = over_patients(differences, draws)
+        found[site] = spread.as_dict()
+    return found
+
+
+def _row(
+    results: Sequence[Json], labels: Sequence[str], sites: Sequence[str], over: Interval
+) -> Json:
     first = results[0]
     calibration: Json = {}
     for name in ("brier", "ece"):
-        spread = over_seeds([MEASURES[name](r) for r in results])
+        spread = _plain(over)([MEASURES[name](r) for r in results])
         calibration |= {name: spread.mean, f"{name}_ci95": spread.as_dict()["ci95"]}
     return {
         "arm": first["arm"],
@@ -53,26 +123,34 @@ def _row(results: Sequence[Json], labels: Sequence[str], sites: Sequence[str]) -
         "rounds": first["rounds"],
         "seconds": over_seeds([r["seconds"] for r in results]).mean,
         "parameters": first["parameters"],
-        "auroc": _metric(results, "auroc", labels, sites),
-        "auprc": _metric(results, "auprc", labels, sites),
+        "auroc": _metric(results, "auroc", labels, sites, over),
+        "auprc": _metric(results, "auprc", labels, sites, over),
         "calibration": calibration,
         "privacy": _most_spent(results),
-        "without": _without(results),
-        "seeds": [{name: r[name] for name in r if name != "versions"} for r in results],
+        "without": _without(results, over),
+        "seeds": [{name: r[name] for name in r if name not in _KEPT_APART} for r in results],
         "versions": first["versions"],
     }
 
 
 def _metric(
-    results: Sequence[Json], name: str, labels: Sequence[str], sites: Sequence[str]
+    results: Sequence[Json],
+    name: str,
+    labels: Sequence[str],
+    sites: Sequence[str],
+    over: Interval,
 ) -> Json:
     """AUROC or AUPRC; a label's `positives` and `n` add up over the seeds."""
-    macro = _named(over_seeds([r[name]["macro"] for r in results]), "macro")
+    values = [r[name]["macro"] for r in results]
+    if over is Interval.PATIENTS and name == "auroc":
+        macro = _named(over_patients(values, [r["draws"]["all"] for r in results]), "macro")
+    else:
+        macro = _named(_plain(over)(values), "macro")
     by_label = {}
     for label in labels:
         estimates = [r[name]["by_label"][label] for r in results]
         by_label[label] = {
-            **_named(over_seeds([e["value"] for e in estimates]), "value"),
+            **_named(_plain(over)([e["value"] for e in estimates]), "value"),
             "positives": sum(e["positives"] for e in estimates),
             "n": sum(e["n"] for e in estimates),
         }
@@ -82,30 +160,45 @@ def _metric(
     return {**macro, "by_label": by_label, "by_site": by_site}
 
 
-def _difference(results: Sequence[Json], reference: Sequence[Json]) -> Json:
+def _difference(results: Sequence[Json], reference: Sequence[Json], over: Interval) -> Json:
     """Row minus reference, seed by seed."""
-    return {
-        name: paired(
-            {r["seed"]: value(r) for r in results}, {r["seed"]: value(r) for r in reference}
-        ).as_dict()
-        for name, value in MEASURES.items()
-    }
+    others = {other["seed"]: other for other in reference}
+    both = [(result, others[result["seed"]]) for result in results if result["seed"] in others]
+    found: Json = {}
+    for name, value in MEASURES.items():
+        differences = [_less(value(one), value(other)) for one, other in both]
+        spread = _plain(over)(differences)
+        if over is Interval.PATIENTS and name == "auroc":
+            draws = [minus(one["draws"]["all"], other["draws"]["all"]) for one, other in both]
+            spread = over_patients(differences, draws)
+        found[name] = spread.as_dict()
+    return found
 
 
-def _without(results: Sequence[Json]) -> Json:
+def _without(results: Sequence[Json], over: Interval) -> Json:
     """The AUROC with a modality taken from the test patients, and what that changes."""
-    whole = {r["seed"]: r["auroc"]["macro"] for r in results}
     modalities = dict.fromkeys(name for r in results for name in r["without"])
     summary: Json = {}
     for modality in modalities:
-        lacking = {
-            r["seed"]: r["without"][modality]["auroc"] for r in results if modality in r["without"]
-        }
+        lacking = [
+            (r["without"][modality]["auroc"], r["auroc"]["macro"])
+            for r in results
+            if modality in r["without"]
+        ]
         summary[modality] = {
-            "auroc": over_seeds(list(lacking.values())).as_dict(),
-            "change": paired(lacking, whole).as_dict(),
+            "auroc": _plain(over)([value for value, _ in lacking]).as_dict(),
+            "change": _plain(over)([_less(value, whole) for value, whole in lacking]).as_dict(),
         }
     return summary
+
+
+def _plain(over: Interval) -> Callable[[Sequence[float | None]], Spread]:
+    """How values without draws of patients are put together."""
+    return over_seeds if over is Interval.SEEDS else without_interval
+
+
+def _less(value: float | None, reference: float | None) -> float | None:
+    return None if value is None or reference is None else value - reference
 
 
 def _most_spent(results: Sequence[Json]) -> Json:

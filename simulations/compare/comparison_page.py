@@ -65,6 +65,7 @@ def render(results: Json) -> str:
             rows=rows,
             plot=dot_plot(rows, results["reference"]),
             modalities=list(modalities),
+            gains=gains_by_way(results),
             most_seeds=max((len(arm["seeds"]) for _, arm in rows), default=0),
         )
     )
@@ -80,6 +81,25 @@ def best_first(results: Json) -> list[tuple[str, Json]]:
             -(known(item[1]["auroc"]["macro"]) or 0.0),
         ),
     )
+
+
+def gains_by_way(results: Json) -> dict[str, dict[str, Any]]:
+    """`federated-dp/irene` -> site -> its gain; the rows of one site each stand in one together.
+
+    Best first by the mean over the sites, and without the rows that have no own model beside them.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, arm in results["arms"].items():
+        way = name if arm["site"] is None else name.replace(f"-{arm['site']}/", "/", 1)
+        if arm["gain"]:
+            found.setdefault(way, {}).update(arm["gain"])
+
+    def mean(way: str) -> float:
+        values = [known(gain["mean"]) for gain in found[way].values()]
+        defined = [value for value in values if value is not None]
+        return sum(defined) / len(defined) if defined else float("-inf")
+
+    return {way: found[way] for way in sorted(found, key=mean, reverse=True)}
 
 
 def dot_plot(rows: Sequence[tuple[str, Json]], reference: str | None) -> DotPlot | None:

@@ -12,28 +12,28 @@ models or seeds trains only those.
 """
 
 import json
-import os
 import shutil
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from client.records import open_dataset
 from client.site import Site
-from irene_model.errors import ConfigError, IreneError
+from irene_model.errors import ConfigError
 from server.runs import now, versions
-from simulations.compare.comparison import summarise
+from simulations.compare.comparison import Interval, summarise
 from simulations.compare.comparison_page import write_page
 from simulations.compare.trial_grid import Trial
 from simulations.compare.trials import finished, run_federated, run_in_process
-from simulations.hospitals import Scenario, check_scenario, write_hospitals
+from simulations.compare.workers import in_workers
+from simulations.hospitals import (
+    Scenario,
+    check_scenario,
+    site_names,
+    write_hospitals,
+    write_joined,
+)
 
 Json = dict[str, Any]
 _FEDERATED = ("federated", "federated-dp")
@@ -58,13 +58,8 @@ def compare(
     """Train what is left of `trials`, at most `parallel` at once; returns the results.
 
     A federation runs alone: its engine trains several sites at once. ConfigError for a folder of
-    another scenario, and for one that joins real hospitals, whose budgets are not to be bypassed.
+    another scenario.
     """
-    if scenario.join:
-        raise ConfigError(
-            "join: a comparison pools patients and trains without privacy, so it takes synthetic "
-            "sites alone; leave `join` out"
-        )
     check_scenario(scenario)
     _begin(scenario, out)
     results = {trial: done for trial in trials if (done := finished(trial, out)) is not None}
@@ -77,7 +72,7 @@ def compare(
         if not left:
             continue
         sites = _cohort(scenario, out / f"seed-{seed}" / "hospitals", seed, observer)
-        for trial, result in _train(left, sites, out, scenario.parallel_sites, parallel):
+        for trial, result in _train(left, sites, out, scenario, parallel):
             results[trial] = result
             _report(scenario, trials, results, out)
             observer.trial(trial, result, len(results), len(trials))
@@ -85,57 +80,42 @@ def compare(
 
 
 def _train(
-    trials: Sequence[Trial], sites: Sequence[Path], out: Path, parallel_sites: int, parallel: int
+    trials: Sequence[Trial], sites: Sequence[Path], out: Path, scenario: Scenario, parallel: int
 ) -> Iterator[tuple[Trial, Json]]:
     """Trials and their results, as they finish."""
     for study in {trial.study.canonical: trial.study for trial in trials}.values():
         for path in sites:
             open_dataset(Site.read(path), study)  # one builds the cache, all others read it
-    alone = [trial for trial in trials if trial.arm not in _FEDERATED]
-    if parallel == 1:
-        for trial in alone:
-            yield trial, run_in_process(trial, sites, out)
-    elif alone:
-        with ProcessPoolExecutor(
-            parallel,
-            mp_context=get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(max(1, (os.cpu_count() or 1) // parallel),),
-        ) as pool:
-            futures = {pool.submit(run_in_process, trial, sites, out): trial for trial in alone}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            except BrokenProcessPool:
-                raise IreneError(
-                    "a training's process was killed, perhaps for want of memory; what is finished "
-                    "stays: give the same command again, with a smaller --parallel"
-                ) from None
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-    for trial in trials:
-        if trial.arm in _FEDERATED:
-            yield trial, run_federated(trial, sites, out, parallel_sites=parallel_sites)
+    federations = [trial for trial in trials if trial.arm in _FEDERATED]
+    after = [trial for trial in trials if trial.goes_on is not None]
+    yield from _alone([t for t in trials if t not in (*federations, *after)], sites, out, parallel)
+    for trial in federations:
+        yield (
+            trial,
+            run_federated(
+                trial,
+                sites,
+                out,
+                parallel_sites=scenario.parallel_sites,
+                synthetic=scenario.cohort is not None,
+            ),
+        )
+    yield from _alone(after, sites, out, parallel)
 
 
-def _start_worker(threads: int) -> None:
-    """A worker has its share of the cores, and ends with its parent however that ended."""
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback of its own
-    parent = parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+def _alone(
+    trials: Sequence[Trial], sites: Sequence[Path], out: Path, parallel: int
+) -> Iterator[tuple[Trial, Json]]:
+    """Those that are no federations."""
+    work = partial(run_in_process, sites=sites, out=out)
+    yield from in_workers(work, trials, parallel=parallel)
 
 
 def _begin(scenario: Scenario, out: Path) -> None:
     """A new folder, or one that was begun with the same study and cohort."""
     path = out / "comparison.json"
-    document = scenario.model_dump(mode="json", include={"study", "cohort"})
+    real = {"join", "folds"} if scenario.cohort is None else set()
+    document = scenario.model_dump(mode="json", include={"study", "cohort"} | real)
     if not path.exists():
         if out.exists() and any(out.iterdir()):
             raise ConfigError(f"{out}: is not empty and holds no comparison; give a new folder")
@@ -168,9 +148,12 @@ def _cohort(scenario: Scenario, folder: Path, seed: int, observer: Observer) -> 
     if not folder.exists():
         work = folder.with_name("hospitals.partial")
         shutil.rmtree(work, ignore_errors=True)
-        write_hospitals(scenario, work, seed=seed, progress=observer.hospitals)
+        if scenario.cohort is None:
+            write_joined(scenario, work, seed=seed)
+        else:
+            write_hospitals(scenario, work, seed=seed, progress=observer.hospitals)
         work.rename(folder)
-    return [folder / site.name / "site.yaml" for site in scenario.cohort.sites]
+    return [folder / name / "site.yaml" for name in site_names(scenario)]
 
 
 def _report(
@@ -184,7 +167,8 @@ def _report(
     summary = summarise(
         rows,
         labels=scenario.study.labels,
-        sites=[site.name for site in scenario.cohort.sites],
+        sites=site_names(scenario),
+        over=Interval.SEEDS if scenario.cohort is not None else Interval.PATIENTS,
     )
     summary |= {"study": scenario.study.name, "trials": len(trials), "finished": len(results)}
     work = out / "results.json.partial"

@@ -1,39 +1,51 @@
 """Arms x models x seeds: what a comparison trains, from the names that were asked for."""
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
 from irene_model.errors import ConfigError
 from irene_model.study import ModelShape, Study, override, parse
 from simulations.compare.arms import without_privacy
-from simulations.hospitals import Arm, Scenario
+from simulations.hospitals import Arm, Scenario, site_names
 
 ARMS: tuple[Arm, ...] = get_args(Arm)
+PRIVATE: tuple[Arm, ...] = ("central-dp", "federated-dp", "local-dp")
+OF_ONE_SITE: tuple[Arm, ...] = ("local", "local-dp", "personal")
+_SEEDS = 3
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One training: an arm, a model and a seed; of the arm `local`, one site's.
+    """One training: an arm, a model and a seed; of some arms, one site's.
 
-    start: the folder of the model that it begins from.
+    epsilon: the one that was asked for beside others; None is the study's own. start: the folder of
+    the model that it begins from. goes_on: the trial whose weights it starts from.
     """
 
     arm: Arm
     site: str | None
     model: str
     seed: int
+    epsilon: float | None = None
     study: Study = field(compare=False)
     start: Path | None = field(default=None, compare=False)
+    goes_on: "Trial | None" = field(default=None, compare=False)
+
+    @property
+    def way(self) -> str:
+        """The arm, with its epsilon where one was asked for: `federated-dp-epsilon4`."""
+        return self.arm if self.epsilon is None else f"{self.arm}-epsilon{self.epsilon:g}"
 
     @property
     def place(self) -> str:
-        """The arm, with the site where there is one: `central`, `local-north`."""
-        return self.arm if self.site is None else f"{self.arm}-{self.site}"
+        """The way, with the site where there is one: `central`, `local-north`."""
+        return self.way if self.site is None else f"{self.way}-{self.site}"
 
     @property
     def row(self) -> str:
@@ -51,14 +63,21 @@ def grid(
     arms: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
     seeds: int | None = None,
+    epsilons: Sequence[float] | None = None,
 ) -> list[Trial]:
     """All trainings, seed by seed; what is None follows from the scenario's `compare`.
 
-    A wrong name is a ConfigError that says which names there are.
+    A wrong name is a ConfigError that says which names there are. So is a scenario of synthetic
+    and real hospitals: one interval can't hold for both.
     """
+    if scenario.join and scenario.cohort is not None:
+        raise ConfigError(
+            "join: a comparison takes real folders or a synthetic cohort, not both; leave one out"
+        )
     chosen = scenario.compare
+    private = scenario.study.privacy.enabled
     possible = {
-        "federated-dp": scenario.study.privacy.enabled,
+        **dict.fromkeys(PRIVATE, private),
         "start-only": scenario.start is not None,
     }
     allowed = [arm for arm in ARMS if possible.get(arm, True)]
@@ -70,22 +89,26 @@ def grid(
         )
     names = list(models or chosen.models)
     _refuse_repeats("model", names)
+    asked = _checked(epsilons if epsilons is not None else chosen.epsilons, wanted)
     studies = {name: study_of(scenario, name) for name in names}
-    sites = [site.name for site in scenario.cohort.sites]
-    return [
+    sites = site_names(scenario)
+    found = [
         Trial(
             arm=arm,
             site=site,
             model=name,
             seed=seed,
-            study=_study_for(arm, study),
+            epsilon=epsilon,
+            study=_study_for(arm, study, epsilon),
             start=scenario.start_folder,
         )
-        for seed in range(seeds or chosen.seeds)
+        for seed in range(seeds or chosen.seeds or scenario.folds or _SEEDS)
         for arm in wanted
+        for epsilon in (asked if arm in PRIVATE or (arm == "personal" and private) else [None])
         for name, study in studies.items()
-        for site in (sites if arm == "local" else [None])
+        for site in (sites if arm in OF_ONE_SITE else [None])
     ]
+    return [_after_its_federation(trial, found, private) for trial in found]
 
 
 def study_of(scenario: Scenario, model: str) -> Study:
@@ -113,15 +136,42 @@ def _methods() -> tuple[str, ...]:
     return get_args(field.annotation) if field is not None else ("irene",)
 
 
-def _study_for(arm: Arm, study: Study) -> Study:
-    if arm != "federated-dp":
+def _study_for(arm: Arm, study: Study, epsilon: float | None) -> Study:
+    if arm not in PRIVATE:
         return without_privacy(study)
     if not study.privacy.enabled:
         raise ConfigError(
-            "arm federated-dp: the study is without privacy; set privacy.epsilon and no "
+            f"arm {arm}: the study is without privacy; set privacy.epsilon and no "
             "privacy.noise_multiplier, or leave the arm out with --arms"
         )
-    return study
+    if epsilon is None:
+        return study
+    spends = {"epsilon": epsilon, "noise_multiplier": None}
+    return study.model_copy(update={"privacy": study.privacy.model_copy(update=spends)})
+
+
+def _after_its_federation(trial: Trial, found: Sequence[Trial], private: bool) -> Trial:
+    """The trial; of the arm `personal`, with the federation that it goes on from."""
+    if trial.arm != "personal":
+        return trial
+    way: Arm = "federated-dp" if private else "federated"
+    same = (way, trial.model, trial.seed, trial.epsilon)
+    for each in found:
+        if (each.arm, each.model, each.seed, each.epsilon) == same:
+            return replace(trial, goes_on=each)
+    raise ConfigError(
+        f"arm personal: goes on at each site from what {way} learned; name {way} in --arms too"
+    )
+
+
+def _checked(epsilons: Sequence[float] | None, arms: Sequence[Arm]) -> Sequence[float | None]:
+    if epsilons is None:
+        return [None]
+    if not all(0 < each < math.inf for each in epsilons):
+        raise ConfigError("--epsilons: give numbers above 0, as 1,2,4,8")
+    if not set(arms) & set(PRIVATE):
+        raise ConfigError(f"--epsilons: are for the arms {', '.join(PRIVATE)}; name one in --arms")
+    return list(dict.fromkeys(epsilons))
 
 
 def _arm(name: str) -> Arm:

@@ -9,32 +9,27 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
+from transformers import AutoModel
 
 from client.private import trained_parameters
-from client.records import SiteDataset, open_dataset
+from client.records import open_dataset
 from client.site import Budget, Site
-from client.training import pick_device
-from irene_model import inputs, metrics
 from irene_model.errors import ConfigError
-from irene_model.exchange import LABEL_SENT, Arrays
 from irene_model.inputs import IreneProcessor
 from irene_model.study import Study
 from irene_model.weights import StartingPoint, load_arrays, new_model, start_sha256, to_arrays
-from server.evaluation import SiteHistograms, pool
 from server.runs import RunFolder, versions
 from simulations.compare.arms import (
     Fitted,
     Member,
     best_round,
-    exact_histograms,
-    macro_auroc,
+    privacy_at_one_place,
     train_at_one_place,
 )
+from simulations.compare.judgement import judge
 from simulations.compare.trial_grid import Trial
 
 Json = dict[str, Any]
@@ -64,7 +59,13 @@ def finished(trial: Trial, out: Path) -> Json | None:
 
 
 def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
-    """Train an arm that is no federation, judge it and write its result."""
+    """Train an arm that is no federation, judge it and write its result.
+
+    One that goes on from a federation finds its weights in that one's folder.
+    """
+    going_on = None
+    if trial.goes_on is not None:
+        going_on = to_arrays(AutoModel.from_pretrained(trial.goes_on.folder(out) / "model"))
     folder, members = _fresh(trial, out), _members(sites, trial.study)
     trained = [m for m in members if trial.site in (None, m.site.site)]
     started = time.monotonic()
@@ -77,12 +78,17 @@ def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
             name=trial.place,
             seed=trial.seed,
             start=StartingPoint(irene=trial.start),
+            going_on=going_on,
         )
     seconds = time.monotonic() - started
-    return _finish(trial, folder, fitted, members, seconds=seconds, privacy={})
+    spends = trial.arm != "start-only"
+    privacy = privacy_at_one_place(trial.study, trained) if spends else {}
+    return _finish(trial, folder, fitted, members, seconds=seconds, privacy=privacy)
 
 
-def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_sites: int) -> Json:
+def run_federated(
+    trial: Trial, sites: Sequence[Path], out: Path, *, parallel_sites: int, synthetic: bool
+) -> Json:
     """Run a federation on Flower's engine, judge it and write its result.
 
     One that was cut off goes on from its last whole round. Each run charges ledgers of its own.
@@ -99,7 +105,7 @@ def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_si
             seed=trial.seed,
             start=StartingPoint(irene=trial.start),
             reproducible_noise=True,
-            synthetic=True,
+            synthetic=synthetic,
             parallel_sites=parallel_sites,
             site_files=[str(path.resolve()) for path in sites],
         )
@@ -118,11 +124,6 @@ def run_federated(trial: Trial, sites: Sequence[Path], out: Path, *, parallel_si
     for round in range(run.last_round):  # each holds the weights and the strategy's moments
         shutil.rmtree(run.checkpoint(round), ignore_errors=True)
     return result
-
-
-def without(dataset: SiteDataset, modality: str) -> SiteDataset:
-    """The same patients, from whom the modality or panel is taken."""
-    return replace(dataset, tensors=inputs.without(dataset.tensors, modality, dataset.study))
 
 
 def _start_of(trial: Trial) -> Fitted:
@@ -188,6 +189,7 @@ def _finish(
         "schema": 1,
         "arm": trial.arm,
         "site": trial.site,
+        "epsilon": trial.epsilon,
         "model": trial.model,
         "seed": trial.seed,
         "fingerprint": trial.study.fingerprint,
@@ -196,7 +198,7 @@ def _finish(
         "kept_round": fitted.kept_round,
         "seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in trained_parameters(model)),
-        **_judge(trial, fitted, members),
+        **judge(fitted.weights, members, trial.study, entropy=[trial.seed, fitted.kept_round]),
         "privacy": privacy,
         "validation": {str(round): value for round, value in fitted.validation.items()},
         "versions": versions(),
@@ -205,36 +207,3 @@ def _finish(
     work.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     work.replace(folder / RESULT)
     return result
-
-
-def _judge(trial: Trial, fitted: Fitted, members: Sequence[Member]) -> Json:
-    """All sites' test patients, whole and with each modality taken away."""
-
-    def scores(weights: Arrays, datasets: Sequence[SiteDataset]) -> list[metrics.Array]:
-        device = pick_device(members[0].site.device)
-        return [exact_histograms(weights, d, "test", device) for d in datasets]
-
-    datasets = [member.dataset for member in members]
-    names = [member.site.site for member in members]
-    sent = np.full(len(trial.study.labels), LABEL_SENT)
-    histograms = [
-        SiteHistograms(histograms=h, labels=sent) for h in scores(fitted.weights, datasets)
-    ]
-    evaluation = pool(
-        dict(zip(names, histograms, strict=True)),
-        trial.study.labels,
-        np.random.default_rng([trial.seed, fitted.kept_round]),
-        prior=trial.study.model.prior,
-    )
-    present = [
-        name
-        for name, (key, part) in inputs.masks(trial.study).items()
-        if any(bool(d.tensors[key][..., part].any()) for d in datasets)
-    ]
-    lacking = {
-        m: macro_auroc(scores(fitted.weights, [without(d, m) for d in datasets])) for m in present
-    }
-    return {
-        **evaluation.as_dict(),
-        "without": {modality: {"auroc": value} for modality, value in lacking.items()},
-    }

@@ -1,4 +1,4 @@
-"""Synthetic hospitals on disk.
+"""A scenario's hospitals on disk: synthetic ones, and real ones that it joins.
 
 In: a scenario. Out: one folder a site, as a real hospital's, and its `site.yaml`.
 """

@@ -58,7 +58,7 @@ def write_folder(
     columns = ["encounter_id", "patient_id", "image", "complaint", "age", *labels]
     if character.labs_in == "columns":
         columns += [f"lab_{test.name}" for test in tests]
-    else:
+    elif lab_rows:  # a study without laboratory values, or nothing measured: no empty table
         lab_columns = ["encounter_id", "loinc", "result", "unit"]
         write_table(folder / f"labs{suffix}", lab_rows, lab_columns)
     write_table(folder / f"encounters{suffix}", encounters, columns)
@@ -67,7 +67,7 @@ def write_folder(
         rows = _panel_rows(panel, hospital, rng)
         write_table(folder / f"{panel.name}{suffix}", rows, ["encounter_id", *panel.names])
     path = folder / "site.yaml"
-    document = _site_yaml(study, hospital, suffix, labels)
+    document = _site_yaml(study, hospital, suffix, labels, measured=bool(lab_rows))
     if encoders:
         document["encoders"] = {name: str(folder) for name, folder in encoders.items()}
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
@@ -128,7 +128,9 @@ def _panel_rows(panel: Panel, hospital: Hospital, rng: np.random.Generator) -> l
     ]
 
 
-def _site_yaml(study: Study, hospital: Hospital, suffix: str, labels: Sequence[str]) -> Row:
+def _site_yaml(
+    study: Study, hospital: Hospital, suffix: str, labels: Sequence[str], *, measured: bool
+) -> Row:
     character, lacks = hospital.character, hospital.lacks
     columns: Row = {"patient_id": "patient_id", "record_id": "encounter_id"}
     if "image" not in lacks:
@@ -154,7 +156,7 @@ def _site_yaml(study: Study, hospital: Hospital, suffix: str, labels: Sequence[s
             for lab in study.labs
             if lab.loinc in _PANEL
         }
-    elif "labs" not in lacks:
+    elif "labs" not in lacks and measured:
         document["lab_table"] = {
             "path": f"labs{suffix}",
             "on": "encounter_id",

@@ -43,18 +43,20 @@ def write_hospitals(
     """
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out}: is not empty; give a new folder")
-    study = scenario.study
+    study, cohort = scenario.study, scenario.cohort
+    if cohort is None:
+        raise ConfigError("cohort: is required to write synthetic hospitals")
     check_scenario(scenario)
-    hospitals = tuple(draw_cohort(scenario.cohort, seed))  # all, before anything is written
+    hospitals = tuple(draw_cohort(cohort, seed))  # all, before anything is written
     out.mkdir(parents=True, exist_ok=True)
     (out / "study.yaml").write_text(dump(study), encoding="utf-8")
     images: list[_Image] = []
     written = []
     for index, hospital in enumerate(hospitals):
-        stream = stream_of(scenario.cohort, index)
+        stream = stream_of(cohort, index)
         rng = np.random.default_rng([seed, 2, stream])
         written.append(write_folder(out, study, hospital, rng, encoders=scenario.encoder_folders))
-        images += _images(out, hospital, scenario.cohort.image_pixels, [seed, 3, stream])
+        images += _images(out, hospital, cohort.image_pixels, [seed, 3, stream])
     _draw_all(images, progress)
     return written
 
@@ -62,11 +64,13 @@ def write_hospitals(
 def check_scenario(scenario: Scenario) -> None:
     """Refuse names that study and synthetic hospitals do not share, as a ConfigError.
 
-    So is a text encoder that is not where `encoders` says.
+    So is a text encoder that is not where `encoders` says. Joined folders bring their own.
     """
-    study = scenario.study
+    study, cohort = scenario.study, scenario.cohort
+    if cohort is None:
+        return
     TextReader.open(study.text, scenario.encoder_folders)
-    lacking = {label for site in scenario.cohort.sites for label in site.lacks_labels}
+    lacking = {label for site in cohort.sites for label in site.lacks_labels}
     if unknown := sorted(lacking - set(study.labels)):
         raise ConfigError(f"cohort.sites.lacks_labels: the study has no label '{unknown[0]}'")
     if not set(study.labels) & set(DISEASES):

@@ -1,4 +1,4 @@
-"""A scenario file: a study, a synthetic cohort, and how the cohort becomes sites.
+"""A scenario file: a study, and the sites: a synthetic cohort's, real folders, or both.
 
 .. code-block:: yaml
 
@@ -9,8 +9,10 @@
       sites:
         - {name: north, share: 4}
         - {name: south, share: 2, lacks: [text], lacks_labels: [tuberculosis]}
-    join: [hannover/site.yaml]      # further sites with files of their own
+    join: [hannover/site.yaml]      # sites with files of their own, beside a cohort or without one
+    folds: 5                        # without a cohort: how `compare` splits their patients
     start: ../runs/start            # a model whose weights are the first ones, from this file
+    own_models: true                # `run` ends with each synthetic site's own model beside it
     encoders: {bio-bert: bio-bert}  # the folder of the study's text encoder, if it has one
     parallel_sites: 2               # how many train at once
     compare:                        # what `irene-sim compare` crosses, unless its options say else
@@ -37,9 +39,19 @@ from irene_model.study import (
     read_mapping,
     with_values_files,
 )
+from simulations.hospitals.folds import LEAST_FOLDS
 
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
-Arm = Literal["central", "federated", "federated-dp", "local", "start-only"]
+Arm = Literal[
+    "central",
+    "central-dp",
+    "federated",
+    "federated-dp",
+    "local",
+    "local-dp",
+    "personal",
+    "start-only",
+]
 
 
 class SimulatedSite(Settings):
@@ -100,23 +112,32 @@ class Cohort(Settings):
 class Comparison(Settings):
     """What `irene-sim compare` crosses, where its options say nothing else.
 
-    arms: None is all that the study's privacy allows. models: methods of the study's schema, or
-    names of `variants`: studies with other settings, given as KEY=VALUE as `--set` takes them.
+    arms: None is all that the study's privacy allows. epsilons: those of the arms with privacy;
+    None is the study's own. seeds: None is one for each fold of real folders, else 3. models:
+    methods of the study's schema, or names of `variants`: studies with other settings, given as
+    KEY=VALUE as `--set` takes them.
     """
 
     arms: tuple[Arm, ...] | None = Field(default=None, min_length=1)
     models: tuple[str, ...] = Field(default=("irene",), min_length=1)
-    seeds: int = Field(default=3, ge=1)
+    epsilons: tuple[float, ...] | None = Field(default=None, min_length=1)
+    seeds: int | None = Field(default=None, ge=1)
     variants: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Scenario(Settings):
-    """What `irene-sim` runs."""
+    """What `irene-sim` runs.
+
+    A cohort may be left out where `join` names real folders. `folds` then deal their patients anew
+    for a comparison; a run trains once, under the split and the ledger that each folder has.
+    """
 
     study: Study
-    cohort: Cohort
+    cohort: Cohort | None = None
     join: tuple[Path, ...] = ()
     start: Path | None = None
+    folds: int | None = Field(default=None, ge=LEAST_FOLDS)
+    own_models: bool = False
     encoders: dict[str, Path] = Field(default_factory=dict)
     parallel_sites: int = Field(default=2, ge=1)
     compare: Comparison = Comparison()
@@ -136,7 +157,25 @@ class Scenario(Settings):
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
 
     @model_validator(mode="after")
+    def _has_patients(self) -> Self:
+        if self.cohort is None and not self.join:
+            raise ValueError("cohort: is required, or `join` with the site.yaml of real folders")
+        if self.folds is not None and self.cohort is not None:
+            raise ValueError(
+                "folds: deal the patients of real folders; a synthetic cohort draws new patients "
+                "for each seed, so leave one of the two out"
+            )
+        if self.own_models and self.join:
+            raise ValueError(
+                "own_models: judges exactly, which is for synthetic patients alone; `irene-sim "
+                "compare` shows real folders what they gain"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _lacks_what_there_is(self) -> Self:
+        if self.cohort is None:
+            return self
         known = (*RESERVED, *(panel.name for panel in self.study.panels))
         of_sites = {name for site in self.cohort.sites for name in site.lacks}
         if odd := sorted({*self.cohort.lacks, *of_sites} - set(known)):

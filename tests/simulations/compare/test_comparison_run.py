@@ -17,8 +17,8 @@ from irene_model.network.model import IreneModel
 from irene_model.weights.weights import to_arrays
 from simulations.compare.arms import exact_histograms
 from simulations.compare.comparison_run import compare
+from simulations.compare.judgement import without
 from simulations.compare.trial_grid import Trial, grid
-from simulations.compare.trials import without
 from simulations.hospitals.scenario import Scenario
 from tests.helpers.federations.watched_comparison import SMALL, Watching, run, stamps
 from tests.helpers.small_scenario import SCENARIO, small_scenario
@@ -111,7 +111,7 @@ def test_what_was_begun_otherwise_is_refused(compared: Path, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="is not empty and holds no comparison"):
         run(other, full)
     joined = small_scenario(tmp_path, *SMALL, "join=[somewhere/site.yaml]")
-    with pytest.raises(ConfigError, match="join: a comparison pools patients"):
+    with pytest.raises(ConfigError, match="join: a comparison takes real folders or"):
         run(joined, tmp_path / "new")
     assert stamps(compared) == before and not (tmp_path / "new").exists()
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simulations.compare.intervals import over_seeds, paired
+from simulations.compare.intervals import minus, over_patients, over_seeds
 
 
 def test_the_interval_is_students_by_hand() -> None:
@@ -28,19 +28,26 @@ def test_undefined_values_are_left_out_and_nothing_has_no_mean() -> None:
     assert over_seeds([]).as_dict() == {"mean": None, "ci95": None, "seeds": 0}
 
 
-def test_pairing_takes_out_what_both_share() -> None:
-    reference = {0: 0.60, 1: 0.90, 2: 0.75}
-    ahead = {seed: value + 0.01 for seed, value in reference.items()}
-    spread = paired(ahead, reference)
-    assert spread.mean == pytest.approx(0.01)
-    assert spread.ci95 == pytest.approx((0.01, 0.01), abs=1e-9)
-    unpaired = over_seeds(list(ahead.values())).ci95
-    assert unpaired is not None and unpaired[0] < 0.6  # the seeds themselves vary widely
+def test_draws_of_patients_give_the_middle_of_their_means() -> None:
+    draws = [[0.5 + i / 1000 for i in range(400)], [0.7 + i / 1000 for i in range(400)]]
+    spread = over_patients([0.6, 0.8], draws)
+    assert (spread.mean, spread.n) == (pytest.approx(0.7), 2)
+    # The means of the draws are 0.600 to 0.999; a fortieth lies outside at each end.
+    assert spread.ci95 == pytest.approx((0.6 + 0.025 * 0.399, 0.6 + 0.975 * 0.399))
 
 
-def test_differences_are_signed_and_of_common_seeds_alone() -> None:
-    spread = paired({0: 0.5, 1: 0.6, 7: 0.1, 8: None}, {1: 0.9, 0: 0.9, 8: 0.9, 9: 0.9})
-    assert spread == over_seeds([0.5 - 0.9, 0.6 - 0.9])
+def test_a_fold_without_a_value_and_draws_without_one_are_left_out() -> None:
+    there: list[float | None] = [0.5, 0.6] * 200
+    assert over_patients([0.6, None], [there, [None] * 400]) == over_patients([0.6], [there])
+    half: list[float | None] = [None, 0.6] * 200
+    assert over_patients([0.6], [half]).ci95 == (0.6, 0.6)
+    fewer = [None, None, *half[2:]]
+    assert over_patients([0.6], [fewer]).ci95 is None
+    assert over_patients([None], [there]).mean is None
+
+
+def test_differences_of_draws_are_paired() -> None:
+    assert minus([0.5, None, 0.5], [0.25, 0.5, None]) == [0.25, None, None]
 
 
 def test_95_of_100_intervals_hold_the_truth() -> None:

@@ -1,0 +1,61 @@
+"""Several trainings at once, each in a process of its own that ends with its parent."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+import torch
+
+from irene_model.errors import IreneError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_workers(
+    work: Callable[[Item], Result], items: Sequence[Item], *, parallel: int
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with its result, as they finish, at most `parallel` at once; 1 is this process.
+
+    `work` and items travel to other processes. IreneError where one of these was killed.
+    """
+    if parallel == 1 or not items:
+        for item in items:
+            yield item, work(item)
+        return
+    with ProcessPoolExecutor(
+        parallel,
+        mp_context=get_context("spawn"),
+        initializer=_start,
+        initargs=(max(1, (os.cpu_count() or 1) // parallel),),
+    ) as pool:
+        futures = {pool.submit(work, item): item for item in items}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise IreneError(
+                "a training's process was killed, perhaps for want of memory; what is finished "
+                "stays: give the same command again, with a smaller --parallel"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start(threads: int) -> None:
+    """A worker has its share of the cores, and ends with its parent however that ended."""
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback of its own
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
