@@ -22,9 +22,9 @@ from client.budget.forecast_plot import draw
 from client.budget.forecast_view import show_forecast
 from client.budget.forecasts import Choice, Forecast
 from irene_model.console.figures import figure, known
+from irene_model.pages import page_templates as words
 from irene_model.privacy.accountants import Epsilons, Mechanism
 from irene_model.study.study import Study
-from irene_model.pages import page_templates as words
 from server.report import page_templates as pages
 from server.report.learning_curves import curves
 from server.report.plots import Point, Series, line_chart, share_of, ticks
