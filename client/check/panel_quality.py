@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from client.check.doubts import Doubt, doubts_of
 from client.site import Site
 from irene_model.study import Panel, Record
 
@@ -51,7 +52,7 @@ def count_panel(panel: Panel, site: Site, records: Sequence[Record]) -> PanelCou
     )
 
 
-def doubt_panel(panel: Panel, site: Site, records: Sequence[Record]) -> list[str]:
+def doubt_panel(panel: Panel, site: Site, records: Sequence[Record]) -> list[Doubt]:
     """What looks wrong in `panel`, one sentence a kind."""
     if panel.name not in site.panels:
         return []
@@ -64,14 +65,13 @@ def doubt_panel(panel: Panel, site: Site, records: Sequence[Record]) -> list[str
         medians = np.nanmedian(values, axis=0)
     low, high = _bounds(panel)
     far = (medians > UNIT_FACTOR * high) | (medians < (low + high) / 2 / UNIT_FACTOR)
-    return [
-        *_sentence(panel, asked & np.isnan(medians), "mapped, but no record has a value"),
-        *_sentence(
-            panel,
-            far & (low >= 0),  # a value that may be negative has no scale to judge by
-            "half of the values lie far from the reference interval: is the unit right?",
-        ),
-    ]
+    nobody = _sentence(panel, asked & np.isnan(medians), "mapped, but no record has a value")
+    wrong_unit = _sentence(
+        panel,
+        far & (low >= 0),  # a value that may be negative has no scale to judge by
+        "half of the values lie far from the reference interval: is the unit right?",
+    )
+    return [*doubts_of("columns", nobody), *doubts_of("units", wrong_unit)]
 
 
 def _sentence(panel: Panel, chosen: npt.NDArray[np.bool_], said: str) -> list[str]:

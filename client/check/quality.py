@@ -170,9 +170,9 @@ def _doubts(
     yield from doubt_splits(report.splits, study)
     yield from doubts_of("labels", _doubt_labels(site, records))
     for test in study.labs:
-        yield from doubts_of("units", _doubt_lab(test, report.labs[test.name], records))
+        yield from _doubt_lab(test, report.labs[test.name], records)
     for panel in study.panels:
-        yield from doubts_of("units", doubt_panel(panel, site, records))
+        yield from doubt_panel(panel, site, records)
     yield from doubts_of("images", films.doubts())
     yield from doubts_of("leakage", doubt_across_splits(report.twins), TWINS_MEND)
     yield from doubts_of("patients", doubt_across_patients(report.twins), TWINS_MEND)
@@ -197,17 +197,18 @@ def _doubt_labels(site: Site, records: Sequence[Record]) -> list[str]:
     return doubts
 
 
-def _doubt_lab(test: LabTest, counts: LabCounts, records: Sequence[Record]) -> list[str]:
+def _doubt_lab(test: LabTest, counts: LabCounts, records: Sequence[Record]) -> tuple[Doubt, ...]:
     if counts.mapped and counts.measured == 0:
-        return [f"{test.name}: is mapped, but no record has a value"]
+        return doubts_of("columns", [f"{test.name}: is mapped, but no record has a value"])
     finite = [value for value in lab_values(test, records) if math.isfinite(value)]
     if not finite or test.low < 0:
-        return []  # a value that may be negative, as a base excess, has no scale to judge by
+        return ()  # a value that may be negative, as a base excess, has no scale to judge by
     median, middle = statistics.median(finite), (test.low + test.high) / 2
     if median > UNIT_FACTOR * test.high or median < middle / UNIT_FACTOR:
         side = "above" if median > test.high else "below"
-        return [
+        said = (
             f"{test.name}: half of the values lie far {side} the reference interval "
             f"{test.low:g} to {test.high:g} {test.unit}: is the unit right?"
-        ]
-    return []
+        )
+        return doubts_of("units", [said])
+    return ()
