@@ -1,11 +1,6 @@
-from .counts import BINS, LabCounts
-from .doubts import Doubt
 from .quality import QualityReport, Survey, survey, with_cost
 
 __all__ = [
-    "BINS",
-    "Doubt",
-    "LabCounts",
     "QualityReport",
     "Survey",
     "survey",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from client.check.doubts import Doubt, doubts_of
 from client.check.unit_doubts import doubt_unit
 from client.records import own_unit
 from client.site import Site
@@ -50,7 +51,7 @@ def count_panel(panel: Panel, site: Site, records: Sequence[Record]) -> PanelCou
     )
 
 
-def doubt_panel(panel: Panel, site: Site, records: Sequence[Record]) -> list[str]:
+def doubt_panel(panel: Panel, site: Site, records: Sequence[Record]) -> list[Doubt]:
     """What looks wrong in `panel`, one sentence a kind."""
     if panel.name not in site.panels:
         return []
@@ -71,14 +72,11 @@ def doubt_panel(panel: Panel, site: Site, records: Sequence[Record]) -> list[str
             doubt = doubt_unit(numbers, low=value.low, high=value.high, rivals=rivals(taken, value))
             if doubt is not None:
                 doubted.setdefault(doubt.sentence(taken, ""), []).append(value.name)
-    return [
-        *_sentence(panel, empty, "mapped, but no record has a value"),
-        *(
-            sentence
-            for said, names in doubted.items()
-            for sentence in _sentence(panel, names, said)
-        ),
+    nobody = _sentence(panel, empty, "mapped, but no record has a value")
+    wrong_units = [
+        sentence for said, names in doubted.items() for sentence in _sentence(panel, names, said)
     ]
+    return [*doubts_of("columns", nobody), *doubts_of("units", wrong_units)]
 
 
 def _sentence(panel: Panel, names: Sequence[str], said: str) -> list[str]:

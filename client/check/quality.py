@@ -180,7 +180,7 @@ def _doubts(
     for test in study.labs:
         yield from doubts_of("units", _doubt_lab(test, site, records))
     for panel in study.panels:
-        yield from doubts_of("units", doubt_panel(panel, site, records))
+        yield from doubt_panel(panel, site, records)
     absent = [name for name, lab in report.labs.items() if lab.mapped and not lab.measured]
     yield from doubts_of("columns", [*doubt_absent(absent), *doubt_columns(site)])
     yield from doubts_of("values", doubt_values(study, records))
