@@ -210,6 +210,8 @@ def _show(report: "QualityReport") -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from client.check import coverage_tables
+
     def table(title: str, *columns: str) -> Table:
         made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         for index, column in enumerate(columns):
@@ -256,6 +258,7 @@ def _show(report: "QualityReport") -> None:
         values = (label.positives, label.negatives, label.not_annotated)
         labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
     console.print(splits, modalities, labs, *([panels] if report.panels else []), labels)
+    console.print(*coverage_tables(report.coverage), highlight=False)
     for warning in report.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
     if not report.warnings:

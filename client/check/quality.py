@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from client.check.coverage import Coverage, count_coverage, doubt_coverage
 from client.check.panel_quality import UNIT_FACTOR, PanelCounts, count_panel, doubt_panel
+from client.joins import Account
 from client.records import PlacedRecord, load_image, read_placed_records
 from client.site import Site
 from irene_model.study import SPLITS, LabTest, Record, Study
@@ -74,6 +76,7 @@ class QualityReport:
     labs: Mapping[str, LabCounts]
     panels: Mapping[str, PanelCounts]
     labels: Mapping[str, LabelCounts]
+    coverage: Coverage
     warnings: tuple[str, ...]
 
     @property
@@ -93,7 +96,8 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         ConfigError, DataError: as `read_records` and `load_image` do.
     """
     site.text_reader(study)  # an encoder that is not there is better known before joining
-    placed = read_placed_records(site, study)
+    account = Account()
+    placed = read_placed_records(site, study, account)
     blank_images = _decode_all(placed, study.image.size, progress)
     records = [each.record for each in placed]
     of_patient = Counter(record.patient_id for record in records)
@@ -110,9 +114,11 @@ def inspect(site: Site, study: Study, progress: Progress | None = None) -> Quali
         labs=labs,
         panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
         labels={label: _count_label(label, site, records) for label in study.labels},
+        coverage=count_coverage(site, records, account),
         warnings=(),
     )
     doubts = [
+        *doubt_coverage(report.coverage, records),
         *_doubt_splits(report, study),
         *_doubt_labels(site, records),
         *(doubt for test in study.labs for doubt in _doubt_lab(test, labs[test.name], records)),

@@ -63,6 +63,7 @@ def read_placed_records(
     account.tables += [
         _used(j.counts.table, j.counts.key, rows, j.partners, j.rows) for j in joined
     ]
+    account.excluded_images = _excluded_images(site, whole, rows)
     patients = frame.column(site.columns.patient_id, "columns.patient_id")
     patient_ids = patients.parse(lambda cell: visible(read_identifier(cell)))
     splits = _splits(site, frame, patient_ids)
@@ -143,6 +144,15 @@ def _used(
         excluded=len(reached - used),
         rejected={NO_RECORD: count - len(reached)} if count > len(reached) else {},
     )
+
+
+def _excluded_images(site: Site, whole: Frame, kept: Sequence[int]) -> list[Path]:
+    mapped = site.columns.image
+    if mapped is None:
+        return []
+    cells = whole.column(mapped.column, "columns.image.column").cells
+    names = {cells[row] for row in set(range(len(cells))).difference(kept)} - {""}
+    return [site.resolve(Path(mapped.pattern.replace("{}", name))) for name in names]
 
 
 def _refuse_repeats(record_ids: Column, keys: Sequence[str]) -> None:
