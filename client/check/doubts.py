@@ -13,6 +13,8 @@ from client.images import BadImages
 Verdict = Literal["ready", "ready with warnings", "not ready"]
 
 _MENDS = {
+    "coverage": "Look at the rows, joins and codes above: export the keys as text, and everything "
+    "that belongs together.",
     "splits": "Give more patients to the split, by `splits` or by the column of `columns.split`.",
     "labels": "Look whether the label is mapped to the right column, and by the right rule.",
     "units": "Compare the unit in site.yaml with the laboratory's, or give the site's own spelling "

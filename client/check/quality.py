@@ -20,6 +20,7 @@ from client.check.counts import (
     count_split,
     lab_values,
 )
+from client.check.coverage import Coverage, count_coverage, doubt_coverage
 from client.check.doubts import Doubt, Verdict, doubts_of, unreadable, verdict_of
 from client.check.panel_quality import PanelCounts, count_panel, doubt_panel
 from client.check.split_doubts import doubt_few, doubt_splits
@@ -35,6 +36,7 @@ from client.films import (
     look_at_films,
 )
 from client.images import BadImages, Progress
+from client.joins import Account
 from client.records import own_unit, read_wanted_records
 from client.site import Site
 from client.texts import (
@@ -77,6 +79,7 @@ class QualityReport:
     labs: Mapping[str, LabCounts]
     panels: Mapping[str, PanelCounts]
     labels: Mapping[str, LabelCounts]
+    coverage: Coverage
     blank_images: int
     twins: Twins
     texts: TextCounts
@@ -134,7 +137,8 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
         ConfigError, DataError: as `read_records` and `load_image` do.
     """
     reader = site.text_reader(study)  # one that is not there is better known before joining
-    placed, left_out = read_wanted_records(site, study)
+    account = Account()
+    placed, left_out = read_wanted_records(site, study, account)
     films = look_at_films(placed, study.image.size, progress)
     records = [each.record for each in placed]
     of_patient = Counter(record.patient_id for record in records)
@@ -154,6 +158,7 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
         labs={test.name: count_lab(test, site, records) for test in study.labs},
         panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
         labels={label: count_label(label, site, records) for label in study.labels},
+        coverage=count_coverage(site, records, account),
         blank_images=films.blank,
         twins=count_twins(films.prints, films.records),
         texts=count_texts(records, reader),
@@ -175,6 +180,7 @@ def with_cost(report: QualityReport, site: Site, study: Study) -> QualityReport:
 def _doubts(
     report: QualityReport, films: Films, site: Site, study: Study, records: Sequence[Record]
 ) -> Iterator[Doubt]:
+    yield from doubts_of("coverage", doubt_coverage(report.coverage))
     yield from doubt_splits(report.splits, study)
     yield from doubts_of("labels", _doubt_labels(site, records))
     for test in study.labs:

@@ -45,7 +45,9 @@ _LEAST = 3  # times; twice is chance
 _SHARE = 0.02  # of the values: a code for missing is not a single one
 _SAME = 10  # values that are all the same are no measurement
 _MOJIBAKE = re.compile("\ufffd|Ã[\x80-\xbf\u0152-\u2122]|Â[\xa0-\xbf]|â€|ï»¿")
-_PLACEHOLDER = re.compile(r"0+|9{3,}|-\d+|x{2,}|1234567?8?9?|(dummy|test)\w*", re.IGNORECASE)
+_PLACEHOLDER = re.compile(  # what an export writes where it has no id, and words of test systems
+    r"0+|([0-9x?*#._-])\1{2,}|xx|-\d+|1234567?8?9?|(dummy|test|anonym|patient)\w*", re.IGNORECASE
+)
 _CUT = re.compile(r"\d{15}0+")  # Excel keeps 15 digits of a number
 
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-_LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
+_LOINC = re.compile(r"[1-9]\d{0,6}-\d", re.ASCII)
 # What spreadsheets make of 1988-5: May-88, 01.05.1988, 1988-05-01.
 _DATE = re.compile(
     r"[^\W\d]{3,9}[-./ ]\d{2,4}|\d{2,4}[-./ ][^\W\d]{3,9}"

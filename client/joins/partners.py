@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from client.joins.causes import Cause, likely_cause
 
@@ -63,6 +64,7 @@ class Account:
 
     codes: LOINC code that the study does not ask for -> rows of the laboratory table.
     other_codes: its rows whose code is none of LOINC's. code_doubt: what they may be.
+    excluded_images: those that records name which site.yaml leaves out.
     """
 
     joins: list[JoinCounts] = field(default_factory=list)
@@ -70,6 +72,7 @@ class Account:
     codes: dict[str, int] = field(default_factory=dict)
     other_codes: int = 0
     code_doubt: str | None = None
+    excluded_images: list[Path] = field(default_factory=list)
 
 
 def count_partners(
@@ -100,12 +103,13 @@ def judge(counts: JoinCounts, least: float | None, others: Iterable[str] = ()) -
     share = USUAL_SHARE if least is None else least
     if counts.share >= share and not (least is None and spoilt):
         return None
-    if cause is None or cause.near < smaller * _SPOILT:
-        said = f"is '{counts.on}' the right column in both?"
-        if (other := next(iter(others), None)) is not None:
-            said += f" Most of the table's keys stand in column '{other}' of the records"
-    else:
+    other = next(iter(others), None)
+    if other is not None:
+        said = f"most of the table's keys stand in column '{other}' of the records"
+    elif cause is not None and cause.near > _SPOILT * smaller:
         said = cause.said
+    else:
+        said = f"is '{counts.on}' the right column in both?"
     return (
         f"{counts.partners} of {smaller} keys have a partner (the records have {counts.keys}, the "
         f"table {counts.table_keys}): {said}. If so few belong together, say so by "

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from client.check import QualityReport
+from client.pages.coverage_view import coverage_tables
 
 
 def show_check(report: QualityReport, console: Console) -> None:
@@ -49,6 +50,7 @@ def show_check(report: QualityReport, console: Console) -> None:
         values = (label.positives, label.negatives, label.not_annotated)
         labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
     console.print(splits, modalities, labs, *([panels] if report.panels else []), labels)
+    console.print(*coverage_tables(report.coverage), highlight=False)
     _show_texts(report, console)
     _show_doubts(report, console)
 

@@ -20,6 +20,7 @@ _WITH_COMMA = re.compile(r"[<>≤≥=\s]*[+-]?[\d.]*,\d+", re.ASCII)
 _BEYOND_LIMIT = re.compile(r"(?P<side>[<>]=?|[≤≥])\s*(?P<limit>.*)")
 # As spreadsheets (1.23457E+11) and floats (1.5e10) write it; 12E4 may be the name of a ward.
 _SCIENTIFIC = re.compile(r"[+-]?(\d+[.,]\d*e[+-]?\d+|\d+e\+\d+)", re.ASCII | re.IGNORECASE)
+_INEXACT = re.compile(r"\d{16,}[.,]0+", re.ASCII)  # a floating-point number beyond 2**53
 _TOTALS = {
     *("total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme"),
     *("insgesamt", "somme", "totale", "totaal", "suma", "mean", "average", "mittelwert", "count"),
@@ -102,6 +103,11 @@ def identifier_reader(missing: MissingWords) -> Callable[[str], str]:
             raise CellError(
                 "is a number in scientific notation, expected an id: a spreadsheet has cut off "
                 "its last digits, so that different ids became one; export the column as text"
+            )
+        if _INEXACT.fullmatch(cell):
+            raise CellError(
+                "is a number with a point and more digits than a program keeps, expected an id: "
+                "different ids may have become one; export the column as text"
             )
         if plain(cell) in _TOTALS:
             raise CellError("is a word for a total, expected an id; delete the line")

@@ -108,6 +108,7 @@ def read_wanted_records(
     account.tables += [
         _used(j.counts.table, j.counts.key, used, j.partners, j.rows) for j in joined
     ]
+    account.excluded_images = _excluded_images(site, whole, used)
     kept = tuple(
         PlacedRecord(place=record_ids.place(row), record=record)
         for row, record in enumerate(records)
@@ -168,6 +169,15 @@ def _used(
         excluded=len(reached - used),
         rejected={NO_RECORD: count - len(reached)} if count > len(reached) else {},
     )
+
+
+def _excluded_images(site: Site, whole: Frame, kept: Sequence[int]) -> list[Path]:
+    mapped = site.columns.image
+    if mapped is None:
+        return []
+    cells = whole.column(mapped.column, "columns.image.column").cells
+    names = {cells[row] for row in set(range(len(cells))).difference(kept)} - {""}
+    return [site.resolve(Path(mapped.pattern.replace("{}", name))) for name in names]
 
 
 def _refuse_repeats(record_ids: Column, keys: Sequence[str]) -> None:

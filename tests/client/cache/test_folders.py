@@ -104,6 +104,23 @@ def test_an_image_of_several_records_is_decoded_once(hospital: Hospital) -> None
     assert len(hospital.newly_decoded()) == 11
 
 
+def test_what_the_caller_could_not_read_is_not_listed(hospital: Hospital) -> None:
+    def decode(row: int) -> np.ndarray | None:  # type: ignore[type-arg]
+        return None if row == 3 else hospital.decode(row)
+
+    home = hospital.folder / "cache"
+    with (  # as a reader that names all damaged images at once
+        pytest.raises(ValueError, match="damaged"),
+        locked_cache(home, edition=1, key="key") as cache,
+        cache.rebuilt([]) as work,
+    ):
+        keep_pixels(work, hospital.images, SIZE, decode)
+        raise ValueError("damaged")
+    assert 3 not in hospital.newly_decoded()
+    assert hospital.is_right(hospital.open())
+    assert hospital.newly_decoded() == [3]
+
+
 def failing_after(hospital: Hospital, count: int) -> Callable[[int], np.ndarray]:  # type: ignore[type-arg]
     left = [count]
 

@@ -1,0 +1,91 @@
+"""What became of every row, image and code of a hospital's files: nothing is left out unsaid."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from client.joins import Account, JoinCounts, TableRows
+from client.site import Site
+from irene_model.study import Record
+
+_IMAGES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".dic", ".ima"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Counts of all that was there; the rows of each table add up.
+
+    joins: partners on both sides. codes: LOINC code that the study does not ask for -> rows of the
+    laboratory table. other_codes: its rows whose code is not of LOINC. code_doubt: what those may
+    be. without_input: records with no image, text, number, age or sex. unnamed_images: files in
+    the images' folder that no record names; None where no image is mapped.
+    """
+
+    tables: tuple[TableRows, ...]
+    joins: tuple[JoinCounts, ...]
+    codes: Mapping[str, int]
+    other_codes: int
+    code_doubt: str | None
+    without_input: int
+    unnamed_images: int | None
+
+
+def count_coverage(site: Site, records: Sequence[Record], account: Account) -> Coverage:
+    """The counts of the kept `records` and of what reading them told."""
+    return Coverage(
+        tables=tuple(account.tables),
+        joins=tuple(account.joins),
+        codes=account.codes,
+        other_codes=account.other_codes,
+        code_doubt=account.code_doubt,
+        without_input=sum(not _has_input(record) for record in records),
+        unnamed_images=_unnamed_images(site, records, account),
+    )
+
+
+def doubt_coverage(coverage: Coverage) -> list[str]:
+    """What looks wrong, one sentence each."""
+    doubts = [doubt for join in coverage.joins if (doubt := join.doubt()) is not None]
+    if coverage.code_doubt is not None:
+        doubts.append(f"the laboratory table's tests: {coverage.code_doubt}")
+    if coverage.without_input:
+        doubts.append(
+            f"{coverage.without_input} records have no input at all: no image, text, laboratory "
+            "value, panel, age or sex"
+        )
+    return doubts
+
+
+def _has_input(record: Record) -> bool:
+    numbers = any(not np.isnan(values).all() for values in record.panels.values())
+    return bool(
+        record.image_path is not None
+        or record.text
+        or record.labs
+        or numbers
+        or record.age_years is not None
+        or record.sex is not None
+    )
+
+
+def _unnamed_images(site: Site, records: Sequence[Record], account: Account) -> int | None:
+    if site.columns.image is None:
+        return None
+    paths = [record.image_path for record in records if record.image_path is not None]
+    named = {os.path.realpath(path) for path in (*paths, *account.excluded_images)}
+    suffixes = _IMAGES | {Path(path).suffix.lower() for path in named}
+    folder = site.resolve(Path(site.columns.image.pattern.partition("{}")[0] + "x")).parent
+    found = set()
+    # Links to folders are followed by no walk, which might go round in circles for ever.
+    for top, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".irene"]
+        real = os.path.realpath(top)
+        found |= {
+            os.path.realpath(f"{real}/{name}")
+            for name in files
+            if Path(name).suffix.lower() in suffixes
+        }
+    return len(found - named)
