@@ -10,42 +10,19 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from client.joins import Account, JoinCounts, compared, count_partners, judge
-from client.records.csv_files import read_csv
-from client.records.parquet_files import read_parquet
 from client.site import Join, JoinedTable, MissingWords, RecordsTable, Site, Table
+from client.tables import read_table
 from irene_model.errors import DataError
 
 T = TypeVar("T")
 NO_ROW = 0  # the "line" of a cell that a join found no row for
+_TWICE = "two columns have this name; rename or drop one"
 _SHOWN_LINES = 3
 _NO_NAME = re.compile(r"[\d.,:/ -]+")  # a value, as a date or a number
 _FIRST_ROWS = 20  # a title above the header is shorter
-_EXCEL = "save the sheet as 'CSV UTF-8' there"
-_UNPACK = "unpack it first"
-# What other files begin with, whatever they are named.
-_OTHER_KINDS = {
-    b"PK\x03\x04": ("an Excel workbook (.xlsx) or another zip archive", _EXCEL),
-    b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls)", _EXCEL),
-    b"\x1f\x8b": ("compressed by gzip", _UNPACK),
-    b"BZh": ("compressed by bzip2", _UNPACK),
-    b"\xfd7zXZ": ("compressed by xz", _UNPACK),
-    b"7z\xbc\xaf": ("compressed by 7-Zip", _UNPACK),
-    b"\x28\xb5\x2f\xfd": ("compressed by zstd", _UNPACK),
-    b"PAR1": ("a Parquet file", "name it .parquet"),
-    b"ARROW1": ("an Arrow file", "export CSV or Parquet"),
-    b"%PDF": ("a PDF", "export CSV or Parquet"),
-    b"{\\rtf": ("an RTF document", "export CSV or Parquet"),
-    b"$FL": ("an SPSS file", "export CSV or Parquet"),
-    b"<stata": ("a Stata file", "export CSV or Parquet"),
-    b"SQLite format 3": ("an SQLite database", "export CSV or Parquet"),
-    b"<": ("XML or a web page", "export CSV or Parquet"),
-    b"{": ("JSON", "export CSV or Parquet"),
-    b"version https://git-lfs": ("a pointer to a file that Git LFS keeps", "run git lfs pull"),
-}
 
 
 class CellError(ValueError):
@@ -178,24 +155,13 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
     if not path.is_file():
         hint = "; paths are written with / here" if "\\" in shown else ""
         raise DataError(f"{shown}: no such file, named by {key}.path; it is sought at {path}{hint}")
-    suffix = path.suffix.lower()
-    _refuse_other_kinds(path, shown, is_text=suffix != ".parquet")
-    unread: dict[str, str] = {}
-    if suffix == ".parquet":
-        counted, (found, unread) = "row", read_parquet(path, shown)
-    elif suffix in (".csv", ".tsv", ".txt"):
-        counted, found = "line", read_csv(path.read_bytes(), table, key)
-    else:
-        raise DataError(f"{shown}: named by {key}.path: expected .csv, .tsv, .txt or .parquet")
-    if not found.lines:
-        header = "a header, and no rows below it" if found.names else "no text"
-        raise DataError(f"{shown}: holds {header}; export it again")
+    found = read_table(path, table, key)
     twice = {name for name, times in Counter(found.names).items() if name and times > 1}
-    unread |= dict.fromkeys(twice, "two columns have this name; rename or drop one")
+    unread = {**found.unread, **dict.fromkeys(twice, _TWICE)}
     columns = {
         name: Column(
             table=shown,
-            counted=counted,
+            counted=found.counted,
             name=name,
             cells=cells,
             lines=found.lines,
@@ -205,20 +171,6 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
         if name and name not in twice
     }
     return Frame(columns=columns, tables=(shown,), unread=unread)
-
-
-def _refuse_other_kinds(path: Path, shown: str, *, is_text: bool) -> None:
-    try:
-        with path.open("rb") as file:
-            start = file.read(200)
-    except OSError as error:
-        raise DataError(f"{shown}: can't be read ({type(error).__name__})") from None
-    if not start:
-        raise DataError(f"{shown}: is empty, it holds no byte; export or copy it again")
-    for beginning, (kind, remedy) in _OTHER_KINDS.items():
-        is_parquet = beginning == b"PAR1" and not is_text
-        if start.lstrip(b" \r\n\t").startswith(beginning) and not is_parquet:
-            raise DataError(f"{shown}: is {kind}, not a table of text or Parquet; {remedy}")
 
 
 def read_owners(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.records.csv_files import Cells, read_csv
 from client.site.table_files import Table
+from client.tables.csv_files import Cells, read_csv
 from irene_model.errors import DataError
 
 PLAIN = Cells(names=["id", "text", "n"], columns=[["a", "b"], ["x", "y"], ["1", "2"]], lines=[2, 3])

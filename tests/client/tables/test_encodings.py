@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.records.encodings import decoded
 from client.site.table_files import Table
+from client.tables.encodings import decoded
 from irene_model.errors import DataError
 
 TEXT = "id,text\na,Müdigkeit\nb,Fièvre\n"

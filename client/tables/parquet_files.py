@@ -4,15 +4,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-from client.records.csv_files import Cells, trimmed
+from client.tables.csv_files import Cells, trimmed
 from irene_model.errors import DataError
 
 _MARK = b"PAR1"  # a Parquet file begins and ends with it
 _EXACT = 2**53  # beyond it a float holds no whole number exactly
 
 
-def read_parquet(path: Path, shown: str) -> tuple[Cells, dict[str, str]]:
-    """The file's cells, and why a column has none, by its name.
+def read_parquet(path: Path, shown: str) -> Cells:
+    """The file's cells, counted by rows; columns of lists or bytes are left unread.
 
     Raises:
         DataError: it is not Parquet, cut off, encrypted or damaged.
@@ -40,7 +40,8 @@ def read_parquet(path: Path, shown: str) -> tuple[Cells, dict[str, str]]:
             continue
         names.append(name)
         columns.append(cells)
-    return Cells(names=names, columns=columns, lines=list(range(1, table.num_rows + 1))), unread
+    lines = list(range(1, table.num_rows + 1))
+    return Cells(names=names, columns=columns, lines=lines, counted="row", unread=unread)
 
 
 def _refuse_other_ends(path: Path, shown: str) -> None:

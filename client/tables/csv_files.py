@@ -9,13 +9,13 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import NoReturn
+from typing import Literal, NoReturn
 
-from client.records.encodings import decoded
 from client.site import Table
+from client.tables.encodings import decoded
 from irene_model.errors import DataError
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -27,11 +27,17 @@ _UNSEEN = " \t\xa0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\xad"
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """What a file holds: names, the cells of each column, the line (Parquet: row) of each row."""
+    """What a file holds: names, the cells of each column, the line of each row.
+
+    counted: whether `lines` are a text's lines or a Parquet file's rows. unread: columns without
+    cells, and why.
+    """
 
     names: list[str]
     columns: list[list[str]]
     lines: list[int]
+    counted: Literal["line", "row"] = "line"
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_csv(content: bytes, table: Table, key: str) -> Cells:

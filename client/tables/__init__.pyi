@@ -1,0 +1,5 @@
+from .table_file import read_table
+
+__all__ = [
+    "read_table",
+]
