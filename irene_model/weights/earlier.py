@@ -112,6 +112,11 @@ def _same_blocks(
                 f"{folder}: its {what} is {found}, that of the study '{study.name}' is {asked}; "
                 "they must agree"
             )
+    if theirs.lora_rank > theirs.hidden_size:
+        raise CheckpointError(
+            f"{folder}: its adapters' rank is {theirs.lora_rank}, above its hidden_size; no "
+            "correction needs more"
+        )
     if theirs.text_length < ours.text_length:
         raise CheckpointError(
             f"{folder}: has positions for {theirs.text_length} tokens of text; lower the study's "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 from irene_model.errors import CheckpointError, ConfigError, IreneError
@@ -179,6 +180,12 @@ def _append(file: str, text: str) -> Callable[[Path], object]:
     return spoil
 
 
+def _rank(path: Path) -> None:
+    document = yaml.safe_load((path / "study.yaml").read_text())
+    document["training"]["parameters"] = {"kind": "lora", "rank": 10**9}
+    (path / "study.yaml").write_text(yaml.safe_dump(document))
+
+
 def _sparse(path: Path) -> None:
     with (path / WEIGHTS).open("r+b") as file:
         file.truncate(2**40)
@@ -206,6 +213,10 @@ def _sparse(path: Path) -> None:
                 "\npanels: [{name: vitals, unit: x, low: 0, high: 1, values_file: /etc/passwd}]\n",
             ),
             "study.yaml: panels.0.*(values_file|values)",
+        ),
+        (
+            _rank,
+            "rank is 1000000000, above its hidden_size",
         ),
         (_append("study.yaml", "\nauto_map: ../evil.py\n"), "auto_map: unknown key"),
         (_json("provenance.json", kind="pretrained", name="x\nroot"), "provenance.json: "),
