@@ -12,6 +12,7 @@ from client.site import ImageFilter
 
 _RADIOGRAPHY = ("CR", "DX", "DR", "RG", "RF")
 _FRONTAL = ("PA", "AP")
+_PSEUDONYMS = 3  # of fewer patients nobody can tell pseudonyms from slips
 _CHEST = ("CHEST", "THORAX", "TORAX", "LUNG", "TORACE", "BRUST", "POUMON", "POITRINE")
 
 
@@ -101,19 +102,24 @@ def _unstated(headers: Sequence[HeaderFacts], wanted: ImageFilter) -> list[str]:
 
 
 def _doubt_patients(images: Sequence[Headed]) -> list[str]:
-    named = [each for each in images if each.header.patient_id]
-    others = sum(_plain(each.header.patient_id) != _plain(each.patient_id) for each in named)
+    pairs = [
+        (_plain(each.header.patient_id), _plain(each.patient_id))
+        for each in images
+        if each.header.patient_id
+    ]
+    others = sum(header != table for header, table in pairs)
+    of_header = Counter(header for header, _ in set(pairs))
+    of_table = Counter(table for _, table in set(pairs))
+    apart = max([*of_header.values(), *of_table.values()], default=1) == 1
     said = []
-    if others:
+    # Where all differ, and each id of the one stands for one of the other, one is a pseudonym.
+    if others and not (others == len(pairs) and apart and len(of_header) >= _PSEUDONYMS):
         said.append(
-            f"{others} of {len(named)} images name another patient in their header (PatientID) "
+            f"{others} of {len(pairs)} images name another patient in their header (PatientID) "
             "than the table: are they the right files, or is one of the two a pseudonym?"
         )
-    owners: dict[str, set[str]] = {}
-    for each in named:
-        owners.setdefault(each.header.patient_id, set()).add(each.patient_id)
-    shared = sum(len(ids) > 1 for ids in owners.values())
-    if shared and len(owners) > 1:  # one for all is a word such as ANONYMOUS
+    shared = sum(count > 1 for count in of_header.values())
+    if shared and len(of_header) > 1:  # one for all is a word such as ANONYMOUS
         said.append(
             f"{shared} patients of the headers (PatientID) stand under several patient ids of the "
             "table: privacy is counted by the table's"

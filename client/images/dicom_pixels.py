@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from client.images.bounds import refuse_huge
 from client.images.dicom_file import is_filled, number, word
-from client.images.problems import ImageProblem
+from client.images.problems import ImageProblem, refuse_huge
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"

@@ -19,12 +19,11 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from client.images.bounds import MOST_BYTES, refuse_huge
 from client.images.dicom_file import is_dicom, read_dataset
 from client.images.dicom_grey import levels_of_dicom
 from client.images.headers import HeaderFacts, facts_of
 from client.images.names import why_missing
-from client.images.problems import ImageProblem
+from client.images.problems import MOST_BYTES, ImageProblem, refuse_huge
 from irene_model.errors import DataError
 from irene_model.inputs import Levels, NoPicture, Pixels, levels_of_picture, square
 

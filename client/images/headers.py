@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from client.images.bounds import MOST_BYTES
 from client.images.dicom_file import is_dicom, number, read_dataset, word, words_of
-from client.images.problems import ImageProblem
+from client.images.problems import MOST_BYTES, ImageProblem
 
 _START = 132
 _RAW_CLASSES = (  # Digital X-Ray, mammography and intra-oral: "... For Processing"

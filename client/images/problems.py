@@ -9,11 +9,19 @@ from dataclasses import dataclass
 
 from irene_model.errors import DataError
 
+MOST_PIXELS = 100_000_000  # ten times the finest detector: beyond it a file is an attack
+MOST_BYTES = 1 << 30
 _NAMED = 3  # records of a cause that an error names
 
 
 class ImageProblem(Exception):  # noqa: N818  # becomes a DataError once it is known whose image it is
     """Why one image can't be read; its text is the cause."""
+
+
+def refuse_huge(height: int, width: int) -> None:
+    """Refuse what a header announces, before anything is allocated for it."""
+    if height * width > MOST_PIXELS:
+        raise ImageProblem(f"the image has more than {MOST_PIXELS // 1_000_000} million pixels")
 
 
 @dataclass(frozen=True, kw_only=True)

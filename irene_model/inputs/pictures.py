@@ -7,6 +7,7 @@ once for each byte, and other kinds are refused.
 
 import io
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from irene_model.inputs.pixels import Levels, Mask, NoPicture, Values, aspect_of, from_channels
 
-_GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
+_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_GREY_MODES = ("1", "L", *_DEEP_MODES)
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262
 # EXIF's orientations as what undoes them: turned by so many quarters (anti-clockwise), mirrored.
 _UNDONE = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True)}
 _UNDONE |= {8: (1, False)}
@@ -40,10 +42,12 @@ def levels_of_picture(image: Image.Image) -> Levels:
         _refuse_deep_colours(image)
         image.load()
         channels = _channels(image)
+    white_is_zero = image.mode in _DEEP_MODES and _tags(image).get(_PHOTOMETRIC) == 0
     values, real, coloured = _grey(channels, image.info.get("transparency"))
     quarters, mirrored = _UNDONE.get(_orientation(image), (0, False))
     return Levels(
-        values=_undone(values, quarters, mirrored),
+        # Pillow turns a TIFF's 8 bits over itself, and no others.
+        values=_undone(-values if white_is_zero else values, quarters, mirrored),
         real=None if real is None else _undone(real, quarters, mirrored),
         aspect=1 / aspect if quarters % 2 else aspect,
         coloured=coloured,
@@ -114,9 +118,14 @@ def _decoded(content: bytes, unpacker: str) -> npt.NDArray[np.uint16]:
 
 
 def _refuse_deep_colours(image: Image.Image) -> None:
-    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    bits = _tags(image).get(_BITS_PER_SAMPLE, ())
     if len(bits) > 1 and max(bits) > 8:
         raise NoPicture("has 16 bits a colour, which are read of PNG alone; export it as grey")
+
+
+def _tags(image: Image.Image) -> Mapping[int, Any]:
+    """A TIFF's; none of any other picture."""
+    return getattr(image, "tag_v2", {})
 
 
 def _orientation(image: Image.Image) -> int:

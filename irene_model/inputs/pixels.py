@@ -61,8 +61,7 @@ def stretched(values: Values, real: Mask | None = None) -> Pixels:
         low, high = float(inside.min()), float(inside.max())
     if high <= low:
         return np.zeros(values.shape, dtype=np.uint8)
-    # The range is taken twice in halves: that of two far floats may be no float.
-    scaled = (values / 2 - np.float32(low / 2)) * np.float32(_BLACK_WHITE / (high / 2 - low / 2))
+    scaled = (values - low) * (_BLACK_WHITE / (high - low))
     grey = np.asarray(scaled.clip(0, _BLACK_WHITE).round(), dtype=np.uint8)
     return grey if real is None else np.asarray(np.where(real, grey, 0), dtype=np.uint8)
 

@@ -76,6 +76,16 @@ def test_one_person_under_two_ids_is_doubted() -> None:
     assert second.startswith("1 patients of the headers (PatientID) stand under several")
 
 
+def test_pseudonyms_are_no_doubt_and_a_slip_among_them_is() -> None:
+    images = [
+        Headed(header=replace(USUAL, patient_id=f"CLINIC{n}"), patient_id=f"study-{n}")
+        for n in (0, 0, 1, 2, 3)
+    ]
+    assert doubt_headers(images, ImageFilter()) == []
+    slip = Headed(header=replace(USUAL, patient_id="CLINIC1"), patient_id="study-2")
+    assert len(doubt_headers([*images, slip], ImageFilter())) == 2
+
+
 def test_facts_are_read_from_files_of_all_kinds(tmp_path: Path) -> None:
     path = write_dicom(
         tmp_path / "a",

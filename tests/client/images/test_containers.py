@@ -97,6 +97,18 @@ def says_jpeg_and_is_not(path: Path) -> None:
     path.write_bytes(content[:140] + group.to_bytes(4, "little") + content[144:])
 
 
+def white_is_zero(values: Any) -> Write:
+    """A TIFF whose photometric interpretation (tag 262) is 0, which Pillow does not write."""
+
+    def write(path: Path) -> None:
+        tag = b"\x06\x01\x03\x00\x01\x00\x00\x00"
+        content = encoded(Image.fromarray(values), "TIFF")
+        assert tag + b"\x01" in content
+        path.write_bytes(content.replace(tag + b"\x01", tag + b"\x00"))
+
+    return write
+
+
 def palette(path: Path) -> None:
     levels = (np.arange(256) * 257).astype("<u2").tobytes()
     fields = {}
@@ -188,6 +200,10 @@ CONTAINERS: dict[str, Write] = {
     "TIFF": picture(Image.fromarray(U8), "TIFF"),
     "TIFF, 12 in 16 bits": picture(Image.fromarray(U12), "TIFF", compression="tiff_lzw"),
     "TIFF, floats": picture(Image.fromarray(CHEST.astype(np.float32)), "TIFF"),
+    "TIFF, white is zero": white_is_zero(255 - U8),
+    "TIFF, white is zero in 16 bits": white_is_zero((4095 - U12).astype(np.uint16)),
+    "TIFF, white is zero in floats": white_is_zero((1 - CHEST).astype(np.float32)),
+    "TIFF, turned": turned(6, "TIFF"),
     "BMP": picture(Image.fromarray(U8), "BMP"),
     **{f"EXIF {o} in PNG": turned(o, "PNG") for o in range(2, 9)},
     "EXIF 6 in JPEG": turned(6, "JPEG"),
