@@ -33,7 +33,8 @@ _NEARLY_NOBODY, _MANY = 0.025, 0.3  # shares of the values that are inside
 _LOW_TAIL, _HIGH_TAIL, _IMPOSSIBLE = 0.1, 0.05, 100.0  # shares; times the upper bound
 _DEVIATIONS = 2.3  # by which a share has to exceed those
 _LEAST_HEAP, _APART = 0.05, 4.0  # share of the values; in standard deviations of the heaps
-_LIKE = 0.35  # of the distance between two heaps; of a logarithm between two units that fit
+_LIKE = 0.35  # of the distance between two heaps
+_EASY, _RELIEF, _ALIKE = 0.75, 0.4, 0.25  # strains: of a unit that fits, less than as read, alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,24 +109,26 @@ class _Interval:
         """Logarithm of how many times `value` is outside: above 0 on the upper side."""
         return max(math.log(value / self.high), 0.0) + min(math.log(value / self.start), 0.0)
 
-    def is_far(self, value: float) -> bool:
+    def strain(self, value: float) -> float:
+        """How far a median is outside, as a share of how far illness may bring it."""
         distance = self.distance(value)
         # Below a marker's tenth there is nothing but the assay's limit.
-        return distance > self.reach or -distance > (self.reach if self.low else math.log(_MARKER))
+        reach = self.reach if self.low or distance > 0 else math.log(_MARKER)
+        return abs(distance) / reach
 
     def inside(self, values: Numbers) -> float:
         return float(np.mean((values >= self.low) & (values <= self.high)))
 
-    def fitting(self, would_be: Mapping[str, Numbers], nearer_than: float) -> tuple[str, ...]:
-        """The units that bring the median nearer than that; at most two that are like the best."""
+    def fitting(self, would_be: Mapping[str, Numbers], most: float) -> tuple[str, ...]:
+        """The units that leave the median a strain of at most that; two that are like the best."""
+        medians = {unit: float(np.median(moved)) for unit, moved in would_be.items()}
         ranked = sorted(
-            (abs(self.distance(float(np.median(moved)))), -self.inside(moved), unit)
-            for unit, moved in would_be.items()
+            # Illness raises a marker: one near nothing explains less.
+            (self.strain(m) * (1 if self.low or m >= self.start else 1.5), -self.inside(v), unit)
+            for (unit, m), v in zip(medians.items(), would_be.values(), strict=True)
         )
         return tuple(
-            unit
-            for distance, _, unit in ranked[:2]
-            if distance <= min(nearer_than, ranked[0][0] + _LIKE)
+            unit for strain, _, unit in ranked[:2] if strain <= min(most, ranked[0][0] + _ALIKE)
         )
 
 
@@ -140,9 +143,9 @@ def _far(values: Numbers, interval: _Interval, would_be: Mapping[str, Numbers]) 
     side = _side(interval, median)
     error = 1.3 / math.sqrt(len(values))  # 2.6 standard errors of the median, as a share
     surely = float(np.quantile(values, 0.5 - error if side == "above" else 0.5 + error))
-    distance = abs(interval.distance(surely))
-    names = interval.fitting(would_be, min(distance / 2, interval.reach / 2))
-    if interval.is_far(surely) or (names and side == "below" and distance > _REACH_BELOW):
+    strain, distance = interval.strain(surely), abs(interval.distance(surely))
+    names = interval.fitting(would_be, min(strain - _RELIEF, _EASY))
+    if strain > 1 or (names and side == "below" and distance > _REACH_BELOW):
         return UnitDoubt(kind="far", side=side, rivals=names)
     return None
 
@@ -156,7 +159,7 @@ def _nobody(
     if inside > _NEARLY_NOBODY or interval.distance(median) == 0:
         return None
     filling = {unit: v for unit, v in would_be.items() if interval.inside(v) >= _MANY}
-    names = interval.fitting(filling, interval.reach)
+    names = interval.fitting(filling, _EASY)
     return UnitDoubt(kind="nobody", side=_side(interval, median), rivals=names) if names else None
 
 
@@ -187,7 +190,7 @@ def _mixed(values: Numbers, interval: _Interval, rivals: Mapping[str, Line]) -> 
     heaps = np.exp(np.median(logs[:split])), np.exp(np.median(logs[split:]))
     apart = math.log(heaps[1] / heaps[0])
     for mine, other in (heaps, heaps[::-1]):
-        if interval.is_far(float(mine)) or not interval.is_far(float(other)):
+        if interval.strain(float(mine)) > 1 or interval.strain(float(other)) <= 1:
             continue
         for unit, (slope, offset) in rivals.items():
             moved = float(slope * other + offset)

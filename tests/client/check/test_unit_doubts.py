@@ -198,8 +198,9 @@ def test_a_crp_in_mg_per_dl_is_seen_by_its_low_end() -> None:
         "too many values lie far below the reference interval: some or all look like mg/dL rather "
         "than mg/L"
     )
-    sentence = labelled(population(40, 1.3), TESTS["CRP"], "mg/L", "mg/dL")
-    assert sentence.endswith("look like mg/L rather than mg/dL")
+    for median, spread in ((15, 1.5), (40, 1.3), (100, 0.9)):
+        sentence = labelled(population(median, spread), TESTS["CRP"], "mg/L", "mg/dL")
+        assert sentence.endswith("look like mg/L rather than mg/dL"), median
 
 
 @pytest.mark.parametrize(
