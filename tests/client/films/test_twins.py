@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance
 
 from client.films.sheet import choose
 from client.films.twins import count_twins, fingerprint
-from irene_model.inputs.pixels import Pixels, fitted
+from irene_model.inputs.pixels import Levels, Pixels, square
 from irene_model.study.records import Record, Split
 from simulations.patients import Findings, Scanner, draw
 
@@ -43,8 +43,12 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
+def read(image: Image.Image) -> Pixels:
+    return square(Levels(values=np.asarray(image, np.float32)), SIZE)
+
+
 def print_of(image: Image.Image) -> np.ndarray:  # type: ignore[type-arg]
-    return fingerprint(fitted(image, SIZE))
+    return fingerprint(read(image))
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -78,7 +82,7 @@ def test_thousands_of_films_are_compared_in_parts(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_black_around_a_film_is_no_part_of_it() -> None:
-    pixels: Pixels = fitted(film(1), SIZE)
+    pixels = read(film(1))
     framed = np.pad(pixels, 20)
     assert (fingerprint(framed) == fingerprint(pixels)).all()
 
