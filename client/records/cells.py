@@ -17,6 +17,14 @@ from irene_model.study import OLDEST_YEARS, Sex, Split
 V = TypeVar("V")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITH_COMMA = re.compile(r"[<>≤≥=\s]*[+-]?[\d.]*,\d+", re.ASCII)
+# A flag or a unit, as `5 H`, `5*`, `5.0 mg/L`, `065Y`; a date or a ratio is another thing.
+_WITH_LETTERS = re.compile(
+    r"[<>≤≥]?\s*[+-]?\d+(\.\d+)?\s*[a-zµμ%*(][a-zµμ%*/()+ -]*", re.ASCII | re.IGNORECASE
+)
+_REMEDIES = {
+    "a number with a comma": "; write a decimal point",
+    "a number with letters": "; keep the number alone",
+}
 _BEYOND_LIMIT = re.compile(r"(?P<side>[<>]=?|[≤≥])\s*(?P<limit>.*)")
 # As spreadsheets (1.23457E+11) and floats (1.5e10) write it; 12E4 may be the name of a ward.
 _SCIENTIFIC = re.compile(r"[+-]?(\d+[.,]\d*e[+-]?\d+|\d+e\+\d+)", re.ASCII | re.IGNORECASE)
@@ -36,14 +44,14 @@ def kind_of(cell: str) -> str:
         return "a number"
     if _WITH_COMMA.fullmatch(cell):
         return "a number with a comma"
-    return "text"
+    return "a number with letters" if _WITH_LETTERS.fullmatch(cell) else "text"
 
 
 def read_number(cell: str) -> float:
     """A finite decimal number with a point."""
     if not _NUMBER.fullmatch(cell):
-        remedy = "; write a decimal point" if kind_of(cell) == "a number with a comma" else ""
-        raise CellError(f"is {kind_of(cell)}, expected a number{remedy}")
+        kind = kind_of(cell)
+        raise CellError(f"is {kind}, expected a number{_REMEDIES.get(kind, '')}")
     number = float(cell)
     if math.isinf(number):
         raise CellError("is a number too large to store; write inf if it is above detection")

@@ -41,6 +41,7 @@ nezjištěno; ismeretlen; nincs adat; bilinmiyor; неизвестно; нет �
 """
 _SIGNS = re.compile(r"[-\u2010-\u2015\u2212_.\u2026\u00b7~*/\\\s]+")  # dashes, dots, strokes
 _NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d*)?", re.ASCII)
+_NO_DIGIT = re.compile(r"[^0-9]*")
 _ASKED = re.compile(r"[?\u00bf\uff1f\s]+")
 _INITIALS = re.compile(r"(\w\. ?)+\w?")
 _LONGEST = 60  # letters; a complaint may have 100,000
@@ -78,8 +79,10 @@ class MissingWords:
 
     def nothing(self, cell: str) -> bool:
         """Empty, in so many words or as the site lists it."""
-        if not cell or (self.numbers and _NUMBER.fullmatch(cell) and float(cell) in self.numbers):
+        if not cell:
             return True
+        if _NUMBER.fullmatch(cell):  # the most of a table's cells
+            return float(cell) in self.numbers
         return any(
             word in NOTHING or word in self.own or bool(_SIGNS.fullmatch(word))
             for word in _forms(cell)
@@ -87,6 +90,8 @@ class MissingWords:
 
     def unknown(self, cell: str) -> bool:
         """Somebody does not know, or did not look."""
+        if not _NO_DIGIT.fullmatch(cell):  # of these words none has one: most cells end here
+            return False
         return any(word in UNKNOWN or bool(_ASKED.fullmatch(word)) for word in _forms(cell))
 
 

@@ -68,6 +68,18 @@ def test_a_decimal_comma_gets_its_own_remedy() -> None:
         read_lab("12,5")
 
 
+@pytest.mark.parametrize("cell", ["5 H", "5*", "5.0 mg/L", "<5 mg/L", "065Y", "43 years", "12 %"])
+def test_a_flag_or_a_unit_behind_a_number_gets_its_own_remedy(cell: str) -> None:
+    with pytest.raises(CellError, match=r"a number with letters.*keep the number alone"):
+        read_lab(cell)
+
+
+@pytest.mark.parametrize("cell", ["1:160", "5-10", "2024-01-02", "1 200", "neg", "<LOD", "x5"])
+def test_what_is_no_number_is_text(cell: str) -> None:
+    with pytest.raises(CellError, match="is text, expected a number"):
+        read_lab(cell)
+
+
 @given(FINITE)
 def test_every_finite_number_reads_back_exactly(number: float) -> None:
     assert read_lab(repr(number)) == number

@@ -58,6 +58,7 @@ def test_a_word_means_nothing_or_unknown_and_not_both() -> None:
     assert not NOTHING & UNKNOWN
     assert all(WORDS.nothing(each) for each in NOTHING)
     assert all(WORDS.unknown(each) for each in UNKNOWN)
+    assert not any(letter.isdigit() for each in UNKNOWN for letter in each)
 
 
 @given(st.sampled_from(sorted(NOTHING | UNKNOWN)), st.sampled_from([str.upper, str.title, str]))
