@@ -189,6 +189,8 @@ def _reason(source: Reading, target: Reading, substance: Substance) -> str:
     differing = {
         kind for kind in {*kinds[0], *kinds[1]} if kinds[0].get(kind) != kinds[1].get(kind)
     }
+    if differing == {"[d_dimer_unit]"}:
+        return "D-dimer units (DDU) are about half of FEU; export the value in the study's unit"
     no_mass, no_charge = substance.molar_mass is None, substance.charge is None
     if differing == {"[mass]", "[substance]"} and no_mass:
         return "the conversion needs the molar mass, which the study may give as `molar_mass`"

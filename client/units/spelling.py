@@ -20,7 +20,7 @@ _IDIOMS = tuple(
         (r"(?<![a-z])(?:per|pro)(?![a-z])", "/"),
         (r"(?<![a-z])mm\.?\s*(?:of\s*)?(?:\[hg\]|hg)(?![a-z])", "mmHg"),
         (r"(?<![a-z])cm\s*(?:\[h2o\]|h2o)(?![a-z])", "cmWater"),
-        (r"(?<![a-z])(?:cu(?:bic)?\.?\s?mm|c\.?\s?mm)(?![a-z0-9])", "mm^3"),
+        (r"(?<![a-z])(?:cu(?:bic)?\.?\s?mm|c\.?\s?mm|mmc)(?![a-z0-9])", "mm^3"),
         (r"(?<![a-z])sq\.?\s?m(?![a-z])", "m^2"),
         (r"\bcc\b", "mL"),
         (r"[{\[]?1[.,]73\s?_?m\^?2[}\]]?", "bodysurface"),

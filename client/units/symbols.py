@@ -20,8 +20,8 @@ class Atom:
     """One reading of a word: 10^`power` of `unit`; None is the number one.
 
     folded: its case had to be ignored. mixed: though the word, of capitals and small letters, has
-    a meaning of its own. multiplier: a bare letter or word that means a power of
-    ten, which only a count per volume may start with.
+    a meaning of its own. multiplier: a bare letter or word that means a power of ten, which only a
+    count per volume may start with.
     """
 
     power: int = 0
@@ -99,17 +99,38 @@ _SYMBOLS = (
 )  # fmt: skip
 _MULTIPLIERS = {
     **dict.fromkeys(
-        ("thousand", "thousands", "thous", "thou", "thsd", "th", "tsd", "tausend", "tys", "mille"),
+        (
+            "thousand",
+            "thousands",
+            "thous",
+            "thou",
+            "thsd",
+            "th",
+            "tsd",
+            "tausend",
+            "tys",
+            "mila",
+            "mille",
+        ),
         3,
     ),
     **dict.fromkeys(("万",), 4),
     **dict.fromkeys(("lakh", "lakhs", "lac", "lacs"), 5),
-    **dict.fromkeys(("million", "millions", "mill", "mio", "mln", "mpt"), 6),
+    **dict.fromkeys(("million", "millions", "mill", "mio", "mln", "milioni", "millones", "mpt"), 6),
     **dict.fromkeys(("mrd", "milliarden", "giga", "gpt"), 9),
     **dict.fromkeys(("tera", "tpt"), 12),
 }
 _LETTERS = {"K": 3, "k": 3, "M": 6, "G": 9, "T": 12}
-_SHARES = {"%": -2, "percent": -2, "prozent": -2, "pct": -2, "‰": -3, "promille": -3, "ppm": -6}
+_SHARES = {
+    "%": -2,
+    "percent": -2,
+    "percentage": -2,
+    "prozent": -2,
+    "pct": -2,
+    "‰": -3,
+    "promille": -3,
+    "ppm": -6,
+}
 
 
 @cache

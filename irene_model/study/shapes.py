@@ -169,10 +169,13 @@ class Panel(Settings):
         document: dict[str, Any] = {"name": self.name, "per_token": self.per_token}
         first = self.values[0]
         shared = {"unit": first.unit, "low": first.low, "high": first.high}
-        values = [value.model_dump() for value in self.values]
-        if all(value == {"name": value["name"], **shared} for value in values):
-            return {**document, **shared, "values": [value["name"] for value in values]}
-        return {**document, "values": values}
+        common = (*shared.values(), None, None, None)
+        if all(
+            (v.unit, v.low, v.high, v.molar_mass, v.charge, v.international_units) == common
+            for v in self.values
+        ):
+            return {**document, **shared, "values": [value.name for value in self.values]}
+        return {**document, "values": [value.model_dump() for value in self.values]}
 
     @property
     def names(self) -> tuple[str, ...]:

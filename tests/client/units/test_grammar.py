@@ -46,7 +46,7 @@ def concentrations(draw: st.DrawFn) -> tuple[str, str, float]:
 
 
 @given(concentrations())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_laboratories_write_has_its_factor(case: tuple[str, str, float]) -> None:
     spelling, study_unit, factor = case
     assert converter(spelling, study_unit)(1.0) == pytest.approx(factor, rel=1e-9)
@@ -65,7 +65,7 @@ STUDY_UNITS = ("g/L", "mg/dL", "10^9/L", "mmol/L", "U/L", "%", "1", "1/min", "mm
     | st.text(string.printable + "µμ°³⁹×", max_size=12),
     st.sampled_from(STUDY_UNITS),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_anything_else_is_a_finite_factor_or_refused(spelling: str, study_unit: str) -> None:
     try:
         convert = converter(spelling, study_unit)
@@ -81,7 +81,7 @@ def test_anything_else_is_a_finite_factor_or_refused(spelling: str, study_unit: 
 
 
 @given(concentrations(), concentrations())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_kinds_are_never_taken_for_each_other(
     one: tuple[str, str, float], other: tuple[str, str, float]
 ) -> None:

@@ -21,7 +21,9 @@ COUNT = {
         "k/cu mm", "K/cu.mm", "K/c.mm", "Thousand/uL", "THOUSAND/UL", "thousands/uL", "Thous/uL",
         "thou/uL", "Tsd./µl", "Tsd/µl", "TSD./UL", "tys/µl", "Thousand per uL", "G/L", "G/l",
         "Giga/L", "Gpt/L", "GPT/L", "Gpt/l", "Mrd/L", "/nL", "1/nl", "cells/nL", "10^3 cells/uL",
-        "10*3{cells}/uL", "10^6/mL", "mil/mL", "Mill/mL", "million/mL", "10^6 / ml", "10**6/mL",
+        "10*3{cells}/uL", "10x3/uL", "10'3/µL",
+        "10^3/mmc", "mila/mmc", "10^6/mL", "mil/mL", "Mill/mL", "million/mL", "10^6 / ml",
+        "10**6/mL",
     ),
     0.001: (
         "/uL", "1/uL", "/µL", "/mm3", "/cumm", "per uL", "per mm3", "cells/uL", "{cells}/uL",
