@@ -80,7 +80,7 @@ def test_the_client_reads_every_site_without_a_doubt(sites: dict[str, Site]) -> 
     for site in sites.values():
         report = report_of(site)
         patients += report.patients
-        assert {doubt.kind for doubt in report.doubts} <= {"few"}  # 60 patients are few
+        assert {doubt.kind for doubt in report.doubts} <= {"few", "length"}  # the scenario is small
         assert report.absent_modalities == ()
         assert all(lab.mapped and lab.measured > 0 for lab in report.labs.values())
         assert all(label.positives and label.negatives for label in report.labels.values())
