@@ -12,6 +12,7 @@ from client.ledger.ledger import Ledger
 from client.node.status import look
 from irene_model.errors import ConfigError, LedgerLost
 from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.sites.typed_commands import typed
 from tests.helpers.sites.witnessed_site import (
     ALL,
     LEDGER,
@@ -20,9 +21,7 @@ from tests.helpers.sites.witnessed_site import (
     head_lost,
     hello,
     ledger_and_head_lost,
-    releases,
     train,
-    typed,
 )
 
 Damage = Callable[[Path, Path], None]
@@ -99,9 +98,9 @@ DAMAGES: list[tuple[Damage, str]] = [
 
 @pytest.mark.parametrize(("damage", "said"), DAMAGES, ids=[d.__name__ for d, _ in DAMAGES])
 def test_whatever_is_missing_or_behind_is_refused_until_its_loss_is_accepted(
-    hospital: HospitalFolder, damage: Damage, said: str
+    hospital: HospitalFolder, released: tuple[Path, Path], damage: Damage, said: str
 ) -> None:
-    state, old = releases(hospital)
+    state, old = released
     damage(state, old)
     before = {path.name: path.read_bytes() for path in state.glob("ledger.sqlite*")}
     with pytest.raises(LedgerLost, match=said) as error:
@@ -137,8 +136,10 @@ def test_whatever_is_missing_or_behind_is_refused_until_its_loss_is_accepted(
         typed("ledger", "accept-loss", hospital.site_file, "--yes")
 
 
-def test_what_is_put_back_is_trusted_again(hospital: HospitalFolder) -> None:
-    state, _ = releases(hospital)
+def test_what_is_put_back_is_trusted_again(
+    hospital: HospitalFolder, released: tuple[Path, Path]
+) -> None:
+    state, _ = released
     newest = hospital.folder / "newest"
     copied(state, newest)
     ledger_journal_and_head_lost(state, newest)
@@ -167,10 +168,10 @@ def test_a_release_that_a_crash_kept_from_the_journal_is_no_doubt(
 
 @pytest.mark.parametrize("with_journal", [True, False])
 def test_a_coordinator_that_knows_of_more_rounds_is_told_so(
-    hospital: HospitalFolder, with_journal: bool
+    hospital: HospitalFolder, released: tuple[Path, Path], with_journal: bool
 ) -> None:
     """All files put back together from an older copy: only the coordinator can know."""
-    state, old = releases(hospital)
+    state, old = released
     copied(old, state)
     journal = len(journal_of(hospital.site).entries())
     for _ in range(2):

@@ -1,11 +1,8 @@
-"""A site that released rounds, copies of its files, and the commands that its people type."""
+"""What a site is asked whose ledger people doubt, and copies and losses of its files."""
 
 import shutil
 from pathlib import Path
 
-from typer.testing import CliRunner
-
-from client.cli import app
 from client.participant import Participant
 from irene_model.exchange.replies import HelloReply, TrainReply
 from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
@@ -37,12 +34,6 @@ def hello(hospital: HospitalFolder) -> HelloReply:
     return Participant.of_node(hospital.site_file).hello(request)
 
 
-def typed(*arguments: object) -> str:
-    done = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return " ".join(done.output.split())
-
-
 def copied(folder: Path, to: Path, names: tuple[str, ...] = ALL) -> None:
     to.mkdir(exist_ok=True)
     for name in names:
@@ -57,14 +48,3 @@ def head_lost(state: Path, old: Path) -> None:
 def ledger_and_head_lost(state: Path, old: Path) -> None:
     for name in LEDGER:
         (state / name).unlink()
-
-
-def releases(hospital: HospitalFolder) -> tuple[Path, Path]:
-    """The site after three rounds and two evaluations; and a copy of it as after the first."""
-    state, old = hospital.folder / ".irene", hospital.folder / "old"
-    assert train(hospital, 1).outcome == "updated" and evaluate(hospital, 1) == "evaluated"
-    copied(state, old)
-    for round in (2, 3):
-        assert train(hospital, round).outcome == "updated"
-    assert evaluate(hospital, 3) == "evaluated"
-    return state, old

@@ -76,7 +76,7 @@ def check_drawn(page: str) -> None:
     assert not re.search(r"\d{60}", page)  # a number that is one can be read
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     lines=st.lists(st.lists(st.tuples(ANY, ANY, MAYBE, MAYBE), max_size=12), max_size=10),
     from_zero=st.booleans(),
