@@ -9,7 +9,7 @@ hospital lacks is simply not mapped.
     records:                      # one row for each record (an encounter of one patient)
       path: encounters.csv
       joins:                      # further tables, one row for each value of `on`
-        - {path: patients.csv, on: patient_id}
+        - {path: patients.csv, on: patient_id}   # matched: 0.2, if few have a partner
     columns:
       patient_id: patient_id
       record_id: record_id
