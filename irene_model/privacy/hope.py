@@ -37,7 +37,7 @@ def signal_to_noise(shares: Sequence[Share], *, steps: int, parameters: int) -> 
     return math.inf if noise == 0 else math.sqrt(steps / parameters) / noise
 
 
-CHANCE, LITTLE = 2.0, 6.0  # measured: docs/privacy.md, "What a cohort can hope for"
+CHANCE, LITTLE = 5.0, 12.0  # measured: docs/privacy.md, "What a cohort can hope for"
 
 
 def doubt(ratio: float) -> str | None:

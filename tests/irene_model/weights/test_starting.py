@@ -149,3 +149,12 @@ def test_the_run_configuration_names_starting_points() -> None:
     assert starting_point({"start-irene": "m"}) == StartingPoint(irene=Path("m"))
     named = starting_point({"start-image": "vit.npz", "start-text": "words", "seed": 3})
     assert named == StartingPoint(image=Path("vit.npz"), text=Path("words"))
+
+
+@pytest.mark.parametrize("method", ["perceiver", "irene_joint"])
+def test_a_rival_is_refused_a_vit_by_name(tmp_path: Path, method: str) -> None:
+    source = folder_of(vit(), tmp_path / "vit")
+    rival = study(model={**STUDY.get("model", {}), "method": method})
+    with pytest.raises(ConfigError, match=rf"model\.method {method} can't start from a ViT"):
+        RunFolder.create(tmp_path / "run", rival, seed=0, start=StartingPoint(image=source))
+    assert not (tmp_path / "run").exists()

@@ -6,13 +6,21 @@ from typing import Any
 import pytest
 
 from irene_model.errors import ConfigError
-from simulations.compare.comparison import summarise
-from simulations.compare.comparison_page import dot_plot, render
+from simulations.compare.comparison import Interval, summarise
+from simulations.compare.comparison_page import dot_plot, gains_by_way, render
 from simulations.compare.intervals import over_seeds
-from simulations.compare.trial_grid import grid
+from simulations.compare.trial_grid import ARMS, grid
 from tests.helpers.small_scenario import small_scenario
 
 VARIANTS = "compare.variants={shallow: ['model.num_bidirectional_layers=0']}"
+
+
+NONE: list[float | None] = [None] * 400
+
+
+def spread(auroc: float) -> list[float | None]:
+    """Draws evenly from 0.1 below to 0.1 above."""
+    return [auroc + (i - 199.5) / 1995 for i in range(400)]
 
 
 def result(row: str, seed: int, auroc: float, **facts: Any) -> dict[str, Any]:
@@ -30,7 +38,8 @@ def result(row: str, seed: int, auroc: float, **facts: Any) -> dict[str, Any]:
         "parameters": 1234, "auroc": metric, "auprc": metric,
         "calibration": {"brier": 0.1, "ece": 0.02}, "privacy": {},
         "without": {"text": {"auroc": auroc - 0.1 * (seed + 1)}},
-        "validation": {"4": auroc}, "versions": {"torch": "2"},
+        "validation": {"4": auroc}, "versions": {"torch": "2"}, "epsilon": None,
+        "draws": {"all": spread(auroc), "by_site": {"north": spread(auroc), "south": NONE}},
     } | facts  # fmt: skip
 
 
@@ -144,9 +153,9 @@ def test_the_grid_crosses_arms_models_and_seeds(tmp_path: Path) -> None:
 
 def test_all_arms_that_privacy_allows_are_the_default(tmp_path: Path) -> None:
     private = {t.arm for t in grid(small_scenario(tmp_path))}
-    assert private == {"central", "federated", "federated-dp", "local"}
+    assert private == set(ARMS)
     open_study = small_scenario(tmp_path, "privacy.noise_multiplier=0")
-    assert {t.arm for t in grid(open_study)} == {"central", "federated", "local"}
+    assert {t.arm for t in grid(open_study)} == {"central", "federated", "local", "personal"}
     assert {t.seed for t in grid(open_study)} == {0, 1, 2}
 
 
@@ -154,7 +163,7 @@ def test_all_arms_that_privacy_allows_are_the_default(tmp_path: Path) -> None:
     ("settings", "names", "said"),
     [
         ([], {"arms": ["centrel"]}, "--arms: there is no arm 'centrel'; did you mean 'central'?"),
-        ([], {"arms": [""]}, "--arms: there is no arm ''; There are central, federated,"),
+        ([], {"arms": [""]}, "--arms: there is no arm ''; There are central, central-dp,"),
         ([], {"models": ["iren"]}, "--models: there is no model 'iren'; did you mean 'irene'?"),
         ([], {"arms": ["local", "local"]}, "--arms: 'local' is named twice"),
         ([VARIANTS], {"models": ["shalow"]}, "did you mean 'shallow'?"),
@@ -164,6 +173,9 @@ def test_all_arms_that_privacy_allows_are_the_default(tmp_path: Path) -> None:
             "compare.variants.a: model.layers: unknown key",
         ),
         (["compare.variants={'../a': []}"], {"models": ["../a"]}, "can't name a folder"),
+        ([], {"arms": ["personal"]}, "goes on at each site from what federated-dp learned; name"),
+        ([], {"epsilons": [0.0]}, "--epsilons: give numbers above 0"),
+        ([], {"arms": ["local"], "epsilons": [1.0]}, "--epsilons: are for the arms central-dp,"),
         (
             ["privacy.noise_multiplier=0"],
             {"arms": ["federated-dp"]},
@@ -177,3 +189,70 @@ def test_wrong_names_are_refused_with_a_hint(
     with pytest.raises(ConfigError) as error:
         grid(small_scenario(tmp_path, *settings), **names)  # type: ignore[arg-type]
     assert said in str(error.value)
+
+
+def gained(site: str | None, auroc: float, seeds: int, arm: str = "local") -> list[dict[str, Any]]:
+    place = arm if site is None else f"{arm}-{site}"
+    return [
+        result(f"{place}/irene", seed, auroc + seed / 100, arm=arm, site=site)
+        for seed in range(seeds)
+    ]
+
+
+def test_a_gain_is_over_the_sites_own_model_and_paired() -> None:
+    rows = {
+        "local-north/irene": gained("north", 0.60, 2),
+        "federated-dp/irene": gained(None, 0.70, 2, "federated-dp"),
+        "personal-north/irene": gained("north", 0.75, 2, "personal"),
+        "personal-south/irene": gained("south", 0.75, 2, "personal"),
+    }
+    results = summary(rows)
+    arms = results["arms"]
+    assert arms["local-north/irene"]["gain"] == {} == arms["personal-south/irene"]["gain"]
+    gain = arms["federated-dp/irene"]["gain"]
+    assert list(gain) == ["north"] and gain["north"]["mean"] == pytest.approx(0.10)
+    assert gain["north"]["ci95"] == pytest.approx([0.10, 0.10])  # over two seeds
+    ways = gains_by_way(results)
+    assert list(ways) == ["personal/irene", "federated-dp/irene"]
+    assert ways["personal/irene"]["north"]["mean"] == pytest.approx(0.15)
+    assert "+0.100" in render(results)
+
+
+def test_the_gain_of_one_seed_has_an_interval_over_its_patients() -> None:
+    ahead = gained(None, 0.70, 1, "federated-dp")
+    ahead[0]["draws"]["by_site"]["north"] = [0.7 + (i - 199.5) / 3990 for i in range(400)]
+    gain = summary({"local-north/irene": gained("north", 0.60, 1), "federated-dp/irene": ahead})[
+        "arms"
+    ]["federated-dp/irene"]["gain"]["north"]
+    # The own model's draws move twice as far: the difference moves as far as the federation's.
+    half = 0.95 * 199.5 / 3990
+    assert gain["ci95"] == pytest.approx([0.10 - half, 0.10 + half], abs=1e-6)
+
+
+def test_over_folds_intervals_are_of_patients_and_of_nothing_else() -> None:
+    rows = {"local-north/irene": gained("north", 0.60, 3), "central/irene": ROWS["central/irene"]}
+    results = summarise(rows, labels=["gout"], sites=["north"], over=Interval.PATIENTS)
+    row = results["arms"]["local-north/irene"]
+    assert row["auroc"]["ci95"] == pytest.approx([0.61 - 0.095, 0.61 + 0.095], abs=1e-6)
+    assert row["auprc"]["ci95"] is None and row["auroc"]["by_label"]["gout"]["ci95"] is None
+    assert results["over"] == "patients" and "folds of the same patients" in results["interval"]
+    page = render(results | {"study": "s", "trials": 5, "finished": 5})
+    assert "Real patients." in page and "Synthetic patients." not in page
+
+
+def test_epsilons_cross_the_arms_with_privacy_and_what_goes_on_from_them(tmp_path: Path) -> None:
+    arms = ["local", "federated-dp", "personal"]
+    trials = grid(small_scenario(tmp_path), arms=arms, seeds=1, epsilons=[1.0, 4.0])
+    rows = [trial.row for trial in trials if trial.site in (None, "north")]
+    assert rows == [
+        "local-north/irene",
+        "federated-dp-epsilon1/irene",
+        "federated-dp-epsilon4/irene",
+        "personal-epsilon1-north/irene",
+        "personal-epsilon4-north/irene",
+    ]
+    by_row = {trial.row: trial for trial in trials}
+    assert by_row["federated-dp-epsilon4/irene"].study.privacy.epsilon == 4
+    from_it = by_row["personal-epsilon4-north/irene"]
+    assert from_it.goes_on == by_row["federated-dp-epsilon4/irene"]
+    assert not from_it.study.privacy.enabled

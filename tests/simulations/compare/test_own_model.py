@@ -1,0 +1,41 @@
+"""Each hospital's own model beside the federation's: the same judgement, from the same start."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from client.records.dataset import open_dataset
+from client.site.site import Site
+from simulations.compare.arms import exact_histograms, macro_auroc
+from simulations.compare.own_model import own_models
+from simulations.run import start_run
+from tests.helpers.small_scenario import small_scenario
+
+
+@pytest.mark.slow
+def test_the_own_model_and_the_federations_are_judged_on_the_hospitals_patients(
+    tmp_path: Path,
+) -> None:
+    sites = "cohort.sites=[{name: north}, {name: south}]"
+    scenario = small_scenario(
+        tmp_path, "cohort.patients=60", sites, "federation.rounds=2", "own_models=true"
+    )
+    folder = start_run(scenario, tmp_path / "run", seed=3)
+    assert folder.info["own_models"] is True
+    weights = folder.load_checkpoint(0)
+    moved = {name: array + np.float32(0.01) for name, array in weights.items()}
+    folder.save_checkpoint(1, moved, {})  # as if a federation had come so far
+    told: list[tuple[int, int]] = []
+    found = own_models(folder, lambda done, total: told.append((done, total)))
+    assert [each.site for each in found] == ["north", "south"]
+    assert told == [(0, 2), (1, 2), (2, 2)]
+    for each in found:
+        site = Site.read(folder.path / "hospitals" / each.site / "site.yaml")
+        dataset = open_dataset(site, scenario.study)
+        exact = macro_auroc([exact_histograms(moved, dataset, "test", torch.device("cpu"))])
+        assert each.federation == exact
+        assert not list(site.folder.glob(".irene/ledger*"))  # nothing was charged
+        if each.own is not None and exact is not None:
+            assert each.gain.mean == pytest.approx(exact - each.own)
