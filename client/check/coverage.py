@@ -74,8 +74,8 @@ def _doubt_ids(patients: Sequence[str]) -> list[str]:
     doubts = []
     if shared:
         doubts.append(
-            f"{sum(shared.values())} records have a patient id that looks like a placeholder, and "
-            f"pass for {len(shared)} patients: fill in their ids, or leave them out by `exclude`"
+            f"{sum(shared.values())} records have a patient id that looks like a placeholder: "
+            "those that share one pass for one patient; fill them in, or use `exclude`"
         )
     crowded = [
         n
