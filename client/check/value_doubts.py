@@ -174,7 +174,7 @@ def _doubt_patients(records_of: Counter[str]) -> Iterator[str]:
     others = (total - sum(odd)) / max(1, len(records_of) - len(odd))
     if odd and max(odd) >= max(_LEAST, 2 * others):
         yield (
-            f"patient ids: {sum(odd)} records have an id that looks like a placeholder, as 00000: "
+            f"patient ids: {sum(odd)} records have an id that looks like a placeholder, as zeros: "
             "are different patients taken for one?"
         )
     elif (most := max(records_of.values(), default=0)) >= max(_SAME, total / 5):

@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from client.cache import PIXELS, FileRead, keep_pixels, locked_cache
 from client.images import RadiographReader, quiet, refusal
+from client.joins import Account
 from client.records.patients import assignment_of, digest
-from client.records.tables import image_files, read_placed_records
+from client.records.tables import image_files, read_wanted_records
 from client.site import Site
 from irene_model.inputs import Batch, FrozenEncoder, encode_pixels, encode_records, take
 from irene_model.study import SPLITS, Split, Study
@@ -86,8 +87,9 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
     home, key = site.resolve(site.cache), _cache_key(site, study)
     with locked_cache(home, edition=_FORMAT, key=key) as cache:
         if not cache.is_current():
-            with cache.rebuilt(_tables_read(site)) as work:
-                _fill(work, site, study, progress)
+            read = _tables_read(site)
+            with cache.rebuilt(read) as work:
+                read += _fill(work, site, study, progress)
         return _opened(cache.folder, site, study)
 
 
@@ -111,11 +113,14 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
     )
 
 
-def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> None:
+def _fill(
+    work: Path, site: Site, study: Study, progress: Progress | None
+) -> list[FileRead]:
+    """Write the data set; returns what was read besides tables and the images that are kept."""
     reader, size = site.text_reader(study), study.image.size
-    placed = read_placed_records(site, study)
+    account = Account()
+    placed, _ = read_wanted_records(site, study, account)
     records = [each.record for each in placed]
-
     files = {file.row: file for file in image_files(placed)}
     radiographs = RadiographReader(size=size)
 
@@ -138,6 +143,9 @@ def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> No
     )
     tensors["split"] = torch.tensor([SPLITS.index(r.split) for r in records])
     save_file(tensors, work / "tensors.safetensors")
+    # What a header has left out comes in as soon as the file is replaced by one that is wanted.
+    left_out = account.excluded_images if site.images.asks else []
+    return [FileRead.of(str(path)) for path in left_out if path.is_file()]
 
 
 def _write_vectors(

@@ -13,7 +13,7 @@ def unwanted(records: Sequence[Record], wanted: ImageFilter) -> Mapping[int, str
 
     A record without an image, and one whose header does not say, is kept: nobody knows better.
     """
-    if not (wanted.views or wanted.modality):
+    if not wanted.asks:
         return {}
     headers = read_headers([record.image_path for record in records])
     reasons = ((row, _why(facts, wanted)) for row, facts in enumerate(headers) if facts is not None)

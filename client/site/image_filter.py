@@ -22,3 +22,8 @@ class ImageFilter(Settings):
         if "" in cleaned:
             raise ValueError("holds an empty word; list what is wanted, as [PA, AP]")
         return cleaned
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything can be left out."""
+        return bool(self.views or self.modality)

@@ -41,7 +41,7 @@ def doubts(factors: dict[str, float], **mapped: object) -> list[str]:
         )
         for n, row in enumerate(rows)
     ]
-    return doubt_panel(GASES, site, records)
+    return [doubt.sentence for doubt in doubt_panel(GASES, site, records)]
 
 
 def test_an_honest_panel_is_not_doubted() -> None:

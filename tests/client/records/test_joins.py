@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.joins import Account
-from client.records.tables import read_placed_records
+from client.records.tables import read_wanted_records
 from irene_model.errors import DataError
 from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 
@@ -48,7 +48,7 @@ def spoil(hospital: HospitalFolder, change: Callable[[str], str], count: int) ->
 
 def sexes(hospital: HospitalFolder) -> tuple[dict[str, str | None], Account]:
     account = Account()
-    placed = read_placed_records(hospital.site, hospital.study, account)
+    placed = read_wanted_records(hospital.site, hospital.study, account)[0]
     return {p.record.record_id: p.record.sex for p in placed}, account
 
 

@@ -60,23 +60,31 @@ def test_a_replaced_image_is_read_again(
 ) -> None:
     image = where(hospital.folder) / name
     image.parent.mkdir(parents=True, exist_ok=True)
-    save(image, 40)
+    save(image, left=True)
     times = image.stat()
     hospital.set_cell(
         5, "file", os.path.relpath(image.parent, hospital.folder / "images") + "/" + image.name
     )
     before = np.array(open_dataset(hospital.site, hospital.study).pixels)
-    save(image, 200)
+    save(image, left=False)
     if keeps_time:
         os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
     after = np.array(open_dataset(hospital.site, hospital.study).pixels)
-    assert before[5].max() == 40 and after[5].max() == 200
+    assert is_white(before[5], left=True) and is_white(after[5], left=False)
     np.testing.assert_array_equal(np.delete(before, 5, 0), np.delete(after, 5, 0))
 
 
-def save(path: Path, grey: int) -> None:
-    """Without compression, so that every grey takes the same number of bytes."""
-    Image.new("L", (20, 20), grey).save(path, "PNG", compress_level=0)
+def save(path: Path, *, left: bool) -> None:
+    """One half white. Without compression, so that both pictures take the same number of bytes."""
+    image = Image.new("L", (20, 20))
+    image.paste(255, (0, 0, 10, 20) if left else (10, 0, 20, 20))
+    image.save(path, "PNG", compress_level=0)
+
+
+def is_white(pixels: np.ndarray, *, left: bool) -> bool:  # type: ignore[type-arg]
+    """Whether this half is, and the other is not."""
+    middle = len(pixels) // 2
+    return bool((pixels[middle, 0] == 255) == left and (pixels[middle, -1] == 0) == left)
 
 
 def test_an_absolute_cell_is_read_again(hospital: HospitalFolder, tmp_path: Path) -> None:
@@ -84,12 +92,12 @@ def test_an_absolute_cell_is_read_again(hospital: HospitalFolder, tmp_path: Path
     rows = hospital.rows()
     for row in rows:
         row["file"] = row["file"] and f"images/{row['file']}"
-    save(tmp_path / "z.png", 40)
+    save(tmp_path / "z.png", left=True)
     rows[5]["file"] = str(tmp_path / "z.png")
     hospital.write_rows(rows)
-    assert open_dataset(hospital.site, hospital.study).pixels[5].max() == 40
-    save(tmp_path / "z.png", 200)
-    assert open_dataset(hospital.site, hospital.study).pixels[5].max() == 200
+    assert is_white(open_dataset(hospital.site, hospital.study).pixels[5], left=True)
+    save(tmp_path / "z.png", left=False)
+    assert is_white(open_dataset(hospital.site, hospital.study).pixels[5], left=False)
 
 
 @pytest.mark.parametrize("table", ["encounters.csv", "patients.csv"])
