@@ -113,9 +113,7 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
     )
 
 
-def _fill(
-    work: Path, site: Site, study: Study, progress: Progress | None
-) -> list[FileRead]:
+def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> list[FileRead]:
     """Write the data set; returns what was read besides tables and the images that are kept."""
     reader, size = site.text_reader(study), study.image.size
     account = Account()

@@ -103,10 +103,10 @@ def read_wanted_records(
     ]
     left_out = unwanted(records, site.images)
     used = [whole_row for row, whole_row in enumerate(rows) if row not in left_out]
-    account.tables.append(_used(str(site.records.path), "records", used, range(len(whole))))
-    account.joins += [each.counts for each in joined]
-    account.tables += [
-        _used(j.counts.table, j.counts.key, used, j.partners, j.rows) for j in joined
+    account.joins[:0] = [each.counts for each in joined]
+    account.tables[:0] = [
+        _used(str(site.records.path), "records", used, range(len(whole))),
+        *(_used(j.counts.table, j.counts.key, used, j.partners, j.rows) for j in joined),
     ]
     account.excluded_images = _excluded_images(site, whole, used)
     kept = tuple(

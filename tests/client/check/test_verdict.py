@@ -1,5 +1,6 @@
 """The verdict: what stops a site, what it is only told, and what mends it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,17 @@ from tests.helpers.hospital_folder import HospitalFolder
 
 
 def judged(hospital: HospitalFolder) -> QualityReport:
-    return with_cost(inspect(hospital.site, hospital.study), hospital.site, hospital.study)
+    """As the command judges it, but for what ten patients can hope for: that has a test below."""
+    report = with_cost(inspect(hospital.site, hospital.study), hospital.site, hospital.study)
+    return replace(report, doubts=tuple(d for d in report.doubts if d.kind != "privacy"))
+
+
+def test_what_noise_leaves_of_a_small_hospital_is_told(hospital: HospitalFolder) -> None:
+    report = with_cost(inspect(hospital.site, hospital.study), hospital.site, hospital.study)
+    (doubt,) = report.doubts
+    assert doubt.kind == "privacy" and not doubt.grave and report.verdict == "ready with warnings"
+    assert "a model that starts from nothing ends near chance" in doubt.sentence
+    assert "epsilon" in doubt.mend
 
 
 def test_files_without_a_doubt_are_ready_and_their_cost_is_told(hospital: HospitalFolder) -> None:
