@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Literal, NoReturn
 
 from client.site import Table
-from client.tables.encodings import decoded
+from client.tables.text_encodings import decoded
 from irene_model.errors import DataError
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}

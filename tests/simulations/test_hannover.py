@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from client import cli
-from client.site.columns import SitePanel
+from client.site.columns import LabelColumn, SitePanel
 from client.site.limits import Limits
 from client.site.site import Site
 from client.site.table_files import LabTable
@@ -47,14 +47,18 @@ def test_the_example_fits_its_study() -> None:
 
 def test_the_page_for_hospitals_shows_a_site_that_reads(tmp_path: Path) -> None:
     page = (REPOSITORY / "docs" / "hospital.md").read_text(encoding="utf-8")
-    whole, long_table, panels, limits, *_ = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    whole, *parts = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    shown = [yaml.safe_load(part.replace("2f1c…", 32 * "2f")) for part in parts]
+    of_key = {next(iter(part)): part for part in shown}
     (tmp_path / "site.yaml").write_text(whole, encoding="utf-8")
     assert Site.read(tmp_path / "site.yaml").labels["death"].rule == "filled"
-    LabTable.model_validate(yaml.safe_load(long_table)["lab_table"])
-    for panel in yaml.safe_load(panels)["panels"].values():
+    LabTable.model_validate(of_key["lab_table"]["lab_table"])
+    for panel in of_key["panels"]["panels"].values():
         SitePanel.model_validate(panel)
-    shown = yaml.safe_load(limits.replace("2f1c…", 32 * "2f"))["limits"]
-    assert Limits.model_validate(shown).model_fields_set == set(Limits.model_fields)
+    for label in of_key["labels"]["labels"].values():
+        LabelColumn.model_validate(label)
+    limits = Limits.model_validate(of_key["limits"]["limits"])
+    assert limits.model_fields_set == set(Limits.model_fields)
 
 
 @needs_data
@@ -95,7 +99,7 @@ def test_check_counts_what_the_csv_holds(
     assert report["verdict"] == "ready with warnings"
     of_split = {s: report["labels"]["death"]["splits"][s] for s in ("validation", "test")}
     assert all(each["patients_with"] < 10 for each in of_split.values())
-    assert [doubt["kind"] for doubt in report["doubts"]] == ["few", "few"]
+    assert [doubt["kind"] for doubt in report["doubts"]] == ["few", "few", "privacy"]
     # A patient's films resemble one another, and none is there twice.
     assert set(report["twins"].values()) == {0} and report["blank_images"] == 0
     assert report["cost"]["rounds_left"] == report["cost"]["rounds"] == 10

@@ -37,6 +37,10 @@ FULL: dict[str, Any] = {
 ENCODER = {"name": "a/b", "sha256": "0" * 64}
 
 
+SUBSTANCE = {"molar_mass": 58.4, "charge": 1, "international_units": True}
+LAB = {"name": "salt", "loinc": "2951-2", "unit": "mmol/L", "low": 1, "high": 2, **SUBSTANCE}
+
+
 def changed(document: dict[str, Any], **parts: dict[str, Any]) -> dict[str, Any]:
     return {**document, **{key: {**document.get(key, {}), **v} for key, v in parts.items()}}
 
@@ -51,6 +55,8 @@ BASES = (
     changed(FULL, training={"parameters": {"kind": "last_blocks", "blocks": 2}}),
     changed(FULL, training={"parameters": {"kind": "lora"}}),
     {**FULL, "training": {}},
+    {**FULL, "evaluation": {"noise_multiplier": 2.0, "start": True}},
+    {**FULL, "labs": [LAB], "panels": [{**PANEL, "values": [{"name": "salt", **SUBSTANCE}, "x"]}]},
 )
 
 

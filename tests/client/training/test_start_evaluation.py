@@ -11,9 +11,8 @@ from client.ledger.ledger import Ledger
 from irene_model.privacy.accountants import Mechanism, epsilons
 from irene_model.privacy.calibration import evaluation_noise
 from irene_model.study.study import Study
-from tests.client.test_participant import SMALL
 from tests.client.training.test_named_evaluations import ask, charges, site, study
-from tests.helpers.hospital_folder import STUDY, HospitalFolder
+from tests.helpers.hospital_folder import SMALL, STUDY, HospitalFolder
 
 
 @pytest.fixture

@@ -173,6 +173,14 @@ def _json(file: str, **changes: Any) -> Callable[[Path], object]:
     return spoil
 
 
+def _panels(*panels: dict[str, Any]) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        study = yaml.safe_load((folder / "study.yaml").read_text())
+        (folder / "study.yaml").write_text(yaml.safe_dump({**study, "panels": list(panels)}))
+
+    return spoil
+
+
 def _append(file: str, text: str) -> Callable[[Path], object]:
     def spoil(path: Path) -> None:
         (path / file).write_text((path / file).read_text() + text)
@@ -208,11 +216,14 @@ def _sparse(path: Path) -> None:
         (lambda p: (p / "config.json").write_text("[]"), "holds no JSON object"),
         (lambda p: (p / "study.yaml").unlink(), "study.yaml is missing"),
         (
-            _append(
-                "study.yaml",
-                "\npanels: [{name: vitals, unit: x, low: 0, high: 1, values_file: /etc/passwd}]\n",
+            _panels(
+                {"name": "vitals", "unit": "x", "low": 0, "high": 1, "values_file": "/etc/passwd"}
             ),
             "study.yaml: panels.0.*(values_file|values)",
+        ),
+        (
+            _append("study.yaml", "\npanels: []\n"),
+            "the key 'panels' stands in line",
         ),
         (
             _rank,

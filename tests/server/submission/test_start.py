@@ -13,10 +13,8 @@ from server.coordinator.coordinator import Coordinator
 from server.coordinator.run_records import read_record
 from server.submission.submission import Submission, new_run, submit
 from server.submission.taking_up import handed_before
+from tests.helpers.federations.scripted_flower import Flower
 from tests.helpers.made_up_site import STUDY
-from tests.server.submission.test_submission import Flower, coordinator
-
-__all__ = ["coordinator"]  # a fixture
 
 
 def wanted(coordinator: Coordinator, start: Path, **options: Any) -> Submission:

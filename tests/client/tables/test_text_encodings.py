@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.site.table_files import Table
-from client.tables.encodings import decoded
+from client.tables.text_encodings import decoded
 from irene_model.errors import DataError
 
 TEXT = "id,text\na,Müdigkeit\nb,Fièvre\n"
