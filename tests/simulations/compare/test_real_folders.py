@@ -68,17 +68,17 @@ def test_two_real_folders_are_compared_fold_by_fold(tmp_path: Path) -> None:
         trials = grid(scenario, arms=arms, seeds=seeds)
         return compare(scenario, trials, out, parallel=1, observer=Watching())
 
-    first = run(["local", "federated-dp", "personal"], 1)
+    first = run(["local", "local-dp", "federated-dp", "personal"], 1)
     assert set(first["arms"]) == {
-        *("local-even/irene", "local-odd/irene", "federated-dp/irene"),
-        *("personal-even/irene", "personal-odd/irene"),
+        "federated-dp/irene",
+        *(f"{arm}-{s}/irene" for arm in ("local", "local-dp", "personal") for s in ("even", "odd")),
     }
     gain = first["arms"]["federated-dp/irene"]["gain"]
     assert set(gain) == {"even", "odd"} and all(each["seeds"] == 1 for each in gain.values())
     in_run = json.loads((out / "seed-0/federated-dp/irene/run/run.json").read_text())
     assert in_run["synthetic"] is False
 
-    results = run(["local", "central-dp", "local-dp"], 5)
+    results = run(["central-dp"], 5)
     central = results["arms"]["central-dp/irene"]
     assert central["auroc"]["by_label"]["ICU"]["n"] == 71  # five folds test each patient once
     low, high = central["auroc"]["ci95"]
