@@ -46,6 +46,8 @@ def test_the_page_is_private_and_holds_no_id_and_no_text(
     page = path.read_text(encoding="utf-8")
     assert "This page stays at the hospital" in page and "Ready with warnings" in page
     assert page.count('src="data:image/png;base64,') == 17  # all that there are
+    assert "Every row" in page and "patients.csv" in page
+    assert "<dt>Images that no record names</dt><dd>3</dd>" in page
     shown = re.sub(r"data:image/png;base64,[\w+/=]+", "", page)
     assert "://" not in shown and "<script" not in shown
     rows = hospital.rows()
