@@ -61,8 +61,9 @@ def check(site_file: SiteFile, study_file: StudyFile, as_json: AsJson = False) -
         declared = declared_size(site, report.splits["train"].patients)
         if declared:
             plan = permitted_plan(site, study, declared, 1)
-            if doubt := hope(study, plan.mechanism, declared):
-                typer.echo(f"warning: {doubt}", err=True)
+            doubt = hope(study, plan.mechanism, declared)
+            if doubt is not None and not as_json:
+                typer.echo(f"Warning: {doubt}")
     except LimitExceeded as error:
         raise ConfigError(f"{site_file}: {error}") from None
 
