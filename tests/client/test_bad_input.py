@@ -162,3 +162,4 @@ def test_an_undamaged_folder_passes(
     assert run_check(hospital, monkeypatch) == 0
     printed = capsys.readouterr()
     assert printed.err == "" and "20 records of 10 patients" in printed.out
+    assert "warning: with this site alone a model that starts from nothing" in printed.out
