@@ -33,10 +33,11 @@ _RULES: Mapping[str, re.Pattern[str]] = {
         r"|(?<!\w)\(?0\d{2,5}\)?[\s/-]\d[\d\s/-]{4,10}\d\b"
         r"|(?<!\w)\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}\b"
     ),
-    "e-mail addresses": re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    "e-mail addresses": re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,9}"),
     "id numbers": re.compile(
-        r"\b(?:MRN|NHS|SSN|ID|Fall|Pat|Aufnahme|Case|Record)[\w.-]{0,10}?\s*(?:no|nr|number)?\.?"
-        r"\s*[:#]?\s*(?=(?:[A-Z-]*\d){4})[\dA-Z-]{5,}\b"
+        # Bounds everywhere: a cell of blanks or dashes must not keep the search busy for hours.
+        r"\b(?:MRN|NHS|SSN|ID|Fall|Pat|Aufnahme|Case|Record)[\w.-]{0,10}?\s{0,3}(?:no|nr|number)?"
+        r"\.?\s{0,3}[:#]?\s{0,3}(?=(?:[A-Z-]{0,9}\d){4})[\dA-Z-]{5,40}\b"
         r"|(?<![\w.,+])\d{7,}(?![\w.,])",
         re.IGNORECASE,
     ),

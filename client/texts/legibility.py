@@ -84,17 +84,18 @@ def doubt_length(counts: TextCounts) -> tuple[str, ...]:
 
 def _words(text: str, encoding: Encoding, unknown: str | None) -> list[bool]:
     """For each word whether it is known."""
+    offsets, tokens = encoding.offsets, encoding.tokens  # each access copies the whole list
     pieces: dict[int, list[int]] = {}
     for place, word in enumerate(encoding.word_ids):
         if word is not None:
             pieces.setdefault(word, []).append(place)
     known = []
     for places in pieces.values():
-        start, end = encoding.offsets[places[0]][0], encoding.offsets[places[-1]][1]
+        start, end = offsets[places[0]][0], offsets[places[-1]][1]
         written = text[start:end].strip()
         if not any(letter.isalpha() for letter in written):
             continue
-        missing = any(encoding.tokens[place] == unknown for place in places)
+        missing = any(tokens[place] == unknown for place in places)
         # On average two letters a piece or more: "cough" + "s" is known, "d" "y" "s" "p" is not.
         known.append(not missing and (len(places) == 1 or len(written) >= 2 * len(places)))
     return known

@@ -75,3 +75,14 @@ def test_a_short_id_is_no_name() -> None:
 
 def kinds_of(one: Record) -> set[str]:
     return {kind for kind, count in count_identifiers([one]).items() if count}
+
+
+@pytest.mark.parametrize(
+    "fill", [" ", "-", "A", "ID ", "0 ", "1-", "Dr. ", "Mr A. ", "a.", "\u00a0"]
+)
+def test_no_text_keeps_the_search_busy(fill: str) -> None:
+    """Seconds at most, where a search in powers of the length would take years."""
+    record = Record(
+        patient_id="P", record_id="R", split="train", labs={}, labels={}, text=f"ID{fill * 20_000}"
+    )
+    assert set(count_identifiers([record]).values()) <= {0, 1}

@@ -65,3 +65,8 @@ def test_an_encoders_own_cutting_and_padding_do_not_count(tmp_path: Path) -> Non
     )
     assert (counts.words, counts.spelled) == (14, 1)
     assert (counts.tokens, counts.cut, counts.lost) == (14 + 4, 1, 8)
+
+
+def test_a_text_of_a_book_is_counted_at_once() -> None:
+    counts = count_texts(records("discharge letter " * 12_000), shipped())
+    assert (counts.texts, counts.words, counts.cut) == (1, 24_000, 1)
