@@ -51,7 +51,9 @@ _PLACEHOLDER = re.compile(  # what an export writes where it has no id, and word
 _CUT = re.compile(r"\d{15}0+")  # Excel keeps 15 digits of a number
 
 
-Numbers = npt.NDArray[np.float64]  # the finite values of one measurement, in the study's unit
+Numbers = npt.NDArray[
+    np.float64
+]  # of one measurement, in the study's unit; infinite: beyond detection
 
 
 def doubt_values(study: Study, records: Sequence[Record]) -> list[str]:
@@ -95,20 +97,19 @@ def doubt_absent(names: Sequence[str]) -> list[str]:
 def _measured(study: Study, records: Sequence[Record]) -> Iterator[tuple[Measurement, Numbers]]:
     for test in study.labs:
         labs = [record.labs[test.name] for record in records if test.name in record.labs]
-        yield test, _finite(np.array(labs, np.float64))
+        yield test, np.array(labs, np.float64)
     for panel in study.panels:
         rows = [record.panels[panel.name] for record in records if panel.name in record.panels]
         table = np.array(rows, np.float64).reshape(-1, len(panel.values))
         for index, value in enumerate(panel.values):
-            yield value, _finite(table[:, index])
+            yield value, table[~np.isnan(table[:, index]), index]
 
 
-def _finite(values: Numbers) -> Numbers:
-    return values[np.isfinite(values)]
-
-
-def _doubt_numbers(measurement: Measurement, found: Numbers) -> Iterator[str]:
+def _doubt_numbers(measurement: Measurement, values: Numbers) -> Iterator[str]:
     name, unit = measurement.name, measurement.unit
+    found = values[np.isfinite(values)]
+    if len(values) >= _SAME and not len(found):
+        yield f"{name}: all {len(values)} values are beyond detection: is it the right column?"
     low, high = _plausible(measurement)
     beyond = int(((found < low) | (found > high)).sum())
     if beyond:

@@ -49,6 +49,7 @@ def doubts(
         ([1, 999, 999, 999], ("CRP", "mg/L", 0, 5), "CRP: 3 values are one number that looks like"),
         ([1, 9990, 9990, 9990], ("CRP", "mg/L", 0, 5), "CRP: 3 values are one number that looks"),
         ([5.0] * 12, ("CRP", "mg/L", 0, 5), "CRP: all 12 values are the same"),
+        ([-math.inf] * 12, ("CRP", "mg/L", 0, 5), "CRP: all 12 values are beyond detection"),
     ],
 )
 def test_what_no_patient_has_is_counted(
