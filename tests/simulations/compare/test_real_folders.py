@@ -47,6 +47,8 @@ def two_copies(folder: Path) -> Path:
             table.writerows(row for row in rows if row["patient_id"] in own)
         site = yaml.safe_load((EXAMPLE / "site.yaml").read_text(encoding="utf-8"))
         site["site"] = name
+        # Half of the hospital has one day of death, a 9, which alone might be a code for unknown.
+        site["labels"]["death"]["positive"] = ["0", "9.0"]
         site["columns"]["image"]["pattern"] = f"{DATA}/png/{{}}.png"
         path = folder / name / "site.yaml"
         path.write_text(yaml.safe_dump(site, allow_unicode=True), encoding="utf-8")
