@@ -10,8 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from server.coordinator.services import QUIET, listens
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
 from tests.drills.drill_line import Line
+from tests.helpers.background import Background, free_row
 from tests.helpers.coordinator_folder import free_ports
 from tests.helpers.wrong_clock import HERE, WrongClock
 
@@ -34,27 +34,27 @@ CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
 
 
 @dataclass(kw_only=True)
-class Drill:
+class Drill(Background):
     """A coordinator in `folder`/federation and hospitals in `folder`/hospitals."""
 
-    folder: Path
     scenario: Scenario
     coordinator: Coordinator = field(init=False)
     sites: dict[str, Path] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
     clocks: dict[str, WrongClock] = field(default_factory=dict)
-    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
         """From nothing to hospitals that have approved the study and are connected."""
         paths = write_hospitals(self.scenario, self.folder / "hospitals", seed=0)
         self.sites = {path.parent.name: path for path in paths}
-        port, first = free_ports(1)[0], _free_row(8)
+        port, first = free_ports(1)[0], free_row(8)
         ports = ("--port", str(port), "--loopback-port", str(first))
         self.run(*SERVER, "init", "federation", "--host", "127.0.0.1", *ports)
         self.coordinator = Coordinator.open(self.folder / "federation")
         self._background("start", *SERVER, "start", "federation")
-        self.wait("the gateway", lambda: listens(port) and "ready" in self.said("start"))
+        self.wait(
+            "the gateway", lambda: listens(port) and "ready" in self.said("start"), PATIENCE_S
+        )
         for name, path in self.sites.items():
             self.lines[name] = Line(("127.0.0.1", port))
             self.run(*CLIENT, "keygen", str(path.parent / "keys"))
@@ -73,7 +73,7 @@ class Drill:
             f"node-{name}",
             *(*CLIENT, "start", str(path), "--server", self.lines[name].address),
             *("--ca", str(certificate), "--key", str(key)),
-            environment={
+            **{
                 "IRENE_DRILL_PLAN": str(self._plan_file(name)),
                 "PYTHONPATH": os.pathsep.join(
                     [str(CHECKOUT / "tests" / "drills" / "hand"), str(CHECKOUT)]
@@ -82,7 +82,7 @@ class Drill:
             },
         )
         log = node_folder(Site.read(path)) / "logs" / "superexec.log"
-        self.wait(f"{name}'s node", log.exists)
+        self.wait(f"{name}'s node", log.exists, PATIENCE_S)
 
     def set_clock(self, name: str, shift_s: int) -> None:
         """Set the clock of `name`'s node, and of all that it starts, off by so many seconds."""
@@ -157,36 +157,14 @@ class Drill:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def wait(self, what: str, until: Callable[[], object], limit_s: float = PATIENCE_S) -> None:
-        """Until `until` is true."""
-        deadline = time.monotonic() + limit_s
-        while not until():
-            assert time.monotonic() < deadline, f"waited in vain for {what}\n{self.logs()}"
-            time.sleep(0.1)
-
-    def said(self, name: str) -> str:
-        """What a background command printed so far."""
-        return (self.folder / f"{name}.out").read_text(errors="replace")
-
-    def logs(self) -> str:
-        """The ends of all logs."""
-        nodes = [
-            log
-            for path in self.sites.values()
-            for log in node_folder(Site.read(path)).rglob("*.log")
-        ]
-        files = [*self.folder.glob("*.out"), *self.coordinator.logs.glob("*.log"), *nodes]
-        return "\n".join(f"--- {f}\n{f.read_text(errors='replace')[-2500:]}" for f in files)
+    def logs_beside(self) -> Iterable[Path]:
+        """Those of the coordinator's services and of all nodes."""
+        nodes = (node_folder(Site.read(path)) for path in self.sites.values())
+        return [*self.coordinator.logs.glob("*.log"), *(n for f in nodes for n in f.rglob("*.log"))]
 
     def end(self) -> None:
         """Nothing may outlive the drill."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in self._processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-            for process in self._processes:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(60)
+        super().end()
         for line in self.lines.values():
             line.close()
 
@@ -200,21 +178,8 @@ class Drill:
         self.clocks[name] = WrongClock(folder=self.sites[name].parent / "clock")
         return self.clocks[name].environment
 
-    def _background(
-        self, name: str, *command: str, environment: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.out").open("wb") as out:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env={**_environment(), **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._processes.append(process)
-        return process
+    def _background(self, name: str, *command: str, **variables: str) -> subprocess.Popen[bytes]:
+        return self.start_process(name, *command, **{"PYTHONPATH": str(CHECKOUT), **variables})
 
     def _kill_when_there(self, *words: str) -> None:
         def kill() -> bool:
@@ -224,7 +189,7 @@ class Drill:
                     return True
             return False
 
-        self.wait(f"a process of {words[0]}", kill)
+        self.wait(f"a process of {words[0]}", kill, PATIENCE_S)
 
 
 def _environment() -> dict[str, str]:
@@ -239,11 +204,3 @@ def _processes_with(*words: str) -> Iterator[int]:
             both = line + (folder / "environ").read_bytes()
             if words[0].encode() in line and all(word.encode() in both for word in words):
                 yield int(folder.name)
-
-
-def _free_row(count: int) -> int:
-    """The first of `count` consecutive ports that nothing listens on."""
-    while True:
-        (first,) = free_ports(1)
-        if first < 65000 and not any(map(listens, range(first, first + count))):
-            return first

@@ -6,17 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from irene_model.operations.supervised import running
 from server.coordinator.coordinator import Coordinator
-from server.coordinator.services import QUIET, listens
-from tests.helpers.coordinator_folder import free_ports
+from tests.helpers.background import Background
 
 START_S, RUN_S, STOP_S = 120, 600, 60  # limits, far above what a quiet machine needs
 SERVER = (sys.executable, "-c", "from server.cli import main; main()")
@@ -24,31 +22,10 @@ THERE, HERE = "10.213.77.2", "10.213.77.1"  # the two ends of a cable between tw
 
 
 @dataclass(kw_only=True)
-class Started:
+class Started(Background):
     """A coordinator that is started, and whatever else the tests start."""
 
     coordinator: Coordinator
-    folder: Path
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def start(self, name: str, *command: str, **variables: str) -> subprocess.Popen[bytes]:
-        """A process in the background, with its output in NAME.out."""
-        with (self.folder / f"{name}.out").open("wb") as out:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env={**os.environ, **QUIET, "OMP_NUM_THREADS": "1", **variables},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.processes.append(process)
-        return process
-
-    def said(self, name: str) -> str:
-        """The output of a process so far."""
-        return (self.folder / f"{name}.out").read_text(errors="replace")
 
     def command(
         self, program: Sequence[str], *arguments: object, code: int = 0
@@ -65,38 +42,13 @@ class Started:
         assert done.returncode == code, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
         return done
 
-    def wait(self, what: str, until: Callable[[], object], limit_s: float) -> None:
-        """Until `until` is true; the logs' ends are in the failure."""
-        deadline = time.monotonic() + limit_s
-        while not until():
-            assert time.monotonic() < deadline, f"{what}\n{self.logs()}"
-            time.sleep(0.1)
-
-    def logs(self) -> str:
-        """The ends of all logs."""
-        files = [*self.folder.glob("*.out"), *self.coordinator.logs.iterdir()]
-        return "\n".join(f"--- {f.name}\n{f.read_text(errors='replace')[-3000:]}" for f in files)
+    def logs_beside(self) -> Iterable[Path]:
+        """Those of the coordinator's services."""
+        return self.coordinator.logs.iterdir()
 
     def kill(self, name: str) -> None:
         """kill -9 of a service, and of nothing that it started."""
         os.kill(running(self.coordinator.state)[name].pid, signal.SIGKILL)
-
-    def end(self) -> None:
-        """Nothing may outlive the tests."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in self.processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-            for process in self.processes:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(STOP_S)
-
-
-def four_free_ports() -> int:
-    while True:
-        (first,) = free_ports(1)
-        if first < 65000 and not any(map(listens, range(first, first + 4))):
-            return first
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from server.coordinator.run_records import read_record
 from server.coordinator.services import QUIET, environment, listens, program
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
+from tests.helpers.background import free_row
 from tests.helpers.coordinator_folder import free_ports, write_keys
 from tests.helpers.federations.started_coordinator import (
     HERE,
@@ -31,7 +32,6 @@ from tests.helpers.federations.started_coordinator import (
     STOP_S,
     Started,
     another_network,
-    four_free_ports,
     online_sites,
     secrets_on_command_lines,
     servers_of,
@@ -54,7 +54,7 @@ CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """`irene-server init` and `start`, until everything is ready."""
     folder = tmp_path_factory.mktemp("coordination")
-    port, first = free_ports(1)[0], four_free_ports()
+    port, first = free_ports(1)[0], free_row(4)
     hosts = ("--host", "localhost", "--host", HERE, *(("--host", "::1") if speaks_ipv6() else ()))
     subprocess.run(
         [*SERVER, "init", "federation", *hosts, "--port", str(port), "--loopback-port", str(first)],
@@ -64,7 +64,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     )
     started = Started(coordinator=Coordinator.open(folder / "federation"), folder=folder)
     try:
-        started.start("start", *SERVER, "start", "federation")
+        started.start_process("start", *SERVER, "start", "federation")
         ready = "gateway: ready"
         started.wait(ready, lambda: ready in started.said("start"), START_S)
         yield started
@@ -115,13 +115,13 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
         started.command(CLIENT, "keygen", keys)
         started.command(SERVER, "enroll", "federation", keys / "hospital.pub", "--name", name)
         started.command(CLIENT, "approve", study, path, "--yes")
-        started.start(
+        started.start_process(
             name,
             *(*CLIENT, "start", str(path), "--server", addresses[name]),
             *("--ca", str(certificate), "--key", str(keys / "hospital.key")),
         )
     # A node whose key nobody enrolled, whatever site it claims to be.
-    stranger = started.start(
+    stranger = started.start_process(
         "stranger",
         *(program("flower-supernode"), "--superlink", address),
         *("--port", str(free_ports(1)[0]), "--root-certificates", str(certificate)),
@@ -130,7 +130,7 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
         FLWR_HOME=str(started.folder / "stranger.flower"),
         PATH=environment(coordinator)["PATH"],
     )
-    run = started.start("run", *SERVER, "run", "federation", str(study), "--name", "first")
+    run = started.start_process("run", *SERVER, "run", "federation", str(study), "--name", "first")
     folder = coordinator.runs / "first"
     started.wait("round 0", (folder / "checkpoints" / "round-0000").exists, RUN_S)
 
@@ -190,7 +190,7 @@ def test_a_detached_run_outlives_its_executor_and_the_superlinks_database(
     (started.folder / "aside").mkdir()
     for path in coordinator.path.glob("superlink.sqlite*"):
         shutil.move(path, started.folder / "aside")
-    started.start("again", *SERVER, "start", "federation")
+    started.start_process("again", *SERVER, "start", "federation")
     started.wait("the end", (folder / "report.html").exists, RUN_S)
     assert _lost(coordinator) == ["SuperExec was started again", "Flower does not know it any more"]
     after = Enrolment.read(coordinator.enrolled).sites
