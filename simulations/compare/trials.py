@@ -50,6 +50,11 @@ def finished(trial: Trial, out: Path) -> Json | None:
             f"{path.parent}: was trained under other settings of '{trial.model}'; give a new "
             "folder, or the settings as they were"
         )
+    if "draws" not in result:
+        raise ConfigError(
+            f"{path.parent}: was made by an older version, without what intervals over patients "
+            "need; give a new folder"
+        )
     if result.get("start") != start_sha256(trial.start):
         raise ConfigError(
             f"{path.parent}: was trained from another start; give a new folder, or the --start as "

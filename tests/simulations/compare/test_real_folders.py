@@ -15,20 +15,14 @@ import yaml
 from simulations.compare.comparison_run import compare
 from simulations.compare.trial_grid import grid
 from simulations.hospitals.scenario import Scenario
+from tests.helpers.hospital_folder import SMALL
 from tests.simulations.compare.test_comparison_run import Watching
 from tests.simulations.test_hannover import DATA, EXAMPLE, needs_data
 
 TINY: dict[str, Any] = {
     "image": {"size": 16, "patch": 8},
     "text": {"max_tokens": 4, "width": 8},
-    "model": {
-        "preset": "tiny",
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_bidirectional_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-    },
+    "model": SMALL,
     "federation": {"rounds": 2, "local_steps": 2, "minimum_sites": 2, "round_deadline_s": 600},
 }
 
