@@ -34,7 +34,7 @@ from irene_model.study import (
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
-PROTOCOL = 4
+PROTOCOL = 5
 WIRE_DTYPE = np.dtype(np.float32)
 
 

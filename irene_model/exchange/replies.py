@@ -75,7 +75,9 @@ class RoundReply(Reply):
     """What a reply says that answers for a round.
 
     epsilon_run and epsilon_total: spent by this run and by everything in the ledger, by the smaller
-    of both bounds, at the study's delta; infinite without noise.
+    of both bounds, at the study's delta; infinite without noise. Under secure sums that is against
+    the coordinator with the study's number of colluding sites, and `epsilon_alone` what this run
+    spent if everybody else colludes. attempt: that of the request; 0 without secure sums.
     """
 
     round: int = Field(ge=0, le=MOST_ROUNDS)
@@ -83,6 +85,8 @@ class RoundReply(Reply):
     noise_multiplier: NoiseMultiplier = 0.0
     epsilon_run: Epsilon = 0.0
     epsilon_total: Epsilon = 0.0
+    epsilon_alone: Epsilon = 0.0
+    attempt: int = Field(default=0, ge=0, le=MOST_ROUNDS)
     seconds: Seconds = 0.0
 
 
@@ -94,6 +98,9 @@ class TrainReply(RoundReply):
     weight: the site's declared number of patients. rounds_charged: rounds of this run that the
     ledger has charged until now, whatever the outcome; -1 if it can't be read. modalities and
     labels: what the site maps at all, which says what it trains (`irene_model.weights.groups`).
+
+    Under secure sums `arrays` is "sum" alone, (D,) uint32: the site's clipped sum over all that the
+    study trains, on the study's grid, with its share of the noise and its masks.
     """
 
     kind = "trained"
@@ -111,7 +118,8 @@ class EvaluateReply(RoundReply):
 
     Histograms are (K, 2, BINS) of `irene_model.metrics` and exact, or (K, 2, COARSE_BINS) of it
     with normal noise of `deviation` patients in each cell of the labels that are sent, which is
-    `noise_multiplier` times the sensitivity.
+    `noise_multiplier` times the sensitivity. Under secure sums `arrays` is "sum" alone, as above,
+    of noised histograms.
     """
 
     kind = "evaluated"

@@ -7,7 +7,7 @@ from pydantic import Field, PrivateAttr
 
 from irene_model.errors import ProtocolError, StaleMessage, StudyMismatch
 from irene_model.exchange.protocol import Fingerprint, Message
-from irene_model.study import MOST_ROUNDS, HeldOut, RunName, Study
+from irene_model.study import MOST_ROUNDS, HeldOut, Partners, RunName, Study
 
 
 class Request(Message):
@@ -57,7 +57,23 @@ class HelloRequest(Request):
     kind = "hello"
 
 
-class TrainRequest(Request):
+class Attempted(Request):
+    """A question under secure sums: the how-manieth try it is, and who is in it.
+
+    attempt: from 1, and never the same number again with other partners; 0 without secure sums.
+    partners: names of all sites in it, this one among them, in order, with a comma between two.
+    """
+
+    attempt: int = Field(default=0, ge=0, le=MOST_ROUNDS)
+    partners: Partners = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The partners' names."""
+        return tuple(self.partners.split(",")) if self.partners else ()
+
+
+class TrainRequest(Attempted):
     """One round for one site. arrays: the round's weights, as they travel.
 
     rounds_charged: how many rounds of this run the site itself has told that it charged, at most.
@@ -71,7 +87,7 @@ class TrainRequest(Request):
     again: bool = False
 
 
-class EvaluateRequest(Request):
+class EvaluateRequest(Attempted):
     """Evaluate the weights in `arrays` on the site's held-out patients of `split`.
 
     Nobody may ask for scores of training patients.

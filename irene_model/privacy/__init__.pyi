@@ -1,6 +1,7 @@
 from .accountants import Epsilons, Mechanism, epsilon, epsilons
 from .calibration import evaluation_noise, noise_multiplier_for
 from .hope import Share, doubt, signal_to_noise
+from .shared_noise import joint_noise, share_of
 
 __all__ = [
     "Epsilons",
@@ -10,6 +11,8 @@ __all__ = [
     "epsilon",
     "epsilons",
     "evaluation_noise",
+    "joint_noise",
     "noise_multiplier_for",
+    "share_of",
     "signal_to_noise",
 ]

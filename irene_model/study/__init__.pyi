@@ -5,6 +5,7 @@ from .names import (
     Modalities,
     Name,
     OneLine,
+    Partners,
     Reason,
     RunName,
     SiteName,
@@ -14,6 +15,7 @@ from .names import (
 from .recipe import LastBlocks, LowRank, NamedSubset, Parameters
 from .records import HELD_OUT, OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
 from .schedule import server_rate, site_rate
+from .secure import Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (
     RESERVED,
@@ -47,6 +49,7 @@ __all__ = [
     "LastBlocks",
     "LowRank",
     "Measurement",
+    "Member",
     "Method",
     "Modalities",
     "ModelShape",
@@ -56,9 +59,12 @@ __all__ = [
     "Packed",
     "Panel",
     "Parameters",
+    "Partners",
     "Reason",
     "Record",
+    "Roster",
     "RunName",
+    "Secure",
     "Settings",
     "Sex",
     "SiteName",
@@ -82,5 +88,6 @@ __all__ = [
     "travelling_bytes",
     "trimmed",
     "unpack",
+    "with_roster",
     "with_values_files",
 ]

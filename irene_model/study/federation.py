@@ -5,11 +5,12 @@ See docs/federation.md, which says what each choice does.
 
 import itertools
 import math
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from irene_model.study.records import HeldOut
+from irene_model.study.secure import LEAST_HONEST, MOST_SECURE_SITES, Secure
 from irene_model.study.settings import Settings
 from irene_model.study.wire import Encoding
 
@@ -43,6 +44,9 @@ class Federation(Settings):
     that declares more is refused. In a mean no site has more than `largest_share` of the weight: a
     declared size is a number that a site could lie about, and by default none outvotes all others
     together. `wire` is how updates travel, `wire_down` how weights do.
+
+    `secure` hides each site's update in a sum (`irene_model.study.secure`); `minimum_sites` is then
+    how many a step needs, and all their noise together is planned for so many.
     """
 
     rounds: int = Field(ge=1, le=MOST_ROUNDS)
@@ -59,6 +63,7 @@ class Federation(Settings):
     largest_share: float = Field(default=0.5, ge=0.5, le=1)
     wire: Encoding = "float32"
     wire_down: Encoding = "float32"
+    secure: Secure | None = None
 
     @model_validator(mode="after")
     def _mu_is_fedprox(self) -> Self:
@@ -67,6 +72,42 @@ class Federation(Settings):
         if self.strategy in ROBUST and self.late != "discard":
             raise ValueError(f"late: {self.strategy} has no weights to discount; use discard")
         return self
+
+    @model_validator(mode="after")
+    def _secure_sums_are_plain_sums(self) -> Self:
+        if self.secure is None:
+            return self
+        if self.strategy in ROBUST or self.strategy == "fedprox":
+            raise ValueError(
+                f"strategy: {self.strategy} needs each site's own update, which a secure sum "
+                "hides; use fedavg, fedadam or fedyogi"
+            )
+        if self.local_steps != 1:
+            raise ValueError(
+                "local_steps: must be 1 under secure sums: a later local step depends on the "
+                "site's own noise of the step before, for which no accounting is proved"
+            )
+        if self.late != "discard":
+            raise ValueError("late: a late update opens no sum; use discard under secure sums")
+        least = self.secure.colluding + LEAST_HONEST
+        if not least <= self.minimum_sites <= MOST_SECURE_SITES:
+            raise ValueError(
+                f"minimum_sites: must be from {least} to {MOST_SECURE_SITES} under secure sums "
+                f"with {self.secure.colluding} colluding: with fewer honest sites no noise is "
+                "shared"
+            )
+        roster = self.secure.roster
+        if roster is not None and len(roster.members) < self.minimum_sites:
+            raise ValueError("secure.roster: has fewer members than minimum_sites")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A study without secure sums keeps the fingerprint that it had before there were any."""
+        document: dict[str, Any] = plain(self)
+        if self.secure is None:
+            document.pop("secure", None)
+        return document
 
     @property
     def discount(self) -> float | None:

@@ -34,6 +34,14 @@ def _printable(text: str) -> str:
 
 SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")]
 """A hospital, as its site.yaml, its enrolment and its replies call it."""
+Partners = Annotated[
+    str,
+    Field(
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9-]{0,39}(,[A-Za-z0-9][A-Za-z0-9-]{0,39}){0,49})?$",
+        max_length=50 * 41,
+    ),
+]
+"""Several sites' names, at most 50, with a comma between two."""
 RunName = Annotated[str, Field(pattern=f"^{_RUN.pattern}$")]
 """A run, as its folder and its messages call it."""
 PanelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]

@@ -24,6 +24,7 @@ from irene_model.study.federation import Federation
 from irene_model.study.names import MOST_LABELS, MOST_PANELS, Name
 from irene_model.study.recipe import Training
 from irene_model.study.records import HeldOut
+from irene_model.study.secure import with_roster
 from irene_model.study.settings import Settings, override, parse, read_mapping
 from irene_model.study.shapes import (
     Demographic,
@@ -181,6 +182,23 @@ class Study(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _secure_sums_are_of_gradients(self) -> "Study":
+        secure = self.federation.secure
+        if secure is None:
+            return self
+        if self.training.optimizer != "sgd":
+            raise ValueError(
+                "training.optimizer: must be sgd under secure sums: what is summed is one step's "
+                "clipped gradients; let the server be adaptive (federation.strategy: fedadam)"
+            )
+        if self.training.expected_batch > secure.patients:
+            raise ValueError(
+                "training.expected_batch: is that of all sites together under secure sums, and "
+                "can't be above federation.secure.patients"
+            )
+        return self
+
     @property
     def lab_names(self) -> tuple[str, ...]:
         """Names of the laboratory panel, in tensor order."""
@@ -227,7 +245,7 @@ class Study(Settings):
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Study":
         """Read study.yaml; a mistake is a ConfigError naming file and key."""
         document = with_values_files(override(read_mapping(path), overrides), path.parent)
-        return parse(cls, document, path)
+        return parse(cls, with_roster(document, path.parent), path)
 
     @classmethod
     def from_canonical(cls, text: str) -> "Study":

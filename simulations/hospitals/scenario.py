@@ -37,6 +37,7 @@ from irene_model.study import (
     override,
     parse,
     read_mapping,
+    with_roster,
     with_values_files,
 )
 from simulations.hospitals.folds import LEAST_FOLDS
@@ -153,7 +154,9 @@ class Scenario(Settings):
         if "folder" in document:
             raise ConfigError(f"{path}: folder: unknown key")
         if "study" in document:
-            document["study"] = with_values_files(document["study"], path.parent)
+            document["study"] = with_roster(
+                with_values_files(document["study"], path.parent), path.parent
+            )
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
 
     @model_validator(mode="after")
