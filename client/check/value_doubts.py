@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from client.check.ages import doubt_ages
 from client.site import Site
 from irene_model.study import Measurement, Record, Study
 
@@ -40,7 +41,6 @@ _BOUNDS = (
 # Elsewhere: leukaemia has a hundredfold of its upper bound, a troponin or ferritin a thousandfold.
 _FACTOR, _FACTOR_FROM_ZERO = 500.0, 20_000.0
 _CODE = re.compile(r"(\d)\1{2,}")  # 999, 9999, 8888: in any power of ten, since units may differ
-_CODES_OF_AGES = {0.0, 99.0, 100.0, 110.0, 111.0, 119.0, 120.0}
 _LEAST = 3  # times; twice is chance
 _SHARE = 0.02  # of the values: a code for missing is not a single one
 _SAME = 10  # values that are all the same are no measurement
@@ -60,7 +60,7 @@ def doubt_values(study: Study, records: Sequence[Record]) -> list[str]:
     """What looks wrong in numbers, ages, texts and ids, one sentence a kind and measurement."""
     return [
         *(doubt for each in _measured(study, records) for doubt in _doubt_numbers(*each)),
-        *_doubt_ages([r.age_years for r in records if r.age_years is not None]),
+        *doubt_ages(records),
         *_doubt_texts([r.text for r in records if r.text is not None]),
         *_doubt_patients(Counter(record.patient_id for record in records)),
     ]
@@ -145,18 +145,6 @@ def _plausible(measurement: Measurement) -> tuple[float, float]:
 def _digits(number: float) -> str:
     """The significant digits, without sign, point and power of ten."""
     return f"{abs(number):.9e}".split("e")[0].replace(".", "").rstrip("0")
-
-
-def _doubt_ages(ages: Sequence[float]) -> Iterator[str]:
-    if len(ages) >= _SAME and len(set(ages)) == 1:
-        yield f"age: all {len(ages)} ages are the same: is it the right column?"
-        return
-    for age, times in Counter(ages).items():
-        if age in _CODES_OF_AGES and times >= max(_LEAST, 0.1 * len(ages)):
-            yield (
-                f"age: {times} patients' records have one age that is often a code for unknown, as "
-                "0 or 99: if it is, list it under `missing`"
-            )
 
 
 def _doubt_texts(texts: Sequence[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from client.images.headers import HeaderFacts, facts_of
 from client.images.names import why_missing
 from client.images.problems import MOST_BYTES, ImageProblem, refuse_huge
 from irene_model.errors import DataError
-from irene_model.inputs import Levels, NoPicture, Pixels, levels_of_picture, square
+from irene_model.inputs import Levels, NoPicture, Pixels, levels_of_picture, square_and_shades
 
 _KINDS: dict[bytes, type[Image.Image]] = {
     b"\x89PNG\r\n\x1a\n": PngImageFile,
@@ -41,9 +41,13 @@ _EXPECTED = "expected PNG, JPEG, JPEG 2000, TIFF, BMP or DICOM"
 
 @dataclass(frozen=True, kw_only=True)
 class Radiograph:
-    """pixels: the square (size, size), 0 black. header: None for a picture. coloured: it was."""
+    """pixels: the square (size, size), 0 black. header: None for a picture. coloured: it was.
+
+    shades: how many of 32 shades of grey hold nearly all of its pixels as they are stored.
+    """
 
     pixels: Pixels
+    shades: int
     header: HeaderFacts | None
     coloured: bool
 
@@ -72,7 +76,8 @@ def read_radiograph(path: Path, size: int) -> Radiograph:
         levels, header = _levels_of_dicom(content)
     else:
         levels = _levels_of_picture(content)
-    return Radiograph(pixels=square(levels, size), header=header, coloured=levels.coloured)
+    pixels, shades = square_and_shades(levels, size)
+    return Radiograph(pixels=pixels, shades=shades, header=header, coloured=levels.coloured)
 
 
 @contextmanager
