@@ -192,6 +192,12 @@ def _doubts(
     for panel in study.panels:
         yield from doubt_panel(panel, site, records)
     absent = [name for name, lab in report.labs.items() if lab.mapped and not lab.measured]
+    mapped = ("image", "text", "age", "sex")
+    absent += [
+        name
+        for name in mapped
+        if getattr(site.columns, name) is not None and not report.modalities[name]
+    ]
     yield from doubts_of("columns", [*doubt_absent(absent), *doubt_columns(site)])
     yield from doubts_of("values", doubt_values(study, records))
     yield from doubts_of("images", films.doubts(site.images))

@@ -24,6 +24,7 @@ class Films:
     """What the readable radiographs show together, and the unreadable ones by cause.
 
     blank: how many hold at most two grey levels. flat: how many others hold few shades.
+    small: how many are smaller than the square.
     coloured: how many hold colours. negatives: how many look like negatives of the others.
     headed: the headers of those that have one. records, prints: of those that are not blank, with
     their fingerprints (N, 512), in one order. sheet: split and pixels of some, for people to look
@@ -32,6 +33,7 @@ class Films:
 
     blank: int
     flat: int
+    small: int
     coloured: int
     negatives: int
     headed: tuple[Headed, ...] = field(repr=False)
@@ -49,6 +51,11 @@ class Films:
             said.append(
                 f"{self.flat} images hold a few shades of grey, or black and white alone: are they "
                 "masks, scans of paper, or cut off by an export?"
+            )
+        if self.small:
+            said.append(
+                f"{self.small} images are smaller than the square that the model reads: are they "
+                "thumbnails?"
             )
         if self.coloured:
             said.append(
@@ -69,6 +76,7 @@ class _Seen:
     row: int
     blank: bool
     flat: bool
+    small: bool
     coloured: bool
     core: npt.NDArray[np.float32]
     print_: npt.NDArray[np.bool_]
@@ -91,6 +99,7 @@ def look_at_films(
             # A blank image has one level of its own and the border's black.
             blank=len(np.unique(pixels)) <= 2,
             flat=radiograph.shades <= _FEW_SHADES,
+            small=radiograph.enlarged,
             coloured=radiograph.coloured,
             core=core_of(pixels),
             print_=fingerprint(pixels),
@@ -104,6 +113,7 @@ def look_at_films(
     return Films(
         blank=len(found) - len(telling),
         flat=sum(seen.flat for seen in telling),
+        small=sum(seen.small for seen in found),
         coloured=sum(seen.coloured for seen in found),
         negatives=count_negatives([seen.core for seen in found]),
         headed=tuple(seen.headed for seen in found if seen.headed is not None),

@@ -102,7 +102,7 @@ def test_a_small_childs_age_is_not_told_to_lose_its_unit(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", ["90+", ">89", "> 89"])
 def test_a_capped_age_becomes_a_number(cell: str) -> None:
-    with pytest.raises(CellError, match="is a bound.*write one number for it, as 90"):
+    with pytest.raises(CellError, match=r"is a bound.*write one number for it, as 90"):
         read_age(cell)
 
 

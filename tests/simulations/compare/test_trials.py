@@ -14,7 +14,7 @@ from tests.helpers.hospital_folder import STUDY
 
 
 def made(out: Path, **changes: Any) -> Trial:
-    """A trial whose result lies in `out`, with `changes` to what is written; None leaves one out."""
+    """A trial with a result in `out`; `changes` to what is written, None leaves one out."""
     study = Study.model_validate(STUDY)
     trial = Trial(arm="central", site=None, model="irene", seed=0, study=study)
     result = {"fingerprint": study.fingerprint, "draws": {}, "start": None} | changes
