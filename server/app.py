@@ -16,7 +16,7 @@ from flwr.serverapp import Grid, ServerApp
 from irene_model.errors import ConfigError, IreneError
 from irene_model.study import Study
 from irene_model.weights import StartingPoint
-from server.coordinator import alone
+from server.coordinator import alone, server_lock
 from server.report import write_report
 from server.rounds import Exchange, Observer, RegisterFile, RoundLoop
 from server.runs import CANCELLED, RunFolder, disclosure, now, run_log
@@ -81,7 +81,7 @@ def main(grid: Grid, context: Context) -> None:
     if (out / CANCELLED).exists():
         raise ConfigError(f"{out}: was cancelled, and is not taken up again")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with alone(out.with_name(f".{out.name}.lock"), what=f"run {out.name}", wait_s=_ENDING_S):
+    with alone(server_lock(out), what=f"run {out.name}", wait_s=_ENDING_S):
         _carry_on(grid, out, settings)
 
 
