@@ -58,7 +58,7 @@ class Flat:
     @classmethod
     def unpacked(cls, packed: Mapping[str, Packed], values: dict[str, Plain]) -> "Flat":
         """The inverse of `packed`; a ProtocolError where bytes and shapes differ."""
-        arrays = {name: unpack(each) for name, each in unbundled(packed).items()}
+        arrays = {name: unpack(each) for name, each in unbundled(packed)}
         return cls(arrays=arrays, values=values)
 
 

@@ -8,7 +8,7 @@ until it is compared with the bytes that came.
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -42,13 +42,14 @@ def bundled(arrays: Mapping[str, Packed]) -> dict[str, Packed]:
     return {BUNDLE: Packed(encoding=BUNDLE, shape=(len(data),), data=data)}
 
 
-def unbundled(packed: Mapping[str, Packed]) -> dict[str, Packed]:
-    """The inverse of `bundled`, whose arrays are views of the same bytes.
+def unbundled(packed: Mapping[str, Packed]) -> Iterator[tuple[str, Packed]]:
+    """The inverse of `bundled`, one array in memory at a time.
 
-    Raises ProtocolError where the bytes are not those of the names, encodings and shapes.
+    Raises ProtocolError, at the last after the last array, where the bytes are not those of the
+    names, encodings and shapes.
     """
     if not packed:
-        return {}
+        return
     if set(packed) != {BUNDLE} or packed[BUNDLE].encoding != BUNDLE:
         raise ProtocolError("the arrays do not travel as one bundle")
     data = memoryview(packed[BUNDLE].data)
@@ -62,13 +63,13 @@ def unbundled(packed: Mapping[str, Packed]) -> dict[str, Packed]:
         index = _Index.validate_json(bytes(data[_LENGTH.size : start]), strict=True)
     except ValidationError:
         raise ProtocolError("the index of the bundle of arrays can't be read") from None
-    arrays: dict[str, Packed] = {}
+    if len({name for name, _, _ in index}) != len(index):
+        raise ProtocolError("the bundle of arrays names one twice")
     for name, encoding, shape in index:
         end = start + packed_bytes(encoding, shape)
-        if end > len(data) or name in arrays:
-            raise ProtocolError("the bundle of arrays does not hold what its index says")
-        arrays[name] = Packed(encoding=encoding, shape=shape, data=data[start:end])
+        if end > len(data):
+            raise ProtocolError("the bundle of arrays holds less than its index says")
+        yield name, Packed(encoding=encoding, shape=shape, data=bytes(data[start:end]))
         start = end
     if start != len(data):
         raise ProtocolError("the bundle of arrays holds more than its index says")
-    return arrays

@@ -34,7 +34,7 @@ class Packed:
 
     encoding: str
     shape: tuple[int, ...]
-    data: bytes | memoryview
+    data: bytes
 
 
 def pack(array: Array, encoding: Encoding) -> Packed:
