@@ -1,3 +1,4 @@
+from .bundle import bundled, unbundled
 from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, trimmed
 from .names import (
     MOST_LABELS,
@@ -72,6 +73,7 @@ __all__ = [
     "Study",
     "TextEncoder",
     "TextShape",
+    "bundled",
     "dump",
     "is_run_name",
     "one_line",
@@ -87,6 +89,7 @@ __all__ = [
     "site_rate",
     "travelling_bytes",
     "trimmed",
+    "unbundled",
     "unpack",
     "with_roster",
     "with_values_files",

@@ -4,7 +4,7 @@ from .coordinator import Coordinator, CoordinatorSettings, Loopback, account
 from .database import problem_of
 from .enrolment import Enrolment, check_name, enroll, expel, read_public_key, restore
 from .gateway_probe import reach
-from .locks import alone
+from .locks import alone, is_held, server_lock
 from .run_records import (
     Handed,
     RunRecord,
@@ -34,6 +34,7 @@ __all__ = [
     "days_left",
     "enroll",
     "expel",
+    "is_held",
     "note_cancelled",
     "note_ended",
     "note_submitted",
@@ -45,6 +46,7 @@ __all__ = [
     "read_records",
     "require_started",
     "restore",
+    "server_lock",
     "services_of",
     "write_private",
 ]
