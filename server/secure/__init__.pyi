@@ -2,7 +2,7 @@ from .accounts import Accounts
 from .attempts import ABORTED, REFUSED, SUMMED, Attempts
 from .benched import Benched
 from .masked_sum import MaskedSum
-from .shared_accounting import TRAIN, noise_among, secure_of
+from .shared_accounting import TRAIN, noise_among, planned_share, secure_of
 from .sum_bounds import check_gradients, check_histograms
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "check_gradients",
     "check_histograms",
     "noise_among",
+    "planned_share",
     "secure_of",
 ]

@@ -126,7 +126,7 @@ def test_where_too_few_are_left_it_stops_or_waits_and_never_uses_a_number_twice(
 ) -> None:
     run = secure(tmp_path, minimum_sites=4)
     run.fails("south", 8, (1, 1), (1, 2))
-    with pytest.raises(IreneError, match="fewer than 4 sites gave an update .*south: the client"):
+    with pytest.raises(IreneError, match=r"fewer than 4 sites gave an update .*south: the client"):
         run.lines()
     run.folder = RunFolder.resume(run.folder.path)
     run.lines(give_up=False)
@@ -167,7 +167,7 @@ def test_a_sum_beyond_what_honest_sites_reach_is_refused_and_nobody_named(tmp_pa
         return reply.model_copy(update={"arrays": {"sum": noise.astype(np.uint32)}})
 
     run.node("north").answer = lies
-    with pytest.raises(IreneError, match="the sum was refused: the sum's .* can't say which"):
+    with pytest.raises(IreneError, match=r"the sum was refused: the sum's .* can't say which"):
         run.lines()
     with pytest.raises(IreneError, match="3 sums in a row were refused"):
         run.lines(give_up=False)
@@ -198,7 +198,7 @@ def test_a_site_outside_the_roster_is_named_and_never_asked(tmp_path: Path) -> N
 def test_without_a_roster_no_run_begins(tmp_path: Path) -> None:
     study = secure_study({"secure": {"colluding": 1, "patients": 400}})
     folder = RunFolder.create(tmp_path / "run", study, seed=1)
-    with pytest.raises(ConfigError, match="federation.secure.roster: name the file"):
+    with pytest.raises(ConfigError, match=r"federation\.secure\.roster: name the file"):
         RoundLoop(exchange=exchange_with({}), folder=folder)
 
 
