@@ -139,7 +139,7 @@ class Participant:
             mapped=tuple(site.labels),
             device=pick_device(site.device),
         )
-        if noise == 0:
+        if not noise.private:
             return EvaluateReply(
                 **self._about(request),
                 outcome="evaluated",
@@ -150,7 +150,7 @@ class Participant:
         arrays = evaluate_privately(
             request.arrays,
             what,
-            noise_multiplier=noise,
+            noise_multiplier=noise.share,
             ledger=ledger,
             run=request.run,
             round=request.round,
@@ -161,8 +161,8 @@ class Participant:
         return EvaluateReply(
             **self._about(request),
             outcome="evaluated",
-            noise_multiplier=noise,
-            deviation=noise * what.sensitivity,
+            noise_multiplier=noise.share,
+            deviation=noise.share * what.sensitivity,
             epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
             epsilon_total=ledger.epsilon(delta=study.privacy.delta),
             seconds=time.monotonic() - started,
