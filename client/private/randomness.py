@@ -30,19 +30,27 @@ class Randomness:
         )
 
     @classmethod
-    def reproducible(cls, *, seed: int, site: str, round: int) -> "Randomness":
-        """For simulations: a stream of its own for every seed, site and round."""
-        sampling, dropout = map(
-            np.random.default_rng, np.random.SeedSequence([seed, round, *site.encode()]).spawn(2)
-        )
-        noise = KeystreamNoise.reproducible("training", seed, site, round)
+    def reproducible(cls, *, seed: int, site: str, round: int, attempt: int = 0) -> "Randomness":
+        """For simulations: a stream of its own for every seed, site, round and attempt.
+
+        attempt: that of a secure sum, from 1; 0 without.
+        """
+        tried = (attempt,) if attempt else ()
+        # No name has a zero byte, so that it parts the name from what comes after it.
+        entropy = [seed, round, *site.encode(), *(0 for _ in tried), *tried]
+        sampling, dropout = map(np.random.default_rng, np.random.SeedSequence(entropy).spawn(2))
+        noise = KeystreamNoise.reproducible("training", seed, site, round, *tried)
         return cls(sampling=sampling, noise=noise, dropout=dropout)
 
 
 def noise_of_evaluation(
-    *, seed: int | None, site: str, round: int, split: HeldOut
+    *, seed: int | None, site: str, round: int, split: HeldOut, attempt: int = 0
 ) -> KeystreamNoise:
-    """The noise of one evaluation; without a seed, fresh bits from the operating system."""
+    """The noise of one evaluation; without a seed, fresh bits from the operating system.
+
+    attempt: that of a secure sum, from 1; 0 without.
+    """
     if seed is None:
         return KeystreamNoise.of_the_operating_system()
-    return KeystreamNoise.reproducible("evaluation", seed, site, round, split)
+    tried = (attempt,) if attempt else ()
+    return KeystreamNoise.reproducible("evaluation", seed, site, round, split, *tried)
