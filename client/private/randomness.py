@@ -42,15 +42,18 @@ class Randomness:
         noise = KeystreamNoise.reproducible("training", seed, site, round, *tried)
         return cls(sampling=sampling, noise=noise, dropout=dropout)
 
+    @classmethod
+    def of_round(cls, *, seed: int | None, site: str, round: int, attempt: int = 0) -> "Randomness":
+        """`reproducible` by a simulation's seed; without one, of the operating system."""
+        if seed is None:
+            return cls.of_the_operating_system()
+        return cls.reproducible(seed=seed, site=site, round=round, attempt=attempt)
+
 
 def noise_of_evaluation(
-    *, seed: int | None, site: str, round: int, split: HeldOut, attempt: int = 0
+    *, seed: int | None, site: str, round: int, split: HeldOut
 ) -> KeystreamNoise:
-    """The noise of one evaluation; without a seed, fresh bits from the operating system.
-
-    attempt: that of a secure sum, from 1; 0 without.
-    """
+    """The noise of one evaluation; without a seed, fresh bits from the operating system."""
     if seed is None:
         return KeystreamNoise.of_the_operating_system()
-    tried = (attempt,) if attempt else ()
-    return KeystreamNoise.reproducible("evaluation", seed, site, round, split, *tried)
+    return KeystreamNoise.reproducible("evaluation", seed, site, round, split)
