@@ -86,7 +86,8 @@ class LimitExceeded(ProtocolError):  # noqa: N818  # a decision, no error
 
 
 class StaleMessage(ProtocolError):  # noqa: N818  # a fact, no error of the site's
-    """The message's deadline is over; nothing was read, charged or trained for it."""
+    """The message's deadline is over, or a newer attempt was begun; nothing was read, charged or
+    trained for it."""
 
 
 class StudyMismatch(ProtocolError):  # noqa: N818

@@ -78,10 +78,24 @@ class Splits(Settings):
 
 
 class Budget(Settings):
-    """The most that all runs together may spend on these patients."""
+    """The most that all runs together may spend on these patients.
+
+    `alone` is the most that they may spend if everybody else colludes: under secure sums a site
+    relies on the others' noise, and this bounds what is left without it. Who gives none takes part
+    in no secure sums.
+    """
 
     epsilon: float = Field(gt=0)
     delta: float = Field(gt=0, lt=0.1)
+    alone: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _relying_on_nobody_costs_more(self) -> Self:
+        if self.alone is not None and self.alone < self.epsilon:
+            raise ValueError(
+                "alone: must be at least epsilon: whoever all others collude against has less noise"
+            )
+        return self
 
 
 class Memory(Settings):
