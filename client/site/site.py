@@ -122,6 +122,9 @@ class Site(Settings):
     that is charged to the budget, and declines a study that asks for them without; `exact` sends
     what the study asks for; `off` sends nothing. Exact histograms leave out each label that fewer
     than `minimum_group` patients have, or have not.
+
+    `mask_key` is the private key of `irene-client keygen` by which sums are hidden, for studies
+    with secure sums.
     """
 
     site: SiteName
@@ -146,6 +149,7 @@ class Site(Settings):
     minimum_group: int = Field(default=10, ge=1)
     cache: Path = Path(".irene/cache")
     ledger: Path = Path(".irene/ledger.sqlite")
+    mask_key: Path = Path(".irene/mask.key")
     folder: Path = Field(default=Path(), exclude=True)
 
     @field_validator("metrics", mode="before")

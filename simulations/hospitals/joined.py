@@ -22,7 +22,7 @@ from simulations.hospitals.folds import deal, splits_of
 from simulations.hospitals.scenario import Scenario
 
 _SPLIT = "irene_sim_split"  # a column that no hospital has
-_OWN = {"folder", "cache", "ledger"}
+_OWN = {"folder", "cache", "ledger", "mask_key"}
 
 
 def joined_sites(scenario: Scenario) -> dict[Path, Site]:
