@@ -187,7 +187,7 @@ def _restored(coordinator: Coordinator, control: Control) -> tuple[Enrolment, li
             with contextlib.suppress(ConfigError):  # another crash: by an id that nobody wrote down
                 again = _registered(control, name, public, coordinator.enrolled)
                 kept = {"enrolled": site.enrolled, "mask_key": site.mask_key}
-            again = again.model_copy(update=kept)
+                again = again.model_copy(update=kept)
         if again.node_id is None:
             lacking.append(name)
             continue

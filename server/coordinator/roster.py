@@ -49,8 +49,8 @@ def roster_of(coordinator: Coordinator) -> tuple[Roster, list[str]]:
     if len(members) < _LEAST:
         raise ConfigError(
             f"{coordinator.enrolled}: {len(members)} sites are enrolled with a mask key, and "
-            f"secure sums need {_LEAST}; irene-server enroll takes --mask-key, also of a site that is "
-            "enrolled already"
+            f"secure sums need {_LEAST}; irene-server enroll takes --mask-key, also of a site that "
+            "is enrolled already"
         )
     if len(members) > MOST_SECURE_SITES:
         raise ConfigError(
