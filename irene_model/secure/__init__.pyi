@@ -1,0 +1,17 @@
+from .discrete import discrete_gaussian
+from .grid import Grid, grid_of_training
+from .keystream import Keystream
+from .masks import Attempt, MaskKey, mask
+from .sums import add, empty
+
+__all__ = [
+    "Attempt",
+    "Grid",
+    "Keystream",
+    "MaskKey",
+    "add",
+    "discrete_gaussian",
+    "empty",
+    "grid_of_training",
+    "mask",
+]
