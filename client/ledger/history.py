@@ -91,6 +91,12 @@ class History:
         """That of a ledger which is about to begin in the place of a lost one."""
         return cls(key_sha256="", reservations=(), releases={}, patients=None, loss=loss)
 
+    @property
+    def if_all_collude(self) -> "History":
+        """The same charges against all others together."""
+        charges = tuple(each.if_all_collude for each in self.reservations)
+        return replace(self, reservations=charges, loss=self.loss.if_all_collude)
+
     def rounds_charged(self, run: str) -> int:
         """Rounds of a run that were charged, however often, in lost ledgers too."""
         known = {r.round for r in self.reservations if r.run == run and r.split == "train"}

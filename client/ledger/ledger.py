@@ -23,12 +23,12 @@ from pathlib import Path
 from client.ledger.attempts import check_form, taken_up
 from client.ledger.exposures import counted
 from client.ledger.history import History, Reservation
-from client.ledger.judging import check_budgets
+from client.ledger.judging import check_budgets, check_limits
 from client.ledger.ledger_file import LedgerFile, Snapshot
 from client.ledger.loss import Loss
 from client.ledger.witnesses import Witnesses
 from client.records import PatientSet
-from client.site import Budget, Site
+from client.site import Budget, Limits, Site
 from irene_model.errors import LedgerError, ProtocolError, StaleMessage
 from irene_model.privacy import Mechanism
 from irene_model.study import Split
@@ -36,27 +36,33 @@ from irene_model.study import Split
 __all__ = ["Ledger", "Reservation"]
 
 _log = logging.getLogger(__name__)
+_NO_LIMITS = Limits()
 
 
 class Ledger:
     """The ledger file of one site. Safe for several processes at once."""
 
     def __init__(
-        self, path: Path, budget: Budget | None, witnesses: Witnesses | None = None
+        self,
+        path: Path,
+        budget: Budget | None,
+        witnesses: Witnesses | None = None,
+        limits: Limits = _NO_LIMITS,
     ) -> None:
         """Open or create the ledger at `path`; `budget` None accepts releases without noise.
 
+        limits: of them, those on a run's epsilon bound its attempts at secure sums.
         Raises LedgerLost where `witnesses` know more than the file, or it is missing or damaged.
         """
         self._file = LedgerFile(path, witnesses)
-        self._budget = budget
+        self._budget, self._limits = budget, limits
         self._file.open()
 
     @classmethod
     def of(cls, site: Site) -> "Ledger":
         """The ledger that site.yaml names, with its budget and what vouches for it."""
         budget = None if site.budget == "none" else site.budget
-        return cls(site.resolve(site.ledger), budget, Witnesses.of(site))
+        return cls(site.resolve(site.ledger), budget, Witnesses.of(site), site.limits)
 
     @classmethod
     def begin(cls, site: Site, loss: Loss) -> None:
@@ -145,6 +151,7 @@ class Ledger:
             if once:
                 _check_first(now.history, run, split, round)
             check_budgets(self._budget, now.history, asked)
+            check_limits(self._limits, self._budget, now.history, asked)
             entry = now.append("reservation", asked.content())
             return replace(asked, id=entry.sequence)
 
@@ -202,17 +209,17 @@ class Ledger:
         ledgers is in it, and brings its own delta beside `delta`. Under secure sums it is against
         the coordinator with as many colluding sites as a study names.
         """
-        history = self.history()
-        lost = history.loss.epsilon if run is None else history.loss.of_run(run)
-        charges = [r for r in history.reservations if run in (None, r.run)]
-        return lost + counted(charges, delta=delta)
+        return _spent(self.history(), delta, run)
 
     def epsilon_alone(self, *, delta: float, run: str | None = None) -> float:
         """`epsilon` if everybody else colludes: by this site's own noise alone."""
-        history = self.history()
-        lost = history.loss.alone if run is None else history.loss.alone_of_run(run)
-        charges = [r.if_all_collude for r in history.reservations if run in (None, r.run)]
-        return lost + counted(charges, delta=delta)
+        return _spent(self.history().if_all_collude, delta, run)
+
+
+def _spent(history: History, delta: float, run: str | None) -> float:
+    lost = history.loss.epsilon if run is None else history.loss.of_run(run)
+    charges = [r for r in history.reservations if run in (None, r.run)]
+    return lost + counted(charges, delta=delta)
 
 
 def _check_first(history: History, run: str, split: Split, round: int) -> None:

@@ -9,7 +9,7 @@ charges at the budget's delta, and the delta is the sum of both.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from irene_model.privacy import Epsilons
 
@@ -28,6 +28,11 @@ class Loss:
     alone: float = 0.0
     delta: float = 0.0
     runs: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def if_all_collude(self) -> "Loss":
+        """The same loss against all others together."""
+        return replace(self, epsilon=self.alone)
 
     def __bool__(self) -> bool:
         return self.number > 0
@@ -59,10 +64,6 @@ class Loss:
     def of_run(self, run: str) -> float:
         """Epsilon that one run may have spent in the lost ledger."""
         return self.epsilon if self.runs.get(run) else 0.0
-
-    def alone_of_run(self, run: str) -> float:
-        """`of_run` if everybody else colludes."""
-        return self.alone if self.runs.get(run) else 0.0
 
     def before(self, later: Epsilons) -> Epsilons:
         """Both bounds of the loss and, after it, of `later`."""
