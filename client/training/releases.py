@@ -88,6 +88,8 @@ class Releases:
             "budget_delta": None if self.budget is None else self.budget.delta,
             "epsilon_total": _finite(reply.epsilon_total),
         }
+        if self.budget is not None and self.budget.alone is not None:
+            facts["budget_alone"] = self.budget.alone
         if reply.attempt:  # of a secure sum
             facts |= {"attempt": reply.attempt, "epsilon_alone": _finite(reply.epsilon_alone)}
         what = "update released" if isinstance(reply, TrainReply) else "evaluation released"
