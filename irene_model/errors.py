@@ -17,7 +17,8 @@
     └── ProtocolError          a message of the other side breaks the contract
         ├── LimitExceeded      its study asks for more than the site's limits allow
         ├── StaleMessage       it comes after its deadline
-        └── StudyMismatch      its study is not the one of its fingerprint
+        ├── StudyMismatch      its study is not the one of its fingerprint
+        └── RosterMismatch     its study's roster is not one that this site is in
 
 A message names file, row, field, the kind of the value, the bound and the remedy. It never holds
 a patient's value, so it may be shown, logged and sent.
@@ -85,8 +86,13 @@ class LimitExceeded(ProtocolError):  # noqa: N818  # a decision, no error
 
 
 class StaleMessage(ProtocolError):  # noqa: N818  # a fact, no error of the site's
-    """The message's deadline is over; nothing was read, charged or trained for it."""
+    """The message's deadline is over, or a newer attempt was begun; nothing was read, charged or
+    trained for it."""
 
 
 class StudyMismatch(ProtocolError):  # noqa: N818
     """The study has another fingerprint than the message, or the run, says."""
+
+
+class RosterMismatch(ProtocolError):  # noqa: N818
+    """The study's roster lacks this site, or has another key for it than the site's own."""

@@ -7,6 +7,7 @@ import typer
 
 from irene_model.console import Version, new_app, run_app
 from server.runs import FEWEST, KEPT
+from server.sites_cli import COMMANDS as SITES
 from server.status_cli import COMMANDS as WATCHING
 
 app = new_app(
@@ -103,58 +104,6 @@ def stop(folder: Folder) -> None:
     coordinator = Coordinator.open(folder)
     stopped = stop_supervisor(coordinator.state)
     typer.echo("stopped" if stopped else "nothing was running")
-
-
-@app.command()
-def enroll(
-    folder: Folder,
-    key: Annotated[Path, typer.Argument(metavar="HOSPITAL.pub", help="The hospital's public key.")],
-    name: Annotated[
-        str, typer.Option(metavar="SITE", help="The site's name, as in its site.yaml.")
-    ],
-) -> None:
-    """Let a hospital in: from now on the node with this key is this site, and no other.
-
-    Make sure by another way than the file's own (a call, a visit) that the key is theirs: compare
-    the sha256 that is printed.
-
-    Example: `irene-server enroll federation north.pub --name north`
-    """
-    from server.coordinator import (
-        Control,
-        Coordinator,
-        check_name,
-        read_public_key,
-        require_started,
-    )
-    from server.coordinator import enroll as admit
-
-    coordinator = Coordinator.open(folder)
-    check_name(name)
-    read_public_key(key)  # a mistake here needs no SuperLink to be told
-    require_started(coordinator)
-    site = admit(coordinator, Control(coordinator), key, name)
-    typer.echo(f"{name} is enrolled; sha256 of its key {site.key_sha256}")
-
-
-@app.command()
-def expel(
-    folder: Folder,
-    name: Annotated[str, typer.Argument(metavar="SITE", help="The enrolled site's name.")],
-) -> None:
-    """Shut a hospital out: its key is refused from now on, for good.
-
-    A hospital that comes back, or has lost its key, brings a new one.
-
-    Example: `irene-server expel federation north`
-    """
-    from server.coordinator import Control, Coordinator, require_started
-    from server.coordinator import expel as shut_out
-
-    coordinator = Coordinator.open(folder)
-    require_started(coordinator)
-    shut_out(coordinator, Control(coordinator), name)
-    typer.echo(f"{name} is expelled")
 
 
 @app.command()
@@ -283,7 +232,7 @@ def cancel(
     typer.echo(f"run {name} is cancelled")
 
 
-for command in WATCHING:
+for command in (*SITES, *WATCHING):
     app.command()(command)
 
 

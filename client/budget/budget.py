@@ -137,7 +137,7 @@ def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
     delta = 1e-5 if budget is None else budget.delta
     charged = charged_so_far(site, delta=delta)
     run: dict[Split, Mechanism] = {"train": replace(mechanism, steps=study.total_steps)}
-    run.update(evaluations_of(site, study))  # type: ignore[arg-type]  # held-out splits are splits
+    run.update({split: noise.mechanism for split, noise in evaluations_of(site, study).items()})
     fitting = rounds
     if budget is not None:
         left, before = budget.epsilon - charged.loss.epsilon, charged.exposures["train"]

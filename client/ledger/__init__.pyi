@@ -1,11 +1,13 @@
 from .acceptance import accept_loss, find_loss
 from .exposures import Exposures, at_most, least_exposures
 from .history import Reservation
+from .judging import NO_BUDGET_ALONE
 from .ledger import Ledger
 from .loss import Loss
 from .witnesses import check_coordinator, contradictions
 
 __all__ = [
+    "NO_BUDGET_ALONE",
     "Exposures",
     "Ledger",
     "Loss",

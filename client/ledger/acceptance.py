@@ -65,8 +65,9 @@ def accept_loss(site: Site, loss: Loss) -> Sequence[Path]:
         journal.entries()
     except (DataError, OSError, UnicodeDecodeError):
         aside.append(_set_aside(journal.path))
-    bounded = loss.epsilon if math.isfinite(loss.epsilon) else None
-    journal.append(LOSS, who=user(), number=loss.number, epsilon=bounded, delta=loss.delta)
+    epsilon, alone = (e if math.isfinite(e) else None for e in (loss.epsilon, loss.alone))
+    more = {} if alone == epsilon else {"alone": alone}
+    journal.append(LOSS, who=user(), number=loss.number, epsilon=epsilon, delta=loss.delta, **more)
     for path in (ledger, ledger.with_name(f"{ledger.name}-journal"), head_path(ledger),
                  key_path(ledger)):  # fmt: skip
         if path.exists():
@@ -76,12 +77,17 @@ def accept_loss(site: Site, loss: Loss) -> Sequence[Path]:
 
 
 def _loss(site: Site, lines: Sequence[Entry], remains: History | None) -> Loss:
-    """The largest budget that site.yaml or the journal names, and all rounds that anyone knows."""
+    """The largest budgets that site.yaml or the journal names, and all rounds that anyone knows.
+
+    Where no budget for secure sums was named there were none: then both are the same.
+    """
     known = [_facts(line) for line in lines]
-    budgets = [(facts["budget"], facts["budget_delta"]) for facts in known if "budget" in facts]
-    budgets.append(
-        (None, None) if site.budget == "none" else (site.budget.epsilon, site.budget.delta)
-    )
+    epsilons, alone, deltas = _named(site)
+    for facts in known:
+        if "budget" in facts:
+            epsilons.append(facts["budget"])
+            alone.append(facts.get("budget_alone", facts["budget"]))
+            deltas.append(facts["budget_delta"])
     earlier = [facts["number"] for line, facts in zip(lines, known, strict=True)
                if line.kind == LOSS]  # fmt: skip
     runs = rounds_by_run(lines)
@@ -91,10 +97,22 @@ def _loss(site: Site, lines: Sequence[Entry], remains: History | None) -> Loss:
             runs[run] = max(runs.get(run, 0), remains.rounds_charged(run))
     return Loss(
         number=1 + max(earlier, default=0),
-        epsilon=max(math.inf if epsilon is None else float(epsilon) for epsilon, _ in budgets),
-        delta=max(float(delta or 0.0) for _, delta in budgets),
+        epsilon=_largest(epsilons),
+        alone=_largest([*epsilons, *alone]),
+        delta=max(float(delta or 0.0) for delta in deltas),
         runs=runs,
     )
+
+
+def _named(site: Site) -> tuple[list[float | None], list[float | None], list[float | None]]:
+    """What site.yaml says now of epsilon, epsilon alone and delta; None: no bound."""
+    if site.budget == "none":
+        return [None], [None], [None]
+    return [site.budget.epsilon], [site.budget.alone or site.budget.epsilon], [site.budget.delta]
+
+
+def _largest(bounds: Sequence[float | None]) -> float:
+    return max(math.inf if each is None else float(each) for each in bounds)
 
 
 def _remains(site: Site) -> History | None:

@@ -26,6 +26,10 @@ class Reservation:
     id: the row of its entry. split: whose data it reads, training patients' for an update.
     assignment: which patient is in which split, as a hash; empty where nobody knows.
     clip_norm: the L2 sensitivity that the noise multiplier refers to.
+
+    Under secure sums a round is charged once for each attempt, whose numbers are from 1 and grow.
+    partners: the sites in it, as in `irene_model.exchange`. mechanism: with the noise of all sites
+    that don't collude. alone: with this site's own noise; None where it is the same.
     """
 
     id: int
@@ -36,9 +40,22 @@ class Reservation:
     mechanism: Mechanism
     clip_norm: float
     released: bool
+    attempt: int = 0
+    partners: str = ""
+    alone: Mechanism | None = None
+
+    @property
+    def if_all_collude(self) -> "Reservation":
+        """The same charge against all others together, who know the noise of all but this site."""
+        return self if self.alone is None else replace(self, mechanism=self.alone)
 
     def content(self) -> dict[str, object]:
-        """What its entry holds."""
+        """What its entry holds: of attempts nothing where there are none."""
+        attempt: dict[str, object] = {}
+        if self.attempt:
+            attempt = {"attempt": self.attempt, "partners": self.partners}
+        if self.alone is not None:
+            attempt["alone"] = asdict(self.alone)
         return {
             "run": self.run,
             "round": self.round,
@@ -46,6 +63,7 @@ class Reservation:
             "assignment": self.assignment,
             "clip_norm": self.clip_norm,
             **asdict(self.mechanism),
+            **attempt,
         }
 
 
@@ -73,15 +91,27 @@ class History:
         """That of a ledger which is about to begin in the place of a lost one."""
         return cls(key_sha256="", reservations=(), releases={}, patients=None, loss=loss)
 
+    @property
+    def if_all_collude(self) -> "History":
+        """The same charges against all others together."""
+        charges = tuple(each.if_all_collude for each in self.reservations)
+        return replace(self, reservations=charges, loss=self.loss.if_all_collude)
+
     def rounds_charged(self, run: str) -> int:
-        """Rounds of a run that were charged, in lost ledgers too."""
+        """Rounds of a run that were charged, however often, in lost ledgers too."""
+        known = {r.round for r in self.reservations if r.run == run and r.split == "train"}
+        return len(known) + self.loss.runs.get(run, 0)
+
+    def attempts_charged(self, run: str) -> int:
+        """Attempts at rounds of a run that were charged; of lost ledgers the rounds that count."""
         known = sum(r.run == run and r.split == "train" for r in self.reservations)
         return known + self.loss.runs.get(run, 0)
 
     def find(self, run: str, round: int, split: Split) -> Reservation | None:
-        """The reservation of a round of a run: its update's, or an evaluation's."""
+        """The newest reservation of a round of a run: its update's, or an evaluation's."""
         wanted = (run, round, split)
-        return next((r for r in self.reservations if (r.run, r.round, r.split) == wanted), None)
+        newest_first = reversed(self.reservations)
+        return next((r for r in newest_first if (r.run, r.round, r.split) == wanted), None)
 
 
 def replay(chain: Sequence[Entry]) -> History:
@@ -141,6 +171,16 @@ def _reservation(sequence: int, content: dict[str, Any]) -> Reservation:
     known = {
         name: content.pop(name) for name in ("run", "round", "split", "assignment", "clip_norm")
     }
-    if known["split"] not in SPLITS:
+    attempt, partners = content.pop("attempt", 0), content.pop("partners", "")
+    own = content.pop("alone", None)
+    if known["split"] not in SPLITS or type(attempt) is not int or attempt < 0:
         raise ValueError
-    return Reservation(id=sequence, mechanism=Mechanism(**content), released=False, **known)
+    return Reservation(
+        id=sequence,
+        mechanism=Mechanism(**content),
+        released=False,
+        attempt=attempt,
+        partners=partners,
+        alone=None if own is None else Mechanism(**own),
+        **known,
+    )

@@ -20,41 +20,49 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from client.ledger.exposures import at_most, concerned, counted
+from client.ledger.attempts import check_form, taken_up
+from client.ledger.exposures import counted
 from client.ledger.history import History, Reservation
+from client.ledger.judging import check_budgets, check_limits
 from client.ledger.ledger_file import LedgerFile, Snapshot
 from client.ledger.loss import Loss
 from client.ledger.witnesses import Witnesses
 from client.records import PatientSet
-from client.site import Budget, Site
-from irene_model.errors import BudgetExceeded, LedgerError, ProtocolError
+from client.site import Budget, Limits, Site
+from irene_model.errors import LedgerError, ProtocolError, StaleMessage
 from irene_model.privacy import Mechanism
 from irene_model.study import Split
 
 __all__ = ["Ledger", "Reservation"]
 
 _log = logging.getLogger(__name__)
+_NO_LIMITS = Limits()
 
 
 class Ledger:
     """The ledger file of one site. Safe for several processes at once."""
 
     def __init__(
-        self, path: Path, budget: Budget | None, witnesses: Witnesses | None = None
+        self,
+        path: Path,
+        budget: Budget | None,
+        witnesses: Witnesses | None = None,
+        limits: Limits = _NO_LIMITS,
     ) -> None:
         """Open or create the ledger at `path`; `budget` None accepts releases without noise.
 
+        limits: of them, those on a run's epsilon bound its attempts at secure sums.
         Raises LedgerLost where `witnesses` know more than the file, or it is missing or damaged.
         """
         self._file = LedgerFile(path, witnesses)
-        self._budget = budget
+        self._budget, self._limits = budget, limits
         self._file.open()
 
     @classmethod
     def of(cls, site: Site) -> "Ledger":
         """The ledger that site.yaml names, with its budget and what vouches for it."""
         budget = None if site.budget == "none" else site.budget
-        return cls(site.resolve(site.ledger), budget, Witnesses.of(site))
+        return cls(site.resolve(site.ledger), budget, Witnesses.of(site), site.limits)
 
     @classmethod
     def begin(cls, site: Site, loss: Loss) -> None:
@@ -102,6 +110,9 @@ class Ledger:
         split: Split = "train",
         assignment: str = "",
         once: bool = False,
+        attempt: int = 0,
+        partners: str = "",
+        alone: Mechanism | None = None,
     ) -> Reservation:
         """Charge `mechanism` to the budget, durably, before any of the split's patients is read.
 
@@ -110,49 +121,56 @@ class Ledger:
         patient of the split. `assignment` is the data set's; without it the charge counts for
         everyone. With `once` a run has one round of this split, besides round 0, which is before
         all training: another is a ProtocolError.
+
+        Under secure sums `attempt` (from 1), `partners` and `alone` are given too. Each attempt is
+        a charge. The newest one is returned as it stands to the same partners; what else is asked
+        for with its number is a ProtocolError, an older number a StaleMessage. Neither costs.
         """
+        asked = Reservation(
+            id=0,
+            run=run,
+            round=round,
+            split=split,
+            assignment=assignment,
+            mechanism=mechanism,
+            clip_norm=clip_norm,
+            released=False,
+            attempt=attempt,
+            partners=partners,
+            alone=alone,
+        )
+        check_form(asked)
+        asked = replace(asked, alone=None if alone == mechanism else alone)
         with self._file.write() as now:
             if assignment:  # keyed, as all that the ledger keeps of patients
-                assignment = hmac.digest(now.key, assignment.encode(), "sha256").hex()
-            earlier = now.history.find(run, round, split)
+                keyed = hmac.digest(now.key, assignment.encode(), "sha256").hex()
+                asked = replace(asked, assignment=keyed)
+            earlier = taken_up(now.history, asked)
             if earlier is not None:
-                if (earlier.mechanism, earlier.clip_norm) != (mechanism, clip_norm):
-                    raise LedgerError(
-                        f"round {round} was reserved before with another mechanism; a round's "
-                        "noise, sampling rate, steps and clip norm can't change"
-                    )
-                if earlier.assignment != assignment and not earlier.released:
-                    raise LedgerError(
-                        f"round {round} was reserved before, and patients have moved between "
-                        "splits since; it can't be taken up again, later rounds can"
-                    )
                 return earlier
             if once:
                 _check_first(now.history, run, split, round)
-            reservation = Reservation(
-                id=0,
-                run=run,
-                round=round,
-                split=split,
-                assignment=assignment,
-                mechanism=mechanism,
-                clip_norm=clip_norm,
-                released=False,
-            )
-            self._check(now.history, reservation)
-            entry = now.append("reservation", reservation.content())
-            return replace(reservation, id=entry.sequence)
+            check_budgets(self._budget, now.history, asked)
+            check_limits(self._limits, self._budget, now.history, asked)
+            entry = now.append("reservation", asked.content())
+            return replace(asked, id=entry.sequence)
 
     def release(self, reservation: Reservation, payload: bytes) -> bytes:
         """Mark `reservation` as released and keep its bytes, in one durable transaction.
 
         Returns the bytes to send: those of an earlier release, where there was one. Only the
-        newest two releases of a run and split keep their bytes; older ones keep their hash.
+        newest two rounds of a run and split keep their bytes; older ones keep their hash. An
+        attempt after which another one was begun is a StaleMessage: nobody waits for it.
         """
         with self._file.write() as now:
             if reservation.id in now.history.releases:
                 return _kept(now, reservation)
             known = now.history.find(reservation.run, reservation.round, reservation.split)
+            if known is not None and known.attempt > reservation.attempt:
+                raise StaleMessage(
+                    f"attempt {reservation.attempt} at round {reservation.round} was given up: "
+                    f"attempt {known.attempt} has begun; it is not released"
+                )
             if known is None or known.id != reservation.id:
                 raise LedgerError(
                     f"{self._file.path}: round {reservation.round} is not reserved in this ledger, "
@@ -168,9 +186,10 @@ class Ledger:
         with self._file.read() as now:
             return _kept(now, reservation)
 
-    def has_released(self, run: str, round: int) -> bool:
+    def has_released(self, run: str, round: int, attempt: int = 0) -> bool:
         """Whether the training of `round` was released before, so that no second noise is drawn."""
-        found = (r for r in self.reservations(run) if (r.round, r.split) == (round, "train"))
+        wanted = (round, "train", attempt)
+        found = (r for r in self.reservations(run) if (r.round, r.split, r.attempt) == wanted)
         return any(r.released for r in found)
 
     def reservations(self, run: str | None = None) -> tuple[Reservation, ...]:
@@ -187,31 +206,25 @@ class Ledger:
         """Epsilon of any one patient, of all that is reserved at this site or by one run.
 
         It is the smaller bound, as a budget counts; in up to seconds. What was charged for lost
-        ledgers is in it, and brings its own delta beside `delta`.
+        ledgers is in it, and brings its own delta beside `delta`. Under secure sums it is against
+        the coordinator with as many colluding sites as a study names.
         """
-        history = self.history()
-        lost = history.loss.epsilon if run is None else history.loss.of_run(run)
-        charges = [r for r in history.reservations if run in (None, r.run)]
-        return lost + counted(charges, delta=delta)
+        return _spent(self.history(), delta, run)
 
-    def _check(self, history: History, new: Reservation) -> None:
-        if self._budget is None:
-            return
-        delta, lost = self._budget.delta, history.loss.epsilon
-        after, exposures = concerned(history.reservations, new, delta=delta)
-        if lost + after > self._budget.epsilon:  # only now the tighter accountant: seconds
-            after = at_most(exposures, delta=delta).smallest
-        if lost + after > self._budget.epsilon:
-            why = f", {lost:g} of it for a ledger that was lost," if history.loss else ""
-            raise BudgetExceeded(
-                f"the round would bring epsilon to {lost + after:.2f}{why} and the site's budget "
-                f"is {self._budget.epsilon:g} at delta {self._budget.delta:g}"
-            )
+    def epsilon_alone(self, *, delta: float, run: str | None = None) -> float:
+        """`epsilon` if everybody else colludes: by this site's own noise alone."""
+        return _spent(self.history().if_all_collude, delta, run)
+
+
+def _spent(history: History, delta: float, run: str | None) -> float:
+    lost = history.loss.epsilon if run is None else history.loss.of_run(run)
+    charges = [r for r in history.reservations if run in (None, r.run)]
+    return lost + counted(charges, delta=delta)
 
 
 def _check_first(history: History, run: str, split: Split, round: int) -> None:
-    earlier = [r.round for r in history.reservations if (r.run, r.split) == (run, split)]
-    earlier = [other for other in earlier if bool(other) == bool(round)]
+    known = [r.round for r in history.reservations if (r.run, r.split) == (run, split)]
+    earlier = [other for other in known if bool(other) == bool(round) and other != round]
     if earlier:
         raise ProtocolError(
             f"the run evaluated its {split} patients after round {earlier[0]}, and a study does so "

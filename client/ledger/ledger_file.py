@@ -1,6 +1,6 @@
 """The ledger's file: SQLite with full durability, verified at every use; head and key beside it.
 
-`entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest two releases of
+`entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest two rounds of
 each run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified
 under SQLite's lock, and which the site's journal does not contradict (`client.ledger.witnesses`),
 so nothing is decided on a ledger that can't be trusted. All files are their owner's alone.
@@ -23,7 +23,8 @@ from irene_model.errors import LedgerError, LedgerLost
 from irene_model.journal import Entry, append, open_private, private_folder, verify
 
 _VERSION = 3  # raise when tables or entries change; kept in SQLite's user_version
-_READ = (2, _VERSION)  # version 2 holds its key itself
+_WITH_ATTEMPTS = 4  # from the first attempt on: an earlier release must not take it for damaged
+_READ = (2, _VERSION, _WITH_ATTEMPTS)  # version 2 holds its key itself
 _SCHEMA = (
     "CREATE TABLE entries (sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
     "content TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL)",
@@ -70,6 +71,8 @@ class Snapshot:
 
     def append(self, kind: str, content: Mapping[str, object]) -> Entry:
         """Add an entry after those of the snapshot; at most one in a transaction."""
+        if "attempt" in content:
+            self.connection.execute(f"PRAGMA user_version = {_WITH_ATTEMPTS}")
         return _append(self.connection, self.chain, kind, content, self.journal)
 
     def kept(self, reservation: int) -> bytes | None:
@@ -80,16 +83,21 @@ class Snapshot:
         return None if row is None else bytes(row[0])
 
     def keep(self, reservation: Reservation, payload: bytes) -> None:
-        """Put bytes into the outbox; of the run and split it keeps those of one more release.
+        """Put bytes into the outbox; of the run and split it keeps those of one more round.
 
         A server whose newest checkpoint is damaged asks for its round again, when some sites have
-        released the next one already.
+        released the next one already. An attempt takes the place of the earlier ones at its round.
         """
-        self.connection.execute(
-            "UPDATE OR REPLACE outbox SET run = run || ? "
-            "WHERE run = ? AND split = ? AND reservation <> ?",
-            (_BEFORE, reservation.run, reservation.split, reservation.id),
-        )
+        place = (reservation.run, reservation.split)
+        newest = self.connection.execute(
+            "SELECT reservation FROM outbox WHERE run = ? AND split = ?", place
+        ).fetchone()
+        rounds = {each.id: each.round for each in self.history.reservations}
+        if newest is not None and rounds[newest[0]] != reservation.round:
+            self.connection.execute(
+                "UPDATE OR REPLACE outbox SET run = run || ? WHERE reservation = ?",
+                (_BEFORE, newest[0]),
+            )
         self.connection.execute(
             "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?)",
             (reservation.id, reservation.run, reservation.split, payload),

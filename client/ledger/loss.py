@@ -9,7 +9,7 @@ charges at the budget's delta, and the delta is the sum of both.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from irene_model.privacy import Epsilons
 
@@ -19,13 +19,20 @@ class Loss:
     """One accepted loss, all earlier ones included; the defaults are none.
 
     number: counts the losses of this site. epsilon is infinite where no budget had bounded it.
-    runs: run -> its rounds that were charged, as far as journal and coordinator know.
+    alone: epsilon if everybody else colludes. runs: run -> its rounds that were charged, as far as
+    journal and coordinator know.
     """
 
     number: int = 0
     epsilon: float = 0.0
+    alone: float = 0.0
     delta: float = 0.0
     runs: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def if_all_collude(self) -> "Loss":
+        """The same loss against all others together."""
+        return replace(self, epsilon=self.alone)
 
     def __bool__(self) -> bool:
         return self.number > 0
@@ -35,20 +42,23 @@ class Loss:
         """The inverse of `content`; ValueError where it is none."""
         match content:
             case {"number": int(number), "epsilon": epsilon, "delta": float(delta), "runs": runs}:
-                bounded = math.inf if epsilon is None else epsilon
-                if not (isinstance(bounded, int | float) and isinstance(runs, dict)):
+                if not isinstance(runs, dict):
                     raise ValueError
-                return cls(number=number, epsilon=bounded, delta=delta, runs=runs)
+                alone = _bound(content.get("alone", epsilon))
+                return cls(
+                    number=number, epsilon=_bound(epsilon), alone=alone, delta=delta, runs=runs
+                )
         raise ValueError
 
     def content(self) -> dict[str, object]:
         """What its entry in the ledger holds; JSON knows no infinity."""
-        bounded = self.epsilon if math.isfinite(self.epsilon) else None
+        epsilon, alone = (e if math.isfinite(e) else None for e in (self.epsilon, self.alone))
         return {
             "number": self.number,
-            "epsilon": bounded,
+            "epsilon": epsilon,
             "delta": self.delta,
             "runs": dict(self.runs),
+            **({} if alone == epsilon else {"alone": alone}),
         }
 
     def of_run(self, run: str) -> float:
@@ -59,3 +69,11 @@ class Loss:
         """Both bounds of the loss and, after it, of `later`."""
         prv = None if later.prv is None else later.prv + self.epsilon
         return Epsilons(rdp=later.rdp + self.epsilon, prv=prv)
+
+
+def _bound(told: object) -> float:
+    if told is None:
+        return math.inf
+    if not isinstance(told, int | float):
+        raise ValueError
+    return told

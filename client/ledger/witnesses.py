@@ -83,19 +83,24 @@ def check_releases(lines: Sequence[Entry], history: History | None) -> None:
     for line in since_loss(lines):
         facts = _facts(line)
         what = "train" if line.kind == _UPDATE else facts.get("split", "held-out")
-        if _was_charged(line) and (facts.get("run"), facts.get("round"), what) not in charged:
+        attempt = facts.get("attempt", 0)
+        sought = (facts.get("run"), facts.get("round"), what, attempt)
+        if _was_charged(line) and sought not in charged:
+            of_it = f"attempt {attempt} at " if attempt else ""
             raise ValueError(
-                f"the journal's line {line.sequence} lists the release of round "
+                f"the journal's line {line.sequence} lists the release of {of_it}round "
                 f"{facts.get('round')} of run {plain(str(facts.get('run')))}, which the ledger "
                 "lacks: it was lost, or is an older copy"
             )
 
 
-def released_rounds(history: History | None) -> Collection[tuple[str, int, str]]:
-    """(run, round, split) of all that was released; of held-out patients also without the split."""
+def released_rounds(history: History | None) -> Collection[tuple[str, int, str, int]]:
+    """(run, round, split, attempt) of all that was released; of held-out patients also without the
+    split.
+    """
     released = [r for r in (history.reservations if history else ()) if r.released]
     return {
-        (r.run, r.round, what)
+        (r.run, r.round, what, r.attempt)
         for r in released
         for what in ([r.split] if r.split == "train" else [r.split, "held-out"])
     }

@@ -1,6 +1,6 @@
 from .columns import ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
 from .image_filter import ImageFilter
-from .limits import check_epsilon, check_noise, check_study
+from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
 from .site import Budget, Memory, Site, Splits
@@ -13,6 +13,7 @@ __all__ = [
     "Join",
     "LabTable",
     "LabelColumn",
+    "Limits",
     "Memory",
     "MissingWords",
     "OwnedTable",

@@ -30,7 +30,9 @@ class Limits(Settings):
 
     `largest_epsilon` is for all that a run may charge to one patient, by its training or by the
     evaluations of held-out patients, at the delta of the site's budget, whatever delta the study
-    names. `smallest_noise_multiplier` is that of training and of each noised evaluation.
+    names; `largest_epsilon_alone` is the same if everybody else colludes, which bounds secure sums.
+    `smallest_noise_multiplier` is that of training and of each noised evaluation, and under secure
+    sums that of all sites together which don't collude.
     `presets` allows the named ones with their own sizes; a study that replaces single sizes is
     none of them. `labels` are those that may be learnt: a study with any other is declined.
     `studies` are fingerprints, as `irene-client check --json` shows them.
@@ -38,6 +40,7 @@ class Limits(Settings):
 
     smallest_noise_multiplier: float | None = Field(default=None, gt=0)
     largest_epsilon: float | None = Field(default=None, gt=0)
+    largest_epsilon_alone: float | None = Field(default=None, gt=0)
     largest_clip_norm: float | None = Field(default=None, gt=0)
     most_rounds: int | None = Field(default=None, ge=1)
     most_local_steps: int | None = Field(default=None, ge=1)
@@ -79,10 +82,18 @@ def check_study(limits: Limits, study: Study) -> None:
     _check_size("parameters", footprint(study).parameters, limits)
 
 
-def check_noise(limits: Limits, *, noise_multiplier: float, epsilon: float, of: str = "") -> None:
+def check_noise(
+    limits: Limits,
+    *,
+    noise_multiplier: float,
+    epsilon: float,
+    alone: float | None = None,
+    of: str = "",
+) -> None:
     """Raise LimitExceeded where the site's own noise, or a whole run's epsilon, is not allowed.
 
-    of: of whose patients, where it is not training's, as " of test patients".
+    alone: the epsilon if everybody else colludes, where it is another. of: of whose patients, where
+    it is not training's, as " of test patients".
     """
     least = limits.smallest_noise_multiplier
     if least is not None and noise_multiplier < least:
@@ -91,14 +102,20 @@ def check_noise(limits: Limits, *, noise_multiplier: float, epsilon: float, of: 
             f"at least {least:g}",
             "smallest_noise_multiplier",
         )
-    check_epsilon(limits, epsilon, of)
+    check_epsilon(limits, epsilon=epsilon, alone=alone, of=of)
 
 
-def check_epsilon(limits: Limits, epsilon: float, of: str = "") -> None:
-    """Raise LimitExceeded where a whole run's epsilon, `of` some patients, is not allowed."""
-    most = limits.largest_epsilon
-    if most is not None and epsilon > most:
-        raise _beyond(f"an epsilon{of} of {epsilon:.4g}", f"at most {most:g}", "largest_epsilon")
+def check_epsilon(
+    limits: Limits, *, epsilon: float, alone: float | None = None, of: str = ""
+) -> None:
+    """Raise LimitExceeded where a whole run's epsilon is not allowed; see `check_noise`."""
+    for spent, name, whom in (
+        (epsilon, "largest_epsilon", ""),
+        (epsilon if alone is None else alone, "largest_epsilon_alone", " if all others collude"),
+    ):
+        most: float | None = getattr(limits, name)
+        if most is not None and spent > most:
+            raise _beyond(f"an epsilon{of}{whom} of {spent:.4g}", f"at most {most:g}", name)
 
 
 def _check_size(what: str, count: int, limits: Limits, *, surely: str = "") -> None:

@@ -78,10 +78,24 @@ class Splits(Settings):
 
 
 class Budget(Settings):
-    """The most that all runs together may spend on these patients."""
+    """The most that all runs together may spend on these patients.
+
+    `alone` is the most that they may spend if everybody else colludes: under secure sums a site
+    relies on the others' noise, and this bounds what is left without it. Who gives none takes part
+    in no secure sums.
+    """
 
     epsilon: float = Field(gt=0)
     delta: float = Field(gt=0, lt=0.1)
+    alone: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _relying_on_nobody_costs_more(self) -> Self:
+        if self.alone is not None and self.alone < self.epsilon:
+            raise ValueError(
+                "alone: must be at least epsilon: whoever all others collude against has less noise"
+            )
+        return self
 
 
 class Memory(Settings):
@@ -108,6 +122,9 @@ class Site(Settings):
     that is charged to the budget, and declines a study that asks for them without; `exact` sends
     what the study asks for; `off` sends nothing. Exact histograms leave out each label that fewer
     than `minimum_group` patients have, or have not.
+
+    `mask_key` is the private key of `irene-client keygen` by which sums are hidden, for studies
+    with secure sums.
     """
 
     site: SiteName
@@ -132,6 +149,7 @@ class Site(Settings):
     minimum_group: int = Field(default=10, ge=1)
     cache: Path = Path(".irene/cache")
     ledger: Path = Path(".irene/ledger.sqlite")
+    mask_key: Path = Path(".irene/mask.key")
     folder: Path = Field(default=Path(), exclude=True)
 
     @field_validator("metrics", mode="before")

@@ -31,6 +31,11 @@ class Releases:
         budget = None if site.budget == "none" else site.budget
         return cls(journal=journal_of(site), server=server, budget=budget)
 
+    def _alone(self) -> dict[str, Fact]:
+        """The budget if everybody else colludes, where there is one."""
+        alone = None if self.budget is None else self.budget.alone
+        return {} if alone is None else {"budget_alone": alone}
+
     def check_first(self, request: EvaluateRequest) -> None:
         """Raise ProtocolError for a test where another round's was released: a study has one.
 
@@ -77,10 +82,19 @@ class Releases:
             "study": study.name,
             "fingerprint": study.fingerprint,
             "sha256": hashlib.sha256(pack(reply.arrays)).hexdigest(),
+            **self._alone(),
             "noise_multiplier": reply.noise_multiplier,
             "budget": None if self.budget is None else self.budget.epsilon,
             "budget_delta": None if self.budget is None else self.budget.delta,
-            "epsilon_total": reply.epsilon_total if math.isfinite(reply.epsilon_total) else None,
+            "epsilon_total": _finite(reply.epsilon_total),
         }
+        if self.budget is not None and self.budget.alone is not None:
+            facts["budget_alone"] = self.budget.alone
+        if reply.attempt:  # of a secure sum
+            facts |= {"attempt": reply.attempt, "epsilon_alone": _finite(reply.epsilon_alone)}
         what = "update released" if isinstance(reply, TrainReply) else "evaluation released"
         self.journal.append(what, who=f"run {run}", **facts)
+
+
+def _finite(epsilon: float) -> float | None:
+    return epsilon if math.isfinite(epsilon) else None

@@ -16,7 +16,7 @@ from .names import (
 from .recipe import LastBlocks, LowRank, NamedSubset, Parameters
 from .records import HELD_OUT, OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
 from .schedule import server_rate, site_rate
-from .secure import Member, Roster, Secure, with_roster
+from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (
     RESERVED,
@@ -37,6 +37,7 @@ __all__ = [
     "LARGEST_NOISE",
     "MOST_LABELS",
     "MOST_ROUNDS",
+    "MOST_SECURE_SITES",
     "OLDEST_YEARS",
     "RESERVED",
     "ROBUST",

@@ -5,6 +5,7 @@ from .database import problem_of
 from .enrolment import Enrolment, check_name, enroll, expel, read_public_key, restore
 from .gateway_probe import reach
 from .locks import alone, is_held, server_lock
+from .roster import check_roster, read_mask_key, roster_of, write_roster
 from .run_records import (
     Handed,
     RunRecord,
@@ -30,6 +31,7 @@ __all__ = [
     "account",
     "alone",
     "check_name",
+    "check_roster",
     "check_start",
     "days_left",
     "enroll",
@@ -41,12 +43,15 @@ __all__ = [
     "problem_of",
     "reach",
     "read_certificate",
+    "read_mask_key",
     "read_public_key",
     "read_record",
     "read_records",
     "require_started",
     "restore",
+    "roster_of",
     "server_lock",
     "services_of",
     "write_private",
+    "write_roster",
 ]

@@ -239,7 +239,9 @@ class RunFolder:
 
 def arm_name(study: Study) -> str:
     """How results.json calls this way to train."""
-    return "federated-dp" if study.privacy.enabled else "federated"
+    if not study.privacy.enabled:
+        return "federated"
+    return "federated-dp" if study.federation.secure is None else "federated-secure"
 
 
 def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:

@@ -14,7 +14,15 @@ from typing import Any
 from irene_model.errors import ConfigError
 from irene_model.operations import running
 from irene_model.study import Study, is_run_name, one_line
-from server.coordinator import Control, Coordinator, Enrolment, alone, note_submitted, read_record
+from server.coordinator import (
+    Control,
+    Coordinator,
+    Enrolment,
+    alone,
+    check_roster,
+    note_submitted,
+    read_record,
+)
 from server.runs import KEPT, clean
 
 Json = dict[str, Any]
@@ -90,13 +98,15 @@ def new_run(
     become a run: a bad study, too few sites, a name that is taken.
     """
     study = Study.read(study_file)
-    enrolled, needed = len(Enrolment.read(coordinator.enrolled).sites), study_minimum(study)
+    known = Enrolment.read(coordinator.enrolled)
+    enrolled, needed = len(known.sites), study_minimum(study)
     if enrolled < needed:
         raise ConfigError(
             f"{study_file}: asks for at least {needed} sites and {enrolled} enrolled here, by its "
             f"federation.minimum_sites and its strategy {study.federation.strategy}; see "
             "irene-server enroll --help"
         )
+    check_roster(study, known, study_file)
     if name is None:
         stem = re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-")[:60] or "run"
         name = f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"

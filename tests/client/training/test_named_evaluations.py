@@ -117,8 +117,8 @@ def test_the_largest_epsilon_is_of_evaluations_too() -> None:
     asked = study(privacy={"epsilon": 1.0}, evaluation={"noise_multiplier": 0.5})
     delta = SITE["budget"]["delta"]
     costs = {
-        split: epsilons([mechanism], delta=delta).smallest
-        for split, mechanism in evaluations_of(site(), asked).items()
+        split: epsilons([noise.mechanism], delta=delta).smallest
+        for split, noise in evaluations_of(site(), asked).items()
     }
     assert costs["validation"] > costs["test"] > 2  # two evaluations and one
     between = (costs["validation"] + costs["test"]) / 2
@@ -129,10 +129,10 @@ def test_the_largest_epsilon_is_of_evaluations_too() -> None:
     ):
         with pytest.raises(LimitExceeded, match="an epsilon of validation patients of"):
             judge()
-    assert permitted_evaluation(limited, asked, "test", 1) == 0.5
+    assert permitted_evaluation(limited, asked, "test", 1).share == 0.5
     enough = site(limits={"largest_epsilon": costs["validation"] + 0.01})
     permitted_plan(enough, asked, 100, 1)
-    assert permitted_evaluation(enough, asked, "validation", 2) == 0.5
+    assert permitted_evaluation(enough, asked, "validation", 2).share == 0.5
     silent = site(limits={"largest_epsilon": between}, metrics="off")  # it charges none
     permitted_plan(silent, asked, 100, 1)
     with pytest.raises(MetricsWithheld):

@@ -67,6 +67,6 @@ def test_both_evaluations_of_test_patients_share_the_epsilon() -> None:
     asked = study(evaluation={"epsilon": 2.0, "start": True})
     once = study(evaluation={"epsilon": 2.0})
     assert evaluation_noise(asked, "test") > evaluation_noise(once, "test")
-    mechanism = evaluations_of(site(), asked)["test"]
+    mechanism = evaluations_of(site(), asked)["test"].mechanism
     assert mechanism.steps == 2
     assert epsilons([mechanism], delta=1e-3).smallest <= 2.0
