@@ -2,6 +2,7 @@
 
 import logging
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,28 +20,51 @@ _log = logging.getLogger(__name__)
 SiteFile = Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The hospital's description.")]
 
 
+class Only(StrEnum):
+    """One of a site's two keys."""
+
+    node = "node"
+    mask = "mask"
+
+
 def keygen(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the key pair goes.")],
     site_file: Annotated[
         Path | None,
         typer.Option("--site", metavar="SITE.yaml", help="Note the key in this site's journal."),
     ] = None,
+    only: Annotated[
+        Only | None, typer.Option(help="Make one of the two, where you have the other.")
+    ] = None,
 ) -> None:
-    """Make the key pair by which the coordinator knows your node. Nothing is overwritten.
+    """Make the keys by which coordinator and hospitals know your node. Nothing is overwritten.
+
+    The node's key is for the coordinator. By the mask key hospitals hide their sums from it; with
+    `--site` its private file goes where site.yaml says (mask_key).
 
     Example: `irene-client keygen keys --site site.yaml`
     """
-    from client.consent import journal_of, make_key, user
+    from client.consent import journal_of, make_key, make_mask_key, mask_key_files, user
     from client.site import Site
 
     site = None if site_file is None else Site.read(site_file)
-    pair = make_key(folder)
+    at = None if site is None else site.resolve(site.mask_key)
+    places = None if only is Only.node else mask_key_files(folder, at)
+    pair = None if only is Only.mask else make_key(folder)
+    mask = None if places is None else make_mask_key(*places)
+    made: dict[str, str] = {}
+    if pair is not None:
+        made["key_sha256"] = pair.sha256
+        typer.echo(f"Send to the coordinator:  {pair.public}")
+        typer.echo(f"and tell them its sha256: {pair.sha256}")
+        typer.echo("by another way than the file, by telephone say, so that nobody can swap it.")
+        typer.echo(f"Never send, never copy:   {pair.private}")
+    if mask is not None:
+        made["mask_key"] = mask.value
+        typer.echo(f"For secure sums, send:    {mask.public}")
+        typer.echo(f"Never send, never copy:   {mask.private}")
     if site is not None:
-        journal_of(site).append("key made", who=user(), key_sha256=pair.sha256)
-    typer.echo(f"Send to the coordinator:  {pair.public}")
-    typer.echo(f"and tell them its sha256: {pair.sha256}")
-    typer.echo("by another way than the file, by telephone say, so that nobody can swap it.")
-    typer.echo(f"Never send, never copy:   {pair.private}")
+        journal_of(site).append("key made", who=user(), **made)
 
 
 def start(
@@ -147,6 +171,7 @@ def approve(
 
     From then on the site serves it whenever the coordinator asks, within its budget and limits.
     A study with one changed digit needs a new approval. The files may be read, to count patients.
+    Of a study with secure sums it shows the roster, and what to compare with the other hospitals.
 
     Example: `irene-client approve study.yaml site.yaml`
     """
@@ -154,8 +179,9 @@ def approve(
 
     from client.budget import declared_by, look_ahead, permitted_plan, show_here, show_study
     from client.consent import Consent
+    from client.secure import Membership, show_roster
     from client.site import Site, check_study
-    from irene_model.errors import ConfigError, LimitExceeded
+    from irene_model.errors import ConfigError, LimitExceeded, RosterMismatch
 
     site = Site.read(site_file)
     consent = Consent.of(site)
@@ -163,10 +189,12 @@ def approve(
     show_study(study, console := Console())
     try:
         check_study(site.limits, study)
+        if (membership := Membership.of(site, study)) is not None:
+            show_roster(membership, console)
         site.check_against(study)
         declared = declared_by(site, study)
         permitted_plan(site, study, declared, 1)
-    except LimitExceeded as error:
+    except (LimitExceeded, RosterMismatch) as error:
         raise ConfigError(f"{site_file}: {error}") from None
     show_here(study, site, look_ahead(site, study, declared), console)
     if consent.approved(study.fingerprint):
@@ -226,6 +254,8 @@ def leave(
     typer.echo(f"- {site.resolve(site.cache)}: prepared patients' data; delete it if you like.")
     if connection is not None:
         typer.echo(f"- {connection.key}: delete it, and ask the coordinator to remove its key.")
+    if (mask_key := site.resolve(site.mask_key)).exists():
+        typer.echo(f"- {mask_key}: delete it, once no study with secure sums goes on with you.")
     typer.echo(f"- the unit {unit_name(site)}, if you installed it: `systemctl disable` it.")
 
 

@@ -17,6 +17,7 @@ from client.ledger import Ledger, check_coordinator
 from client.private import Randomness, noise_of_evaluation
 from client.records import SiteDataset, open_dataset
 from client.refusals import said
+from client.secure import Membership, Part, evaluate_sum, judged, train_sum
 from client.site import Site, check_study, mapped_labels, mapped_modalities
 from client.training import (
     Evaluated,
@@ -34,6 +35,7 @@ from irene_model.errors import (
     LimitExceeded,
     MetricsWithheld,
     ProtocolError,
+    RosterMismatch,
     StaleMessage,
     StudyMismatch,
 )
@@ -49,7 +51,7 @@ from irene_model.study import Study
 from irene_model.weights import labels_to_text
 
 _log = logging.getLogger(__name__)
-_JUDGED = (LimitExceeded, StaleMessage, StudyMismatch)
+_JUDGED = (LimitExceeded, RosterMismatch, StaleMessage, StudyMismatch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +62,14 @@ class Participant:
     randomness from the operating system.
     consent: what the site's people have approved; None asks nobody, in a simulation.
     releases: where all that leaves is noted before it does.
+    masked: False leaves out the masks of secure sums, in simulations alone: their sum is the same.
     """
 
     site: Site
     simulation_seed: int | None = None
     consent: Consent | None = None
     releases: Releases | None = None
+    masked: bool = True
 
     @classmethod
     def at(cls, path: Path, simulation_seed: int | None = None) -> "Participant":
@@ -83,7 +87,7 @@ class Participant:
     def hello(self, request: HelloRequest) -> HelloReply:
         """Say who is here, and whether the study can be served."""
         try:
-            study = self._agreed(request.timely_study())
+            study, _ = self._agreed(request.timely_study())
             dataset = self._dataset(study)
             present = len(dataset.patients["train"]) > 0
             if present:
@@ -128,95 +132,124 @@ class Participant:
             )
 
     def _evaluate(self, request: EvaluateRequest, started: float) -> EvaluateReply:
-        study, site = self._agreed(request.timely_study()), self.site
-        noise = permitted_evaluation(site, study, request.split, request.round)
+        study, membership = self._agreed(request.timely_study())
+        site, part = self.site, self._part(request, membership)
+        noise = permitted_evaluation(
+            site, study, request.split, request.round, sites=None if part is None else part.sites
+        )
         if self.releases is not None:
             self.releases.check_first(request)
-        dataset = self._dataset(study)
-        what = Evaluated(
-            dataset=dataset,
-            split=request.split,
-            mapped=tuple(site.labels),
-            device=pick_device(site.device),
-        )
-        if not noise.private:
-            return EvaluateReply(
-                **self._about(request),
-                outcome="evaluated",
-                seconds=time.monotonic() - started,
-                arrays=evaluate(request.arrays, what, minimum_group=site.minimum_group),
+        what = Evaluated.at(site, self._dataset(study), request.split)
+        multiplier = noise.mechanism.noise_multiplier
+        ledger = Ledger.of(site) if noise.private else None
+        if part is not None:
+            arrays = evaluate_sum(
+                request.arrays,
+                part,
+                what,
+                noise=noise,
+                ledger=ledger,
+                minimum_group=site.minimum_group,
             )
-        ledger = Ledger.of(site)
-        arrays = evaluate_privately(
-            request.arrays,
-            what,
-            noise_multiplier=noise.share,
-            ledger=ledger,
-            run=request.run,
-            round=request.round,
-            rng=noise_of_evaluation(
-                seed=self.simulation_seed, site=site.site, round=request.round, split=request.split
-            ),
-        )
+        elif ledger is None:
+            arrays = evaluate(request.arrays, what, minimum_group=site.minimum_group)
+        else:
+            arrays = evaluate_privately(
+                request.arrays,
+                what,
+                noise_multiplier=multiplier,
+                ledger=ledger,
+                run=request.run,
+                round=request.round,
+                rng=noise_of_evaluation(
+                    seed=self.simulation_seed,
+                    site=site.site,
+                    round=request.round,
+                    split=request.split,
+                ),
+            )
         return EvaluateReply(
             **self._about(request),
+            **({} if ledger is None else self._spent(ledger, study, request)),
             outcome="evaluated",
-            noise_multiplier=noise.share,
-            deviation=noise.share * what.sensitivity,
-            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
-            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
+            noise_multiplier=multiplier,
+            deviation=0.0 if part is not None else multiplier * what.sensitivity,
             seconds=time.monotonic() - started,
             arrays=arrays,
         )
 
     def _train(self, request: TrainRequest, started: float) -> TrainReply:
-        study = self._agreed(request.timely_study())
+        study, membership = self._agreed(request.timely_study())
+        part = self._part(request, membership)
         dataset = self._dataset(study)
         declared = declared_patients(self.site, dataset)
-        plan = permitted_plan(self.site, study, declared, request.round)
+        plan = permitted_plan(
+            self.site, study, declared, request.round, sites=None if part is None else part.sites
+        )
         ledger = Ledger.of(self.site)
         journal = None if self.releases is None else self.releases.journal
         check_coordinator(request, ledger.history(), journal)
-        if self.simulation_seed is None:
-            randomness = Randomness.of_the_operating_system()
-        else:
-            randomness = Randomness.reproducible(
-                seed=self.simulation_seed, site=self.site.site, round=request.round
-            )
         modalities = mapped_modalities(self.site, study)
         labels = mapped_labels(self.site, study)
+        asked: dict[str, Any] = {
+            "dataset": dataset,
+            "plan": plan,
+            "ledger": ledger,
+            "randomness": Randomness.of_round(
+                seed=self.simulation_seed,
+                site=self.site.site,
+                round=request.round,
+                attempt=request.attempt,
+            ),
+            "device": pick_device(self.site.device),
+            "memory": self.site.memory,
+            "modalities": modalities,
+            "labels": labels,
+            "again": request.again,
+        }
         request.check_deadline()  # reading the files may have taken long; the ledger comes next
-        update = train_round(
-            request.arrays,
-            dataset=dataset,
-            plan=plan,
-            ledger=ledger,
-            run=request.run,
-            round=request.round,
-            randomness=randomness,
-            device=pick_device(self.site.device),
-            memory=self.site.memory,
-            modalities=modalities,
-            labels=labels,
-            again=request.again,
-        )
+        told: dict[str, Any]
+        if part is None:
+            update = train_round(request.arrays, run=request.run, round=request.round, **asked)
+            told = {
+                "weight": float(plan.declared_patients),
+                "modalities": ",".join(modalities),
+                "labels": labels_to_text(labels),
+                "wire": study.federation.wire,
+            }
+        else:
+            update = train_sum(request.arrays, part, **asked)
+            told = {}
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)
         return TrainReply(
             **self._about(request),
+            **told,
             outcome="updated",
-            weight=float(plan.declared_patients),
             noise_multiplier=plan.mechanism.noise_multiplier,
             sample_rate=plan.mechanism.sample_rate,
             rounds_charged=self._rounds_charged(request.run),
-            epsilon_run=ledger.epsilon(delta=study.privacy.delta, run=request.run),
-            epsilon_total=ledger.epsilon(delta=study.privacy.delta),
-            modalities=",".join(modalities),
-            labels=labels_to_text(labels),
+            **self._spent(ledger, study, request),
             seconds=seconds,
-            wire=study.federation.wire,
             arrays=update,
         )
+
+    def _spent(
+        self, ledger: Ledger, study: Study, request: TrainRequest | EvaluateRequest
+    ) -> dict[str, float]:
+        delta, run = study.privacy.delta, request.run
+        spent = {
+            "epsilon_run": ledger.epsilon(delta=delta, run=run),
+            "epsilon_total": ledger.epsilon(delta=delta),
+        }
+        if request.attempt:
+            spent["epsilon_alone"] = ledger.epsilon_alone(delta=delta, run=run)
+        return spent
+
+    def _part(
+        self, request: TrainRequest | EvaluateRequest, membership: Membership | None
+    ) -> Part | None:
+        return judged(request, membership, seed=self.simulation_seed, masked=self.masked)
 
     def _rounds_charged(self, run: str) -> int:
         try:
@@ -226,22 +259,25 @@ class Participant:
             return -1
         return 0 if history is None else history.rounds_charged(run)
 
-    def _agreed(self, study: Study) -> Study:
-        """`study`, if it is within the limits and the site's people serve it; else AwaitsPeople.
+    def _agreed(self, study: Study) -> tuple[Study, Membership | None]:
+        """`study` and the site's place in its roster, if it has one, where the study is within the
+        limits and the site's people serve it; else AwaitsPeople.
 
         People are not asked about a study that would be declined anyhow.
         """
         check_study(self.site.limits, study)
+        membership = Membership.of(self.site, study)
         refusal = None if self.consent is None else self.consent.refusal(study)
         if refusal is not None:
             raise AwaitsPeople(refusal)
-        return study
+        return study, membership
 
     def _about(self, request: TrainRequest | EvaluateRequest) -> dict[str, Any]:
         """What every answer to `request` says: from whom, to which round of which study."""
         return {
             "site": self.site.site,
             "round": request.round,
+            "attempt": request.attempt,
             "fingerprint": request.fingerprint,
         }
 

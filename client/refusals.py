@@ -19,6 +19,7 @@ from irene_model.errors import (
     LimitExceeded,
     MetricsWithheld,
     ProtocolError,
+    RosterMismatch,
     StaleMessage,
     StudyMismatch,
 )
@@ -31,6 +32,7 @@ _CODES: tuple[tuple[type[Exception], Code], ...] = (
     (AwaitsPeople, "people"),
     (StaleMessage, "stale"),
     (StudyMismatch, "study"),
+    (RosterMismatch, "study"),
     (LimitExceeded, "limits"),
     (ProtocolError, "message"),
     (BudgetExceeded, "budget"),
@@ -60,9 +62,10 @@ def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> 
     request: the message, where it could be read; site: the name the node was started with.
     """
     values = {} if request is None else request.values
-    round, fingerprint = values.get("round", 0), values.get("fingerprint", "")
+    fingerprint = values.get("fingerprint", "")
     asked: dict[str, Any] = {
-        "round": round if type(round) is int and 0 <= round <= MOST_ROUNDS else 0,
+        "round": _counted(values.get("round")),
+        "attempt": _counted(values.get("attempt")),
         "fingerprint": fingerprint if _is_fingerprint(fingerprint) else "",
     }
     match kind:
@@ -72,6 +75,10 @@ def refusal(kind: str, request: Flat | None, *, site: str, error: Exception) -> 
             return EvaluateReply(site=site, **asked, **said(error)).to_flat()
         case _:
             return HelloReply(site=site, **said(error)).to_flat()
+
+
+def _counted(told: Any) -> int:
+    return told if type(told) is int and 0 <= told <= MOST_ROUNDS else 0
 
 
 def _is_fingerprint(told: Any) -> bool:

@@ -17,7 +17,8 @@
     └── ProtocolError          a message of the other side breaks the contract
         ├── LimitExceeded      its study asks for more than the site's limits allow
         ├── StaleMessage       it comes after its deadline
-        └── StudyMismatch      its study is not the one of its fingerprint
+        ├── StudyMismatch      its study is not the one of its fingerprint
+        └── RosterMismatch     its study's roster is not one that this site is in
 
 A message names file, row, field, the kind of the value, the bound and the remedy. It never holds
 a patient's value, so it may be shown, logged and sent.
@@ -91,3 +92,7 @@ class StaleMessage(ProtocolError):  # noqa: N818  # a fact, no error of the site
 
 class StudyMismatch(ProtocolError):  # noqa: N818
     """The study has another fingerprint than the message, or the run, says."""
+
+
+class RosterMismatch(ProtocolError):  # noqa: N818
+    """The study's roster lacks this site, or has another key for it than the site's own."""

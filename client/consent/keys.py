@@ -38,21 +38,10 @@ class KeyPair:
 def make_key(folder: Path) -> KeyPair:
     """Write a new key pair into `folder`; ConfigError where one of its files is there already."""
     private, public = folder / f"{NAME}.key", folder / f"{NAME}.pub"
-    for path in (private, public):
-        if path.exists():
-            raise ConfigError(
-                f"{path}: is there already and is not overwritten; name another folder"
-            )
+    refuse_existing(private, public)
     key = ec.generate_private_key(ec.SECP384R1())
-    try:
-        if not folder.exists():  # one that is there may be anything, and the key is private anyway
-            private_folder(folder)
-        _create(
-            private, 0o600, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-        )
-        _create(public, 0o644, public_line(key))
-    except OSError as error:
-        raise ConfigError(f"{folder}: can't be written ({error.strerror})") from None
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    write_pair((private, secret), (public, public_line(key)))
     return KeyPair(private=private, public=public, sha256=_sha256(key))
 
 
@@ -61,18 +50,9 @@ def key_sha256(private: Path) -> str:
 
     Raises ConfigError where others can read the key, or it is none that the node can use.
     """
+    content = read_secret(private)
     try:
-        status = private.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{private}: is no file; name the {NAME}.key of `keygen`")
-        if status.st_mode & 0o077:
-            raise ConfigError(
-                f"{private}: others can read the key (mode {stat.S_IMODE(status.st_mode):o}); "
-                f"`chmod 600` it, and make a new one if someone may have"
-            )
-        key = load_ssh_private_key(private.read_bytes(), None)
-    except OSError as error:
-        raise ConfigError(f"{private}: can't be read ({error.strerror})") from None
+        key = load_ssh_private_key(content, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigError(
             f"{private}: is no private key without a passphrase in OpenSSH's form; "
@@ -90,6 +70,42 @@ def public_line(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _sha256(key: ec.EllipticCurvePrivateKey) -> str:
     return hashlib.sha256(public_line(key)).hexdigest()
+
+
+def refuse_existing(*paths: Path) -> None:
+    """Raise ConfigError where one of `paths` is there: no key is ever overwritten."""
+    for path in paths:
+        if path.exists():
+            raise ConfigError(
+                f"{path}: is there already and is not overwritten; name another folder"
+            )
+
+
+def write_pair(private: tuple[Path, bytes], public: tuple[Path, bytes]) -> None:
+    """Write both files of a key, the first for its owner alone; ConfigError where it can't be."""
+    for (path, content), mode in ((private, 0o600), (public, 0o644)):
+        try:
+            if not path.parent.exists():  # one that is there may be anything
+                private_folder(path.parent)
+            _create(path, mode, content)
+        except OSError as error:
+            raise ConfigError(f"{path.parent}: can't be written ({error.strerror})") from None
+
+
+def read_secret(private: Path) -> bytes:
+    """The content of a private key's file; ConfigError where others can read it, or nobody can."""
+    try:
+        status = private.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{private}: is no file; name the key that `keygen` made")
+        if status.st_mode & 0o077:
+            raise ConfigError(
+                f"{private}: others can read the key (mode {stat.S_IMODE(status.st_mode):o}); "
+                f"`chmod 600` it, and make a new one if someone may have"
+            )
+        return private.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{private}: can't be read ({error.strerror})") from None
 
 
 def _create(path: Path, mode: int, content: bytes) -> None:

@@ -58,6 +58,15 @@ class PrivateGradient:
             parameter.grad = total.div_(expected_batch).to(parameter.dtype)
         self._sums = {}  # the sums are gradients now; the next ones begin when they are needed
 
+    def take_sums(self) -> Sums:
+        """The step's clipped sums without noise, and start the next step.
+
+        They are not private: for a secure sum alone, which adds noise before anything leaves
+        (`client.secure`), and never to be returned, logged or kept.
+        """
+        sums, self._sums = self._started(), {}
+        return sums
+
     def close(self) -> None:
         """Leave the model as it was before."""
         self._engine.close()

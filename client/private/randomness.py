@@ -30,13 +30,24 @@ class Randomness:
         )
 
     @classmethod
-    def reproducible(cls, *, seed: int, site: str, round: int) -> "Randomness":
-        """For simulations: a stream of its own for every seed, site and round."""
-        sampling, dropout = map(
-            np.random.default_rng, np.random.SeedSequence([seed, round, *site.encode()]).spawn(2)
-        )
-        noise = KeystreamNoise.reproducible("training", seed, site, round)
+    def reproducible(cls, *, seed: int, site: str, round: int, attempt: int = 0) -> "Randomness":
+        """For simulations: a stream of its own for every seed, site, round and attempt.
+
+        attempt: that of a secure sum, from 1; 0 without.
+        """
+        tried = (attempt,) if attempt else ()
+        # No name has a zero byte, so that it parts the name from what comes after it.
+        entropy = [seed, round, *site.encode(), *(0 for _ in tried), *tried]
+        sampling, dropout = map(np.random.default_rng, np.random.SeedSequence(entropy).spawn(2))
+        noise = KeystreamNoise.reproducible("training", seed, site, round, *tried)
         return cls(sampling=sampling, noise=noise, dropout=dropout)
+
+    @classmethod
+    def of_round(cls, *, seed: int | None, site: str, round: int, attempt: int = 0) -> "Randomness":
+        """`reproducible` by a simulation's seed; without one, of the operating system."""
+        if seed is None:
+            return cls.of_the_operating_system()
+        return cls.reproducible(seed=seed, site=site, round=round, attempt=attempt)
 
 
 def noise_of_evaluation(

@@ -110,6 +110,16 @@ class Memory(Settings):
     gradient_checkpointing: bool = False
 
 
+class TrainerSettings(Settings):
+    """What the process may hold that stays between messages.
+
+    After `idle_s` seconds without a message it gives all memory back, that of a GPU too, and the
+    next message takes the seconds longer that data and model need.
+    """
+
+    idle_s: float = Field(default=600.0, ge=1, le=30 * 86_400)
+
+
 class Site(Settings):
     """One hospital. `declared_patients` is the public size of its training cohort: it weights the
     site's updates and sets its sampling rate, so that neither depends on the exact count. Without
@@ -122,6 +132,9 @@ class Site(Settings):
     that is charged to the budget, and declines a study that asks for them without; `exact` sends
     what the study asks for; `off` sends nothing. Exact histograms leave out each label that fewer
     than `minimum_group` patients have, or have not.
+
+    `mask_key` is the private key of `irene-client keygen` by which sums are hidden, for studies
+    with secure sums.
     """
 
     site: SiteName
@@ -139,6 +152,7 @@ class Site(Settings):
     encoders: dict[str, Path] = Field(default_factory=dict)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     memory: Memory = Memory()
+    trainer: TrainerSettings = TrainerSettings()
     budget: Budget | Literal["none"]
     limits: Limits = Limits()
     declared_patients: int | None = Field(default=None, ge=1)
@@ -146,6 +160,7 @@ class Site(Settings):
     minimum_group: int = Field(default=10, ge=1)
     cache: Path = Path(".irene/cache")
     ledger: Path = Path(".irene/ledger.sqlite")
+    mask_key: Path = Path(".irene/mask.key")
     folder: Path = Field(default=Path(), exclude=True)
 
     @field_validator("metrics", mode="before")

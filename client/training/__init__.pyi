@@ -1,15 +1,20 @@
-from .evaluation import Evaluated, add_noise, evaluate, evaluate_privately, score
+from .clipped_sum import clipped_sum
+from .evaluation import Evaluated, Scores, add_noise, evaluate, evaluate_privately, score
 from .releases import Releases
-from .training import local_update, pick_device, train_round
+from .training import local_update, pack, pick_device, train_round, unpack
 
 __all__ = [
     "Evaluated",
     "Releases",
+    "Scores",
     "add_noise",
+    "clipped_sum",
     "evaluate",
     "evaluate_privately",
     "local_update",
+    "pack",
     "pick_device",
     "score",
     "train_round",
+    "unpack",
 ]

@@ -19,7 +19,8 @@ import torch
 from client.ledger import Ledger
 from client.private import NoiseSource, forward_losses
 from client.records import SiteDataset
-from client.training.training import autocast, pack, to_device, unpack
+from client.site import Site
+from client.training.training import autocast, pack, pick_device, to_device, unpack
 from irene_model.exchange import (
     LABEL_ABSENT,
     LABEL_SENT,
@@ -74,6 +75,12 @@ class Evaluated:
     split: HeldOut
     mapped: Sequence[str]
     device: torch.device
+
+    @classmethod
+    def at(cls, site: Site, dataset: SiteDataset, split: HeldOut) -> "Evaluated":
+        """A split of `site`."""
+        device = pick_device(site.device)
+        return cls(dataset=dataset, split=split, mapped=tuple(site.labels), device=device)
 
     @property
     def labels(self) -> Array:

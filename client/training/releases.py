@@ -86,7 +86,15 @@ class Releases:
             "noise_multiplier": reply.noise_multiplier,
             "budget": None if self.budget is None else self.budget.epsilon,
             "budget_delta": None if self.budget is None else self.budget.delta,
-            "epsilon_total": reply.epsilon_total if math.isfinite(reply.epsilon_total) else None,
+            "epsilon_total": _finite(reply.epsilon_total),
         }
+        if self.budget is not None and self.budget.alone is not None:
+            facts["budget_alone"] = self.budget.alone
+        if reply.attempt:  # of a secure sum
+            facts |= {"attempt": reply.attempt, "epsilon_alone": _finite(reply.epsilon_alone)}
         what = "update released" if isinstance(reply, TrainReply) else "evaluation released"
         self.journal.append(what, who=f"run {run}", **facts)
+
+
+def _finite(epsilon: float) -> float | None:
+    return epsilon if math.isfinite(epsilon) else None

@@ -5,7 +5,8 @@ durably, and only then hand the update to be sent.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -100,13 +101,9 @@ def local_update(
     federation: nothing leaves anywhere then.
     """
     before = to_arrays(model)
-    if memory.gradient_checkpointing:
-        model.activation_checkpointing_enable()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        # Dropout takes no generator but the global one.
-        torch.manual_seed(int(randomness.dropout.integers(2**63)))
+    with prepared(model, randomness=randomness, device=device, memory=memory):
         _train(
-            model.to(device),
+            model,
             dataset=dataset,
             plan=plan,
             randomness=randomness,
@@ -115,6 +112,40 @@ def local_update(
         )
     trained = to_arrays(model)
     return {name: trained[name] - before[name] for name in trained_names(model)}
+
+
+@contextmanager
+def prepared(
+    model: DiagnosticModel, *, randomness: Randomness, device: torch.device, memory: Memory
+) -> Iterator[None]:
+    """`model` on `device`, to be trained in the site's memory; dropout is of `randomness`."""
+    if memory.gradient_checkpointing:
+        model.activation_checkpointing_enable()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # Dropout takes no generator but the global one.
+        torch.manual_seed(int(randomness.dropout.integers(2**63)))
+        model.to(device).train()
+        yield
+
+
+def step_batches(
+    dataset: SiteDataset,
+    plan: Plan,
+    *,
+    randomness: Randomness,
+    device: torch.device,
+    micro_batch: int,
+) -> Iterator[Batch]:
+    """One step's patients, sampled anew, at most `micro_batch` at a time, on `device`."""
+    rows = sample_patients(
+        dataset.patients["train"],
+        sample_rate=plan.mechanism.sample_rate,
+        rng=randomness.sampling,
+    )
+    hidden = dataset.study.training.modality_dropout.rates
+    for part in np.array_split(rows, math.ceil(len(rows) / micro_batch)) if len(rows) else []:
+        batch = drop_modalities(dataset.batch(part), hidden, dataset.study, randomness.dropout)
+        yield to_device(batch, device)
 
 
 def _train(
@@ -127,25 +158,17 @@ def _train(
     micro_batch: int,
 ) -> None:
     """`plan.mechanism.steps` local steps; changes `model`."""
-    model.train()
     optimizer = _optimizer(model, dataset.study, plan.learning_rate)
     engine = dataset.study.privacy.engine
     pull = ProximalPull(model, dataset.study.federation.proximal_mu)
-    hidden = dataset.study.training.modality_dropout.rates
     private = (
         PrivateGradient(model, clip_norm=plan.clip_norm, engine=engine) if plan.private else None
     )
     for _ in range(plan.mechanism.steps):
-        rows = sample_patients(
-            dataset.patients["train"],
-            sample_rate=plan.mechanism.sample_rate,
-            rng=randomness.sampling,
-        )
-        parts = np.array_split(rows, math.ceil(len(rows) / micro_batch)) if len(rows) else []
         optimizer.zero_grad(set_to_none=private is not None)
-        for part in parts:
-            batch = drop_modalities(dataset.batch(part), hidden, dataset.study, randomness.dropout)
-            batch = to_device(batch, device)
+        for batch in step_batches(
+            dataset, plan, randomness=randomness, device=device, micro_batch=micro_batch
+        ):
             with autocast(device):
                 if private is not None:
                     private.accumulate(batch)
