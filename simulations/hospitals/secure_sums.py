@@ -4,7 +4,7 @@ Nobody compares the keys by telephone here, and they follow from the seed like a
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,15 @@ def mask_key(name: str, seed: int) -> MaskKey:
     return MaskKey.from_bytes(hashlib.sha256(f"made-up mask key {seed} {name}".encode()).digest())
 
 
-def write_mask_key(folder: Path, name: str, seed: int) -> None:
-    """Put the key where the site.yaml in `folder` looks for it."""
-    path = private_folder(folder / ".irene") / "mask.key"
-    write_private(path, mask_key(name, seed).to_bytes(), durable=False)
+def write_mask_keys(study: Study, sites: Sequence[Path], seed: int) -> None:
+    """Put each made-up hospital's key where its site.yaml, in a folder of its name, looks for it.
+
+    Nothing without secure sums. These keys are no secret: a real federation makes its own.
+    """
+    for path in sites if study.federation.secure is not None else ():
+        folder = private_folder(path.parent / ".irene")
+        key = mask_key(path.parent.name, seed)
+        write_private(folder / "mask.key", key.to_bytes(), durable=False)
 
 
 def with_members(study: Study, keys: Mapping[str, MaskKey]) -> Study:

@@ -21,7 +21,12 @@ from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import Json, RunFolder
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
-from simulations.hospitals.secure_sums import mask_key, with_members, without_sums
+from simulations.hospitals.secure_sums import (
+    mask_key,
+    with_members,
+    without_sums,
+    write_mask_keys,
+)
 from tests.helpers.direct_grid import exchange_with, hospital_node
 from tests.helpers.small_scenario import small_scenario
 
@@ -53,6 +58,7 @@ class Simulated:
     def __init__(self, path: Path, *settings: str, masked: bool = True) -> None:
         self.scenario = small_scenario(path, *SECURE, *settings)
         files = write_hospitals(self.scenario, path / "hospitals", seed=SEED)
+        write_mask_keys(self.scenario.study, files, SEED)
         self.sites = {file.parent.name: Site.read(file) for file in files}
         keys = {name: mask_key(name, SEED) for name in self.sites}
         study = with_members(self.scenario.study, keys)
