@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from irene_model.console import Version, new_app, run_app
+from server.runs import FEWEST, KEPT
 from server.sites_cli import COMMANDS as SITES
 from server.status_cli import COMMANDS as WATCHING
 
@@ -147,6 +148,10 @@ def run(
         Path | None,
         typer.Option("--start", metavar="MODEL", help="A folder of IRENE to begin from."),
     ] = None,
+    keep_checkpoints: Annotated[
+        int,
+        typer.Option(metavar="N", min=FEWEST, help="Newest rounds whose checkpoints stay."),
+    ] = KEPT,
     detach: Annotated[
         bool, typer.Option("--detach", help="Submit, and leave it to run by itself.")
     ] = False,
@@ -183,6 +188,7 @@ def run(
             start_image=start_image,
             start_text=start_text,
             start_irene=start_irene,
+            keep_checkpoints=keep_checkpoints,
         )
     else:
         raise ConfigError("name a STUDY.yaml, or a run with --resume")

@@ -4,7 +4,7 @@ from .coordinator import Coordinator, CoordinatorSettings, Loopback, account
 from .database import problem_of
 from .enrolment import Enrolment, check_name, enroll, expel, read_public_key, restore
 from .gateway_probe import reach
-from .locks import alone
+from .locks import alone, is_held, server_lock
 from .roster import check_roster, read_mask_key, roster_of, write_roster
 from .run_records import (
     Handed,
@@ -36,6 +36,7 @@ __all__ = [
     "days_left",
     "enroll",
     "expel",
+    "is_held",
     "note_cancelled",
     "note_ended",
     "note_submitted",
@@ -49,6 +50,7 @@ __all__ = [
     "require_started",
     "restore",
     "roster_of",
+    "server_lock",
     "services_of",
     "write_private",
     "write_roster",

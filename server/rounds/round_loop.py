@@ -104,6 +104,7 @@ class RoundLoop:
         self._wait_for_sites()
         self._judge_start()
         for round in range(folder.last_round + 1, study.federation.rounds + 1):
+            began = time.monotonic()
             line, mean = self._train(round, weights)
             if mean is None:
                 self._record_without_progress(line)
@@ -116,6 +117,7 @@ class RoundLoop:
             }
             if study.federation.evaluated(round):
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary
+            line["seconds"] = time.monotonic() - began
             self._append(line)
             folder.update_info(seconds=time.monotonic() - started)
             self._report(line)
@@ -199,6 +201,7 @@ class RoundLoop:
         self._say_what_is_spent(line, last=last)
         self.folder.append_round(line)
         self._lines.append(line)
+        self.folder.thin(self._lines)
 
     def _say_what_is_spent(self, line: Json, *, last: bool = False) -> None:
         """Add to each site's entry the `epsilon` that its patients have spent until this line."""

@@ -1,4 +1,5 @@
 from .accounting import may_be_charged, spending, spent_until
+from .checkpoint_files import FEWEST, KEPT
 from .disclosed import disclosure
 from .line_bounds import bounded, clean, finite
 from .lines import JsonMapping, end_of, epsilon_in, is_line, loads, moment, read_json, read_lines
@@ -15,6 +16,8 @@ from .waiting_note import sentence, waiting
 
 __all__ = [
     "CANCELLED",
+    "FEWEST",
+    "KEPT",
     "Json",
     "JsonMapping",
     "RunFolder",
