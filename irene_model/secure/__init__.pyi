@@ -1,4 +1,3 @@
-from .discrete import discrete_gaussian
 from .grid import Grid, grid_of_training
 from .keystream import Keystream
 from .masks import Attempt, MaskKey, mask
@@ -10,7 +9,6 @@ __all__ = [
     "Keystream",
     "MaskKey",
     "add",
-    "discrete_gaussian",
     "empty",
     "grid_of_training",
     "mask",
