@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irene_model.errors import ConfigError
-from irene_model.metrics import COARSE_BINS
+from irene_model.metrics import BINS, COARSE_BINS
 from irene_model.secure.discrete import LARGEST_DEVIATION, Integers, discrete_gaussian
 from irene_model.secure.keystream import CHUNK, Bits, Words32
 from irene_model.secure.shares import secure_of, share_of_evaluation, share_of_training
@@ -74,6 +74,7 @@ class Grid:
         """
         with np.errstate(invalid="ignore"):
             if not np.all(np.abs(values) <= self.bound):
+                # Of its own patients a site tells so with a chance below 2^-64: see `most_drawn`.
                 raise ConfigError(
                     "secure sums: a sum leaves the study's grid; more patients take part here than "
                     "federation.secure.patients allows for, or a number is not finite"
@@ -119,19 +120,20 @@ def grid_of_training(study: Study, dimensions: int) -> Grid:
 
 
 def grid_of_evaluation(study: Study, split: HeldOut) -> Grid:
-    """The grid of the coarse histograms (K, 2, COARSE_BINS) of `split`, as one vector.
+    """The grid of the histograms of `split`, as one vector: (K, 2, COARSE_BINS), or (K, 2, BINS)
+    where the study asks for exact ones.
 
     All sites together hold out no more patients than `federation.secure.patients`, which train.
     Errors are those of `grid_of_training`.
     """
-    labels = len(study.labels)
+    labels, share = len(study.labels), share_of_evaluation(study, split)
     try:
         return Grid.of(
             bound=_SLACK * secure_of(study).patients,
             sensitivity=math.sqrt(labels),
-            share=share_of_evaluation(study, split),
+            share=share,
             sites=_most_sites(study),
-            dimensions=labels * 2 * COARSE_BINS,
+            dimensions=labels * 2 * (COARSE_BINS if share else BINS),
         )
     except ConfigError as error:
         raise ConfigError(f"{error}; federation.secure.patients is too large") from None
