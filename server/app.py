@@ -3,7 +3,8 @@
 Run configuration: `study`, the path of study.yaml; `out`, the run folder, which is resumed where
 it exists; `seed` of the initial weights; `sites`, how many to wait for before the first round;
 `enrolled`, the coordinator's list of enrolled sites, empty where whoever comes is believed;
-`start-image`, `start-text`, `start-irene`: first weights (see `irene_model.weights.starting`).
+`start-image`, `start-text`, `start-irene`: first weights (see `irene_model.weights.starting`);
+`keep-checkpoints`: of how many of the newest rounds the checkpoints stay.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ from flwr.serverapp import Grid, ServerApp
 from irene_model.errors import ConfigError, IreneError
 from irene_model.study import Study
 from irene_model.weights import StartingPoint
-from server.coordinator import alone
+from server.coordinator import alone, server_lock
 from server.report import write_report
 from server.rounds import Exchange, Observer, RegisterFile, RoundLoop
-from server.runs import CANCELLED, RunFolder, disclosure, now, run_log
+from server.runs import CANCELLED, KEPT, RunFolder, disclosure, now, run_log
 
 app = ServerApp()
 _ENDING_S = 180.0  # until a server that Flower has given up has ended too
@@ -81,7 +82,7 @@ def main(grid: Grid, context: Context) -> None:
     if (out / CANCELLED).exists():
         raise ConfigError(f"{out}: was cancelled, and is not taken up again")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with alone(out.with_name(f".{out.name}.lock"), what=f"run {out.name}", wait_s=_ENDING_S):
+    with alone(server_lock(out), what=f"run {out.name}", wait_s=_ENDING_S):
         _carry_on(grid, out, settings)
 
 
@@ -92,7 +93,11 @@ def _carry_on(grid: Grid, out: Path, settings: Mapping[str, Any]) -> None:
     else:
         study = Study.read(Path(str(settings["study"])))
         folder = RunFolder.create(
-            out, study, seed=int(settings.get("seed", 0)), start=starting_point(settings)
+            out,
+            study,
+            seed=int(settings.get("seed", 0)),
+            start=starting_point(settings),
+            keep_checkpoints=int(settings.get("keep-checkpoints", KEPT)),
         )
     enrolled = str(settings.get("enrolled", ""))
     execute(

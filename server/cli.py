@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from irene_model.console import Version, new_app, run_app
+from server.runs import FEWEST, KEPT
+from server.sites_cli import COMMANDS as SITES
 from server.status_cli import COMMANDS as WATCHING
 
 app = new_app(
@@ -105,58 +107,6 @@ def stop(folder: Folder) -> None:
 
 
 @app.command()
-def enroll(
-    folder: Folder,
-    key: Annotated[Path, typer.Argument(metavar="HOSPITAL.pub", help="The hospital's public key.")],
-    name: Annotated[
-        str, typer.Option(metavar="SITE", help="The site's name, as in its site.yaml.")
-    ],
-) -> None:
-    """Let a hospital in: from now on the node with this key is this site, and no other.
-
-    Make sure by another way than the file's own (a call, a visit) that the key is theirs: compare
-    the sha256 that is printed.
-
-    Example: `irene-server enroll federation north.pub --name north`
-    """
-    from server.coordinator import (
-        Control,
-        Coordinator,
-        check_name,
-        read_public_key,
-        require_started,
-    )
-    from server.coordinator import enroll as admit
-
-    coordinator = Coordinator.open(folder)
-    check_name(name)
-    read_public_key(key)  # a mistake here needs no SuperLink to be told
-    require_started(coordinator)
-    site = admit(coordinator, Control(coordinator), key, name)
-    typer.echo(f"{name} is enrolled; sha256 of its key {site.key_sha256}")
-
-
-@app.command()
-def expel(
-    folder: Folder,
-    name: Annotated[str, typer.Argument(metavar="SITE", help="The enrolled site's name.")],
-) -> None:
-    """Shut a hospital out: its key is refused from now on, for good.
-
-    A hospital that comes back, or has lost its key, brings a new one.
-
-    Example: `irene-server expel federation north`
-    """
-    from server.coordinator import Control, Coordinator, require_started
-    from server.coordinator import expel as shut_out
-
-    coordinator = Coordinator.open(folder)
-    require_started(coordinator)
-    shut_out(coordinator, Control(coordinator), name)
-    typer.echo(f"{name} is expelled")
-
-
-@app.command()
 def renew(folder: Folder) -> None:
     """New certificates for gateway and SuperLink, for two years; hospitals need do nothing.
 
@@ -198,6 +148,10 @@ def run(
         Path | None,
         typer.Option("--start", metavar="MODEL", help="A folder of IRENE to begin from."),
     ] = None,
+    keep_checkpoints: Annotated[
+        int,
+        typer.Option(metavar="N", min=FEWEST, help="Newest rounds whose checkpoints stay."),
+    ] = KEPT,
     detach: Annotated[
         bool, typer.Option("--detach", help="Submit, and leave it to run by itself.")
     ] = False,
@@ -234,6 +188,7 @@ def run(
             start_image=start_image,
             start_text=start_text,
             start_irene=start_irene,
+            keep_checkpoints=keep_checkpoints,
         )
     else:
         raise ConfigError("name a STUDY.yaml, or a run with --resume")
@@ -277,7 +232,7 @@ def cancel(
     typer.echo(f"run {name} is cancelled")
 
 
-for command in WATCHING:
+for command in (*SITES, *WATCHING):
     app.command()(command)
 
 

@@ -98,9 +98,7 @@ class RunProgress:
     ) -> None:
         """The final tables, each hospital's own model beside the federation's, and the files."""
         start = results["arms"].get("start-only")
-        for name, arm in results["arms"].items():
-            if arm is start:
-                continue
+        for name, arm in ((n, a) for n, a in results["arms"].items() if a is not start):
             self._console.print(_label_table(name, arm, start))
             self._console.print(_site_table(arm, start))
             if beside:
@@ -230,16 +228,19 @@ def _label_table(name: str, arm: Json, start: Json | None = None) -> Table:
 def _site_table(arm: Json, start: Json | None = None) -> Table:
     table = Table(title="Sites", title_justify="left")
     told = ("start",) if start is not None else ()
-    for column in ("site", "AUROC", *told, "epsilon", "delta"):
+    alone = any("epsilon_alone" in spent for spent in arm["privacy"].values())
+    shared = ("if all others collude",) * alone
+    for column in ("site", "AUROC", *told, "epsilon", *shared, "delta"):
         table.add_column(column, justify="left" if column == "site" else "right")
-    for site, auroc in arm["auroc"]["by_site"].items():
-        privacy = arm["privacy"].get(site, {})
+    for site in dict.fromkeys([*arm["auroc"]["by_site"], *arm["privacy"]]):
+        auroc, privacy = arm["auroc"]["by_site"].get(site), arm["privacy"].get(site, {})
         spent = epsilon_in(privacy)
         table.add_row(
             site,
             _number(auroc),
             *([_number(start["auroc"]["by_site"].get(site))] if start else []),
             figure(spent, 2, unknown="no privacy"),
+            *(figure(epsilon_in(privacy, "epsilon_alone"), 2, unknown="-") for _ in shared),
             f"{privacy['delta']:g}" if spent is not None and known(privacy["delta"]) else "-",
         )
     return table

@@ -7,7 +7,7 @@ which messages travel differs from the deployment. The engine is chosen here and
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from client.consent import read_mask_key
 from client.site import Site
 from irene_model.journal import open_private, private_folder
 from irene_model.operations import loopback_direct
+from irene_model.study import Study
 from irene_model.weights import StartingPoint
 from server.app import execute
 from server.rounds import Observer
@@ -28,6 +30,8 @@ from simulations.hospitals import (
     check_budgets,
     check_scenario,
     joined_sites,
+    mask_key,
+    with_members,
     write_hospitals,
 )
 
@@ -60,12 +64,13 @@ def start_run(
     check_budgets(list(joined.values()), scenario.study)
     folder = RunFolder.create(
         out,
-        scenario.study,
+        _with_roster(scenario, joined, seed),
         seed=seed,
         start=replace(start or StartingPoint(), irene=scenario.start_folder),
         reproducible_noise=True,
         synthetic=not scenario.join,
         parallel_sites=scenario.parallel_sites,
+        masks=scenario.masks,
         site_files=[],
     )
     written = []
@@ -79,6 +84,16 @@ def start_run(
         ],
     )
     return folder
+
+
+def _with_roster(scenario: Scenario, joined: Mapping[Path, Site], seed: int) -> Study:
+    """The study with all sites in the roster of its secure sums, if it has these."""
+    if scenario.study.federation.secure is None:
+        return scenario.study
+    cohort = scenario.cohort
+    keys = {s.name: mask_key(s.name, seed) for s in (() if cohort is None else cohort.sites)}
+    keys |= {s.site: read_mask_key(s.resolve(s.mask_key)) for s in joined.values()}
+    return with_members(scenario.study, keys)
 
 
 def simulate(
@@ -104,15 +119,18 @@ def simulate(
 
     _run_engine(
         server,
-        client_app(sites, seed=folder.info["seed"]),
+        client_app(sites, seed=folder.info["seed"], masked=folder.info.get("masks", True)),
         num_sites=len(sites),
         parallel=folder.info["parallel_sites"],
     )
     return reports[0]
 
 
-def client_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
-    """The installed client, with the site found by the node's partition."""
+def client_app(sites: Sequence[Site], *, seed: int, masked: bool = True) -> ClientApp:
+    """The installed client, with the site found by the node's partition.
+
+    masked: False leaves the masks of secure sums out; the sums are the same.
+    """
     app = ClientApp()
 
     def respond(message: Message, context: Context) -> Message:
@@ -121,7 +139,8 @@ def client_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
 
         site = sites[int(context.node_config["partition-id"])]
         _log_to(site)
-        return answer(message, Participant(site=site, simulation_seed=seed))
+        participant = Participant(site=site, simulation_seed=seed, masked=masked)
+        return answer(message, participant)
 
     app.query()(respond)
     app.train()(respond)

@@ -1,9 +1,10 @@
-from .budget import BudgetReport, look_ahead, read_budget
-from .budget_view import bar, loss_sentence, number, show
+from .budget import BudgetReport, read_budget
+from .budget_view import alone_sentence, bar, loss_sentence, number, show
 from .declared import ImageProgress, declared_by
 from .forecast_plot import draw
 from .forecast_view import show_forecast
 from .forecasts import Forecast, forecast
+from .outlook import look_ahead
 from .plan import (
     Plan,
     declared_patients,
@@ -20,6 +21,7 @@ __all__ = [
     "Forecast",
     "ImageProgress",
     "Plan",
+    "alone_sentence",
     "bar",
     "declared_by",
     "declared_patients",

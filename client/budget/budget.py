@@ -4,16 +4,15 @@ Pure but for reading the ledger. What decides is the smaller of two valid bounds
 is reserved.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from client.budget.plan import evaluations_of, plan_round
-from client.ledger import Exposures, Ledger, Loss, Reservation, at_most, least_exposures
+from client.budget.outlook import Outlook
+from client.ledger import History, Ledger, Loss, Reservation, at_most, least_exposures
 from client.site import Site
 from irene_model.console import known
-from irene_model.privacy import Epsilons, Mechanism, epsilon, epsilons
-from irene_model.study import SPLITS, Split, Study
+from irene_model.privacy import Epsilons
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +20,8 @@ class RunCost:
     """One run alone; a run of several mechanisms has no single noise multiplier or rate: None.
 
     rounds, steps and what follows are of its updates; `evaluations` are noised and charged too.
+    attempts: at its updates under secure sums, those included that came to nothing; 0 without.
+    epsilon_alone: if everybody else colludes; None without.
     """
 
     run: str
@@ -30,42 +31,8 @@ class RunCost:
     noise_multiplier: float | None
     sample_rate: float | None
     epsilon: Epsilons
-
-
-@dataclass(frozen=True, kw_only=True)
-class Charged:
-    """What was charged: for lost ledgers, and after that all that can have touched one patient."""
-
-    loss: Loss
-    exposures: Exposures
-
-    def after(self, *more: Mechanism, split: Split = "train", delta: float) -> Epsilons:
-        """Epsilon of the patients of `split` by both bounds, once `more` were charged too."""
-        return self.loss.before(epsilons([*self.exposures[split], *more], delta=delta))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outlook:
-    """What a study would cost here; `rounds_left` of its rounds fit into what is left.
-
-    mechanism: one round's. alone: split -> epsilon of a whole run by itself, at the site's delta,
-    for all splits that a run charges. after_run: the same after all that is charged already, for
-    patients who stay in their split.
-    """
-
-    study: str
-    declared_patients: int
-    mechanism: Mechanism
-    rounds: int
-    rounds_left: int
-    after_next_round: Epsilons
-    alone: Mapping[Split, Epsilons]
-    after_run: Mapping[Split, Epsilons]
-
-    @property
-    def after_all(self) -> float:
-        """The ledger's epsilon after a whole run, if all of it fits."""
-        return max(each.smallest for each in self.after_run.values())
+    attempts: int = 0
+    epsilon_alone: Epsilons | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +41,9 @@ class BudgetReport:
 
     loss: what was charged for lost ledgers, None where none was. It is in `spent`, and its delta in
     `delta`, beside the budget's.
+
+    budget_alone and spent_alone: the same if everybody else colludes. The first is None where
+    site.yaml names none, the second where no attempt at a secure sum was charged either.
     """
 
     site: str
@@ -83,19 +53,23 @@ class BudgetReport:
     runs: tuple[RunCost, ...]
     loss: Loss | None = None
     outlook: Outlook | None = None
+    budget_alone: float | None = None
+    spent_alone: Epsilons | None = None
 
     @property
     def left(self) -> float | None:
         """The budget less the smaller bound on what is spent, never below 0."""
-        return None if self.budget is None else max(0.0, self.budget - self.spent.smallest)
+        return _left(self.budget, self.spent)
+
+    @property
+    def left_alone(self) -> float | None:
+        """`left` if everybody else colludes."""
+        return None if self.spent_alone is None else _left(self.budget_alone, self.spent_alone)
 
     def as_json(self) -> dict[str, Any]:
         """Plain mappings and numbers; an infinite epsilon, which JSON has not, is null."""
-        document: dict[str, Any] = plain({**asdict(self), "left": self.left})
-        document["spent"]["smallest"] = plain(self.spent.smallest)
-        for shown, run in zip(document["runs"], self.runs, strict=True):
-            shown["epsilon"]["smallest"] = plain(run.epsilon.smallest)
-        return document
+        left = {"left": plain(self.left), "left_alone": plain(self.left_alone)}
+        return {**plain(self), **left}
 
 
 def read_budget(site: Site) -> BudgetReport:
@@ -105,93 +79,63 @@ def read_budget(site: Site) -> BudgetReport:
     history = Ledger.seen(site)
     reservations = () if history is None else history.reservations
     loss = Loss() if history is None else history.loss
+    alone = None if budget is None else budget.alone
     return BudgetReport(
         site=site.site,
         budget=None if budget is None else budget.epsilon,
         delta=delta + loss.delta,
-        spent=loss.before(at_most(least_exposures(reservations, delta=delta), delta=delta)),
+        spent=_spent(history, delta),
         loss=loss or None,
         runs=tuple(
             _cost(run, [r for r in reservations if r.run == run], delta)
             for run in dict.fromkeys(r.run for r in reservations)
         ),
+        budget_alone=alone,
+        spent_alone=None
+        if alone is None and not any(r.attempt for r in reservations)
+        else _spent(None if history is None else history.if_all_collude, delta),
     )
 
 
-def charged_so_far(site: Site, *, delta: float) -> Charged:
-    """What the ledger of `site` holds; nothing where there is none yet."""
-    history = Ledger.seen(site)
+def _spent(history: History | None, delta: float) -> Epsilons:
     if history is None:
-        return Charged(loss=Loss(), exposures=least_exposures((), delta=delta))
-    return Charged(loss=history.loss, exposures=least_exposures(history.reservations, delta=delta))
+        return Epsilons(rdp=0.0, prv=0.0)
+    return history.loss.before(_of(history.reservations, delta))
 
 
-def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
-    """What one more round of `study` costs after all that is spent, and how many fit.
-
-    Raises ProtocolError as `plan_round` does.
-    """
-    mechanism = plan_round(study, declared, 1).mechanism
-    budget = None if site.budget == "none" else site.budget
-    rounds = study.federation.rounds
-    delta = 1e-5 if budget is None else budget.delta
-    charged = charged_so_far(site, delta=delta)
-    run: dict[Split, Mechanism] = {"train": replace(mechanism, steps=study.total_steps)}
-    run.update({split: noise.mechanism for split, noise in evaluations_of(site, study).items()})
-    fitting = rounds
-    if budget is not None:
-        left, before = budget.epsilon - charged.loss.epsilon, charged.exposures["train"]
-        fitting = rounds_within(left, before, mechanism, delta=delta, most=rounds)
-    return Outlook(
-        study=study.name,
-        declared_patients=declared,
-        mechanism=mechanism,
-        rounds=rounds,
-        rounds_left=fitting,
-        after_next_round=charged.after(mechanism, delta=delta),
-        alone={split: epsilons([whole], delta=delta) for split, whole in run.items()},
-        after_run={
-            s: charged.after(*[run[s]] if s in run else [], split=s, delta=delta) for s in SPLITS
-        },
-    )
+def _of(charges: Sequence[Reservation], delta: float) -> Epsilons:
+    return at_most(least_exposures(charges, delta=delta), delta=delta)
 
 
-def rounds_within(
-    budget: float, charged: Sequence[Mechanism], mechanism: Mechanism, *, delta: float, most: int
-) -> int:
-    """How many rounds of `mechanism`, at most `most`, fit after `charged`."""
-
-    def fits(rounds: int) -> bool:
-        more = [replace(mechanism, steps=rounds * mechanism.steps)] if rounds else []
-        after = [*charged, *more]
-        if epsilon(after, delta=delta) <= budget:
-            return True  # RDP is quick, and its word is enough
-        return epsilons(after, delta=delta).smallest <= budget
-
-    low, high = 0, most + 1  # `low` fits, `high` does not: epsilon grows with rounds
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+def _left(budget: float | None, spent: Epsilons) -> float | None:
+    return None if budget is None else max(0.0, budget - spent.smallest)
 
 
 def _cost(run: str, reservations: Sequence[Reservation], delta: float) -> RunCost:
-    mechanisms = [r.mechanism for r in reservations if r.split == "train"]
-    noises = {m.noise_multiplier for m in mechanisms}
-    rates = {m.sample_rate for m in mechanisms}
+    updates = [r for r in reservations if r.split == "train"]
+    noises = {r.mechanism.noise_multiplier for r in updates}
+    rates = {r.mechanism.sample_rate for r in updates}
+    shared = any(r.attempt for r in reservations)
     return RunCost(
         run=run,
-        rounds=len(mechanisms),
-        evaluations=len(reservations) - len(mechanisms),
-        steps=sum(m.steps for m in mechanisms),
+        rounds=len({r.round for r in updates}),
+        evaluations=len({(r.round, r.split) for r in reservations if r.split != "train"}),
+        steps=sum(r.mechanism.steps for r in updates),
         noise_multiplier=noises.pop() if len(noises) == 1 else None,
         sample_rate=rates.pop() if len(rates) == 1 else None,
-        epsilon=at_most(least_exposures(reservations, delta=delta), delta=delta),
+        epsilon=_of(reservations, delta),
+        attempts=sum(r.attempt > 0 for r in updates),
+        epsilon_alone=_of([r.if_all_collude for r in reservations], delta) if shared else None,
     )
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON has it: a float that is not finite is null."""
+    """`value` as JSON has it: a float that is not finite is null; two bounds have a smallest."""
+    if is_dataclass(value):
+        found = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        if isinstance(value, Epsilons):
+            found["smallest"] = plain(value.smallest)
+        return found
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, tuple):

@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from client.budget.budget import BudgetReport, Outlook
+from client.budget.budget import BudgetReport
+from client.budget.outlook import Outlook
 from client.consent import plain
-from client.ledger import Loss
+from client.ledger import NO_BUDGET_ALONE, Loss
 from irene_model.console import figure
 
 
@@ -38,6 +39,7 @@ def show(report: BudgetReport, console: Console) -> None:
         "the smaller counts",
         soft_wrap=True,
     )
+    _show_alone(report, console)
     if report.loss is not None:
         console.print(loss_sentence(report.loss), highlight=False, soft_wrap=True)
     if report.runs:
@@ -48,7 +50,7 @@ def show(report: BudgetReport, console: Console) -> None:
     else:
         console.print("No round has been charged yet.")
     if report.outlook is not None:
-        _show_outlook(report.outlook, report.budget, console)
+        _show_outlook(report.outlook, report, console)
 
 
 def loss_sentence(loss: Loss) -> str:
@@ -60,15 +62,40 @@ def loss_sentence(loss: Loss) -> str:
     )
 
 
+def _show_alone(report: BudgetReport, console: Console) -> None:
+    """The second epsilon, where anything relies on the noise of other sites."""
+    if report.spent_alone is None:
+        return
+    console.print(alone_sentence(report), highlight=False, soft_wrap=True)
+    if report.budget_alone is not None:
+        console.print(bar(report.spent_alone.smallest, report.budget_alone))
+        console.print()
+
+
+def alone_sentence(report: BudgetReport) -> str:
+    """What is spent if everybody else colludes; "" where that is the same."""
+    if report.spent_alone is None:
+        return ""
+    spent = f"If everybody else colludes: epsilon {number(report.spent_alone.smallest)}"
+    if report.budget_alone is None:
+        return spent if report.budget is None else f"{spent}, and no budget (budget.alone)"
+    left = number(report.left_alone or 0.0)
+    return f"{spent} of {report.budget_alone:g} spent, {left} left"
+
+
 def _runs(report: BudgetReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("run", no_wrap=True)
-    for column in ("rounds", "evaluations", "noise", "rate", "steps", "RDP", "PRV", "epsilon"):
+    shared = any(run.epsilon_alone is not None for run in report.runs)
+    more = ("attempts", "if all others collude") if shared else ()
+    for column in ("rounds", *more[:1], "evaluations", "noise", "rate", "steps", "RDP", "PRV",
+                   "epsilon", *more[1:]):  # fmt: skip
         table.add_column(column, justify="right")
     for run in report.runs:
         table.add_row(
             escape(run.run),
             str(run.rounds),
+            *[str(run.attempts or run.rounds)] * shared,
             str(run.evaluations),
             "mixed" if run.noise_multiplier is None else f"{run.noise_multiplier:.3g}",
             "mixed" if run.sample_rate is None else f"{run.sample_rate:.3g}",
@@ -76,11 +103,12 @@ def _runs(report: BudgetReport) -> Table:
             number(run.epsilon.rdp),
             number_or_unknown(run.epsilon.prv),
             number(run.epsilon.smallest),
+            *[number((run.epsilon_alone or run.epsilon).smallest)] * shared,
         )
     return table
 
 
-def _show_outlook(outlook: Outlook, budget: float | None, console: Console) -> None:
+def _show_outlook(outlook: Outlook, report: BudgetReport, console: Console) -> None:
     mechanism = outlook.mechanism
     console.print(
         f"Study {escape(outlook.study)}: noise multiplier {mechanism.noise_multiplier:.3g}, rate "
@@ -89,14 +117,27 @@ def _show_outlook(outlook: Outlook, budget: float | None, console: Console) -> N
         highlight=False,
         soft_wrap=True,
     )
-    if budget is not None:
+    other = outlook.if_all_collude
+    if other is not None:
         console.print(
-            f"{outlook.rounds_left} of a run's {outlook.rounds} rounds fit into what is left. A "
-            f"whole run, its evaluations included, would bring epsilon to "
-            f"{number(outlook.after_all)}.",
+            f"That is in sums of as few sites as may be; your site's own noise multiplier is "
+            f"{other.mechanism.noise_multiplier:.3g}. If everybody else colludes the next round "
+            f"brings epsilon to {number(other.after_next_round.smallest)}, and a whole run to "
+            f"{number(other.after_all)}",
             highlight=False,
             soft_wrap=True,
         )
+    if report.budget is None:
+        return
+    console.print(
+        f"{outlook.rounds_left} of a run's {outlook.rounds} rounds fit into what is left. A "
+        f"whole run, its evaluations included, would bring epsilon to "
+        f"{number(outlook.after_all)}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if other is not None and report.budget_alone is None:
+        console.print(f"None is accepted: {NO_BUDGET_ALONE}", highlight=False, soft_wrap=True)
 
 
 def bar(spent: float, budget: float) -> ProgressBar:

@@ -18,6 +18,8 @@ def show_forecast(forecast: Forecast, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if forecast.fitting.epsilon_alone is not None:
+        console.print(_alone(forecast), highlight=False, soft_wrap=True)
     console.print(
         f"Study {escape(forecast.study)}: rate {mechanism.sample_rate:.3g} "
         f"({forecast.declared_patients} declared patients), steps a round: {mechanism.steps}",
@@ -35,9 +37,23 @@ def show_forecast(forecast: Forecast, console: Console) -> None:
         console.print(f"As the study is: {forecast.hope}", highlight=False, soft_wrap=True)
 
 
+def _alone(forecast: Forecast) -> str:
+    bound = (
+        "your budget names none for it (budget.alone)"
+        if forecast.budget_alone is None
+        else f"at most {forecast.budget_alone:g} by your budget (budget.alone)"
+    )
+    return (
+        "The noise is that of as few sites as a secure sum may have, without those that collude; "
+        f"the last epsilon is yours if everybody else colludes, {bound}"
+    )
+
+
 def _table(forecast: Forecast) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("rounds", "noise multiplier", "RDP", "PRV", "epsilon"):
+    shared = forecast.fitting.epsilon_alone is not None
+    for column in ("rounds", "noise multiplier", "RDP", "PRV", "epsilon",
+                   *["if all others collude"] * shared):  # fmt: skip
         table.add_column(column, justify="right")
     table.add_column("")
 
@@ -48,6 +64,7 @@ def _table(forecast: Forecast) -> Table:
             number(choice.epsilon.rdp),
             number_or_unknown(choice.epsilon.prv),
             number(choice.epsilon.smallest),
+            *[number((choice.epsilon_alone or choice.epsilon).smallest)] * shared,
             note,
         )
 

@@ -5,16 +5,16 @@ many rounds fit with a given noise multiplier. All on top of what the ledger alr
 for reading the ledger.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from client.budget.budget import charged_so_far, plain, rounds_within
+from client.budget.budget import plain
+from client.budget.outlook import Charged, charged_so_far, rounds_within
 from client.budget.plan import plan_round
 from client.budget.prospects import hope
 from client.site import Site
 from irene_model.errors import ConfigError
-from irene_model.privacy import Epsilons, Mechanism, noise_multiplier_for
+from irene_model.privacy import Epsilons, Mechanism, noise_multiplier_for, noise_of
 from irene_model.study import Study
 
 _SHARES = (1 / 4, 1 / 2, 1, 2, 4)  # of the planned rounds: what the table shows
@@ -24,11 +24,15 @@ _MOST_ROUNDS = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """So many rounds of `mechanism` (one round's); `epsilon` is the whole ledger's afterwards."""
+    """So many rounds of `mechanism` (one round's); `epsilon` is the whole ledger's afterwards.
+
+    epsilon_alone: under secure sums, if everybody else colludes.
+    """
 
     rounds: int
     mechanism: Mechanism
     epsilon: Epsilons
+    epsilon_alone: Epsilons | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,9 @@ class Forecast:
     curve: the same mechanism over 0 to somewhat more rounds.
     `study_asks` is the study's own noise multiplier for its own rounds, and `hope` a doubt about
     what these can teach, if there is one.
+
+    Under secure sums noise multipliers are those of as few sites as may be, without the colluding
+    ones. budget_alone: the budget if everybody else colludes, into which `fitting` fits too.
     """
 
     site: str
@@ -55,14 +62,11 @@ class Forecast:
     fitting: Choice
     curve: tuple[Choice, ...]
     hope: str | None = None
+    budget_alone: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain mappings and numbers; an infinite epsilon, which JSON has not, is null."""
-        document: dict[str, Any] = plain(asdict(self))
-        document["spent"]["smallest"] = plain(self.spent.smallest)
-        shown = [*document["choices"], document["fitting"], *document["curve"]]
-        for one, choice in zip(shown, (*self.choices, self.fitting, *self.curve), strict=True):
-            one["epsilon"]["smallest"] = plain(choice.epsilon.smallest)
+        document: dict[str, Any] = plain(self)
         return document
 
 
@@ -95,23 +99,37 @@ def forecast(
             if noise_multiplier is not None
             else f"the study {study.name} asks for no noise: give --noise, a multiplier above 0"
         )
-    so_far = charged_so_far(site, delta=delta)
-    charged, spent = so_far.exposures["train"], so_far.after(delta=delta)
+    so_far, colluding = charged_so_far(site, delta=delta)
+    spent = so_far.after(delta=delta)
     if spent.smallest >= target:
         raise ConfigError(
             f"site {site.site}: epsilon {spent.smallest:.2f} is spent already, and the target is "
             f"{target:g}; nothing is left to plan with"
         )
     rounds = study.federation.rounds if rounds is None else rounds
+    secure = study.federation.secure is not None
     mechanism = replace(asked, noise_multiplier=noise)
 
-    def after(number: int, each: Mechanism) -> Choice:
-        more = [replace(each, steps=number * each.steps)] if number else []
-        return Choice(rounds=number, mechanism=each, epsilon=so_far.after(*more, delta=delta))
+    def own(each: Mechanism) -> Mechanism:
+        found = noise_of(
+            study, each.noise_multiplier, sample_rate=each.sample_rate, steps=each.steps
+        )
+        return found.alone
 
+    def after(number: int, each: Mechanism) -> Choice:
+        return Choice(
+            rounds=number,
+            mechanism=each,
+            epsilon=_after(so_far, number, each, delta),
+            epsilon_alone=_after(colluding, number, own(each), delta) if secure else None,
+        )
+
+    alone = budget.alone if secure and budget is not None else None
     counts = sorted({max(1, round(share * rounds)) for share in _SHARES})
-    left = target - so_far.loss.epsilon
-    fitting = after(_fitting(left, charged, mechanism, delta), mechanism)
+    fit = _fitting(target, so_far, mechanism, delta)
+    if alone is not None:
+        fit = min(fit, _fitting(alone, colluding, own(mechanism), delta))
+    fitting = after(fit, mechanism)
     last = max(fitting.rounds + 1, round(1.25 * fitting.rounds), rounds)
     return Forecast(
         site=site.site,
@@ -124,14 +142,20 @@ def forecast(
         rounds=rounds,
         study_asks=asked.noise_multiplier,
         choices=tuple(
-            after(number, _spending(left, charged, mechanism, number, delta)) for number in counts
+            after(number, _spending(target, so_far, mechanism, number, delta)) for number in counts
         ),
         fitting=fitting,
         curve=tuple(
             after(number, mechanism) for number in sorted({fitting.rounds, *_evenly(last)})
         ),
         hope=hope(study, asked, declared),
+        budget_alone=alone,
     )
+
+
+def _after(charged: Charged, rounds: int, mechanism: Mechanism, delta: float) -> Epsilons:
+    more = [replace(mechanism, steps=rounds * mechanism.steps)] if rounds else []
+    return charged.after(*more, delta=delta)
 
 
 def _evenly(last: int) -> list[int]:
@@ -140,16 +164,16 @@ def _evenly(last: int) -> list[int]:
 
 
 def _spending(
-    target: float, charged: Sequence[Mechanism], like: Mechanism, rounds: int, delta: float
+    target: float, charged: Charged, like: Mechanism, rounds: int, delta: float
 ) -> Mechanism:
     """One round's mechanism, with the noise that spends `target` over `rounds`."""
     try:
         noise = noise_multiplier_for(
-            target,
+            target - charged.lost,
             delta=delta,
             sample_rate=like.sample_rate,
             steps=rounds * like.steps,
-            after=tuple(charged),
+            after=charged.exposures["train"],
         )
     except ValueError:
         raise ConfigError(
@@ -159,14 +183,13 @@ def _spending(
     return replace(like, noise_multiplier=noise)
 
 
-def _fitting(
-    target: float, charged: Sequence[Mechanism], mechanism: Mechanism, delta: float
-) -> int:
+def _fitting(target: float, charged: Charged, mechanism: Mechanism, delta: float) -> int:
     """The number of rounds that fit, looked for in ever larger steps."""
+    left, before = target - charged.lost, charged.exposures["train"]
     most = 16
     while most < _MOST_ROUNDS:
-        found = rounds_within(target, charged, mechanism, delta=delta, most=most)
+        found = rounds_within(left, before, mechanism, delta=delta, most=most)
         if found < most:
             return found
         most *= 8
-    return rounds_within(target, charged, mechanism, delta=delta, most=_MOST_ROUNDS)
+    return rounds_within(left, before, mechanism, delta=delta, most=_MOST_ROUNDS)

@@ -86,6 +86,7 @@ def permitted_evaluation(
     or a run's epsilon beyond the limits, and MetricsWithheld where the site sends no such metrics.
     """
     check_study(site.limits, study)
+    _check_relying(site, study)
     if not study.evaluates(split, round):
         raise ProtocolError(f"the study evaluates no {split} patients after round {round}")
     if site.metrics == "off":

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from client.budget.budget import Outlook
 from client.budget.budget_view import number, number_or_unknown
+from client.budget.outlook import Ahead, Outlook
 from client.budget.plan import permitted_evaluation, site_delta
 from client.budget.prospects import hope
 from client.consent import plain, unusual
@@ -20,6 +20,8 @@ from irene_model.errors import LimitExceeded, ProtocolError
 from irene_model.privacy import Epsilons, evaluation_noise
 from irene_model.study import HeldOut, Study
 from irene_model.weights import footprint
+
+_COLLUDING = ", if all others collude"
 
 
 def show_study(study: Study, console: Console) -> None:
@@ -76,15 +78,34 @@ def headline(study: Study) -> dict[str, str]:
             f"{study.total_steps} steps in all"
         ),
         "a step": (
-            f"{training.expected_batch} patients on average, {training.optimizer}, learning rate "
+            f"{training.expected_batch} patients on average{_of_all(study)}, {training.optimizer}, "
+            "learning rate "
             f"{training.learning_rate:g}; at the server {federation.strategy}, rate "
             f"{federation.server_learning_rate:g}"
         ),
         "travels, each round": f"{_mb(size.down)} to the site, {_mb(size.up)} from it",
         "sites": f"at least {federation.needed_sites}",
+        **_secure_sums(study),
         "privacy": f"{' and '.join(asked)}, delta {privacy.delta:g}, by {privacy.unit}",
         "clip norm": f"{privacy.clip_norm:g}",
         "evaluations": f"{_evaluation(study, 'validation')}; {_evaluation(study, 'test')}",
+    }
+
+
+def _of_all(study: Study) -> str:
+    return " of all sites together" if study.federation.secure else ""
+
+
+def _secure_sums(study: Study) -> dict[str, str]:
+    secure = study.federation.secure
+    if secure is None:
+        return {}
+    return {
+        "secure sums": (
+            f"the coordinator sees sums of at least {study.federation.minimum_sites} sites and no "
+            "site's own; their noise together hides your patients, also where any "
+            f"{secure.colluding} of the others collude with it"
+        )
     }
 
 
@@ -96,32 +117,59 @@ def site_facts(study: Study, site: Site, ahead: Outlook) -> dict[str, str]:
     facts = {
         "declared patients": str(ahead.declared_patients),
         "a patient's chance": f"{mechanism.sample_rate:.4g} to take part in a step",
-        "noise multiplier": f"{mechanism.noise_multiplier:.4g}",
+        "noise multiplier": _noise(ahead),
         "memory": f"about {size.memory(patients) / 2**30:.2g} GiB, {patients} patients at a time",
     }
-    if mechanism.noise_multiplier > 0:
-        for split, alone in ahead.alone.items():
-            what = "training" if split == "train" else f"{split} patients"
-            facts[f"a whole run alone, {what}"] = f"{_both(alone)} at your delta {delta:g}"
-    if site.budget != "none":
-        facts["budget"] = (
-            f"the next round brings epsilon to {number(ahead.after_next_round.smallest)} of "
-            f"{site.budget.epsilon:g}; {ahead.rounds_left} of {ahead.rounds} rounds fit"
-        )
-        facts["budget afterwards"] = _afterwards(site.budget.epsilon, ahead)
-    noised = "with noise" if mechanism.noise_multiplier > 0 else "WITHOUT NOISE"
+    budget = None if site.budget == "none" else site.budget
+    views: list[tuple[str, Ahead, float | None]] = [("", ahead, budget.epsilon if budget else None)]
+    if ahead.if_all_collude is not None:
+        views.append((_COLLUDING, ahead.if_all_collude, budget.alone if budget else None))
+    for whom, seen, most in views:
+        if mechanism.noise_multiplier > 0:
+            for split, alone in seen.alone.items():
+                what = "training" if split == "train" else f"{split} patients"
+                cost = f"{_both(alone)} at your delta {delta:g}"
+                facts[f"a whole run by itself, {what}{whom}"] = cost
+        if most is not None:
+            facts[f"budget{whom}"] = (
+                f"the next round brings epsilon to {number(seen.after_next_round.smallest)} of "
+                f"{most:g}; {seen.rounds_left} of {ahead.rounds} rounds fit"
+            )
+            facts[f"budget afterwards{whom}"] = _afterwards(most, seen)
     if doubt := hope(study, mechanism, ahead.declared_patients):
         facts["what to hope for"] = doubt
-    facts["leaves, each round"] = (
-        f"an update of the weights, {noised}, {_mb(size.up)}; the declared number of patients, "
-        "seconds, epsilon"
-    )
+    facts["leaves, each round"] = _leaves(study, ahead)
     facts["leaves, evaluations"] = _evaluations(study, site)
     facts["never leaves"] = "images, texts, values, ids, file names"
     return facts
 
 
-def _afterwards(budget: float, ahead: Outlook) -> str:
+def _noise(ahead: Outlook) -> str:
+    multiplier = f"{ahead.mechanism.noise_multiplier:.4g}"
+    if ahead.if_all_collude is None:
+        return multiplier
+    own = ahead.if_all_collude.mechanism.noise_multiplier
+    return (
+        f"{multiplier} of as few sites as may be, without those that collude; {own:.4g} of it is "
+        "this site's own"
+    )
+
+
+def _leaves(study: Study, ahead: Outlook) -> str:
+    size = footprint(study)
+    noised = "with noise" if ahead.mechanism.noise_multiplier > 0 else "WITHOUT NOISE"
+    if study.federation.secure is not None:
+        return (
+            f"a sum of clipped gradients, {noised}, masked: only all sites' sums together can be "
+            f"read; {_mb(size.up)}, seconds, both epsilons"
+        )
+    return (
+        f"an update of the weights, {noised}, {_mb(size.up)}; the declared number of patients, "
+        "seconds, epsilon"
+    )
+
+
+def _afterwards(budget: float, ahead: Ahead) -> str:
     """What is left once the whole run is charged, or why it will not come to that."""
     after = ahead.after_all
     if after <= budget:
@@ -161,7 +209,8 @@ def _evaluations(study: Study, site: Site) -> str:
     except LimitExceeded as error:
         return f"nothing: {error}"
     if noise > 0:
-        return f"histograms of scores, with noise (multiplier {noise:.4g})"
+        masked = ", masked" if study.federation.secure else ""
+        return f"histograms of scores, with noise (multiplier {noise:.4g}){masked}"
     return f"EXACT histograms of scores, of groups of at least {site.minimum_group} patients"
 
 

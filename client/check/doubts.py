@@ -22,8 +22,8 @@ _MENDS = {
     "values": "Look at these cells in your export. A word or number for 'nothing is known' belongs "
     "under `missing` in site.yaml.",
     "columns": "Look whether it is the right column; if it is, drop the mapping from site.yaml.",
-    "images": "Open some of these files: blank exports and screenshots look so. List such records "
-    "under `exclude`.",
+    "images": "Open some of these files: blank exports, masks and screenshots look so. Export the "
+    "radiographs as they are stored, or list such records under `exclude`.",
     "leakage": "Map a text that is written before the diagnosis, as a complaint or a referral, or "
     "leave `columns.text` out.",
     "words": "Ask the coordinator for a study with a text encoder of your language "

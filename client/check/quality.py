@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from client.check.ages import count_ages
 from client.check.cost import Cost, reckon
 from client.check.counts import (
     LabCounts,
@@ -61,10 +62,11 @@ class QualityReport:
     """The whole report.
 
     modalities: how many records have each; modalities_of: the same split by split. blank_images:
-    how many hold at most two grey levels. twins: radiographs that are nearly the same as another.
-    texts, naming, identifiers: what can be told of the texts without showing them; the last says
-    in how many texts there seems to be a name, a date, ... left_out: how many records `images` in
-    site.yaml leaves out, by reason. unreadable_images: by cause. cost: None until `with_cost`.
+    how many hold at most two grey levels. ages: records in steps of years. twins: radiographs that
+    are nearly the same as another. texts, naming, identifiers: what can be told of the texts
+    without showing them; the last says in how many texts there seems to be a name, a date, ...
+    left_out: how many records `images` in site.yaml leaves out, by reason. unreadable_images: by
+    cause. cost: None until `with_cost`.
     """
 
     site: str
@@ -79,6 +81,7 @@ class QualityReport:
     labs: Mapping[str, LabCounts]
     panels: Mapping[str, PanelCounts]
     labels: Mapping[str, LabelCounts]
+    ages: Mapping[str, int]
     coverage: Coverage
     blank_images: int
     twins: Twins
@@ -158,6 +161,7 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
         labs={test.name: count_lab(test, site, records) for test in study.labs},
         panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
         labels={label: count_label(label, site, records) for label in study.labels},
+        ages=count_ages(records),
         coverage=count_coverage(site, records, account),
         blank_images=films.blank,
         twins=count_twins(films.prints, films.records),
@@ -188,6 +192,12 @@ def _doubts(
     for panel in study.panels:
         yield from doubt_panel(panel, site, records)
     absent = [name for name, lab in report.labs.items() if lab.mapped and not lab.measured]
+    mapped = ("image", "text", "age", "sex")
+    absent += [
+        name
+        for name in mapped
+        if getattr(site.columns, name) is not None and not report.modalities[name]
+    ]
     yield from doubts_of("columns", [*doubt_absent(absent), *doubt_columns(site)])
     yield from doubts_of("values", doubt_values(study, records))
     yield from doubts_of("images", films.doubts(site.images))

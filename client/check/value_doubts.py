@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from client.check.ages import doubt_ages
+from client.joins import form_of
 from client.site import Site
 from irene_model.study import Measurement, Record, Study
 
@@ -39,12 +41,18 @@ _BOUNDS = (
 )
 # Elsewhere: leukaemia has a hundredfold of its upper bound, a troponin or ferritin a thousandfold.
 _FACTOR, _FACTOR_FROM_ZERO = 500.0, 20_000.0
-_CODE = re.compile(r"(\d)\1{2,}")  # 999, 9999, 8888: in any power of ten, since units may differ
-_CODES_OF_AGES = {0.0, 99.0, 100.0, 110.0, 111.0, 119.0, 120.0}
+# 999, 8888: in any power of ten, since units may differ. 111 is a usual glucose.
+_CODE = re.compile(r"([789])\1{2,}|(\d)\2{3,}|")  # 0 has no digits
 _LEAST = 3  # times; twice is chance
 _SHARE = 0.02  # of the values: a code for missing is not a single one
 _SAME = 10  # values that are all the same are no measurement
 _MOJIBAKE = re.compile("\ufffd|Ã[\x80-\xbf\u0152-\u2122]|Â[\xa0-\xbf]|â€|ï»¿")
+_MARKUP = re.compile(
+    r"</?(p|br|div|span|b|i|u|li|ul|td|tr|table|html|body|font)(\s+[\w-]+\s*=[^<>]{0,200})?\s?/?>"
+    r"|&(amp|lt|gt|nbsp|quot|[aou]uml|szlig|#\d{1,5});|\{\\rtf1",
+    re.IGNORECASE,
+)
+_TEMPLATE = 0.8
 _PLACEHOLDER = re.compile(  # what an export writes where it has no id, and words of test systems
     r"0+|([0-9x?*#._-])\1{2,}|xx|-\d+|1234567?8?9?|(dummy|test|anonym|patient)\w*", re.IGNORECASE
 )
@@ -60,7 +68,8 @@ def doubt_values(study: Study, records: Sequence[Record]) -> list[str]:
     """What looks wrong in numbers, ages, texts and ids, one sentence a kind and measurement."""
     return [
         *(doubt for each in _measured(study, records) for doubt in _doubt_numbers(*each)),
-        *_doubt_ages([r.age_years for r in records if r.age_years is not None]),
+        *doubt_ages(records),
+        *_doubt_sexes([record.sex for record in records if record.sex is not None]),
         *_doubt_texts([r.text for r in records if r.text is not None]),
         *_doubt_patients(Counter(record.patient_id for record in records)),
     ]
@@ -123,7 +132,7 @@ def _doubt_numbers(measurement: Measurement, values: Numbers) -> Iterator[str]:
     for number, times in zip(*np.unique(odd, return_counts=True), strict=True):
         if times >= max(_LEAST, _SHARE * len(found)) and _CODE.fullmatch(_digits(number)):
             yield (
-                f"{name}: {times} values are one number that looks like a code, as 999: if it "
+                f"{name}: {times} values are one number that looks like a code, as 999 or 0: if it "
                 "stands for missing, list it under `missing`"
             )
     if len(found) >= _SAME and (found == found[0]).all():
@@ -147,19 +156,27 @@ def _digits(number: float) -> str:
     return f"{abs(number):.9e}".split("e")[0].replace(".", "").rstrip("0")
 
 
-def _doubt_ages(ages: Sequence[float]) -> Iterator[str]:
-    if len(ages) >= _SAME and len(set(ages)) == 1:
-        yield f"age: all {len(ages)} ages are the same: is it the right column?"
-        return
-    for age, times in Counter(ages).items():
-        if age in _CODES_OF_AGES and times >= max(_LEAST, 0.1 * len(ages)):
-            yield (
-                f"age: {times} patients' records have one age that is often a code for unknown, as "
-                "0 or 99: if it is, list it under `missing`"
-            )
+def _doubt_sexes(sexes: Sequence[str]) -> Iterator[str]:
+    if len(sexes) >= _SAME and len(set(sexes)) == 1:
+        yield (
+            f"sex: all {len(sexes)} are {sexes[0]}: is it so at this hospital, or are cells mapped "
+            "wrongly?"
+        )
 
 
 def _doubt_texts(texts: Sequence[str]) -> Iterator[str]:
+    most = max(Counter(texts).values(), default=0)
+    if len(texts) >= _SAME and most >= _TEMPLATE * len(texts):
+        yield (
+            f"text: {most} of {len(texts)} texts are one and the same: is it the right column, or "
+            "a phrase that an export puts there?"
+        )
+    marked = sum(bool(_MARKUP.search(text)) for text in texts)
+    if marked:
+        yield (
+            f"text: {marked} of {len(texts)} texts hold marks of a web page or of RTF, as <p>, "
+            "which are read as words: export plain text"
+        )
     garbled = sum(bool(_MOJIBAKE.search(text)) for text in texts)
     if garbled:
         yield (
@@ -180,6 +197,12 @@ def _doubt_patients(records_of: Counter[str]) -> Iterator[str]:
         )
     elif (most := max(records_of.values(), default=0)) >= max(_SAME, total / 5):
         yield f"patient ids: one patient has {most} of all {total} records: are they one person's?"
+    alike = len(records_of) - len({form_of(patient) for patient in records_of})
+    if alike:
+        yield (
+            f"patient ids: {alike} differ from another one only by zeros, case, spaces or "
+            "punctuation: a person with two ids counts twice, and privacy is counted by id"
+        )
     long = [patient for patient in records_of if patient.isdigit() and len(patient) > 15]
     if len(long) >= _LEAST and all(map(_CUT.fullmatch, long)):
         yield (

@@ -16,18 +16,24 @@ from client.site import ImageFilter
 from irene_model.inputs import Pixels
 from irene_model.study import SPLITS, Record, Split
 
+_FEW_SHADES = 12  # of 32: a radiograph fills twice as many, and some where most of it is black
+
 
 @dataclass(frozen=True, kw_only=True)
 class Films:
     """What the readable radiographs show together, and the unreadable ones by cause.
 
-    blank: how many hold at most two grey levels. coloured: how many hold colours. negatives: how
-    many look like negatives of the others. headed: the headers of those that have one. records,
-    prints: of those that are not blank, with their fingerprints (N, 512), in one order. sheet:
-    split and pixels of some, for people to look at.
+    blank: how many hold at most two grey levels. flat: how many others hold few shades.
+    small: how many are smaller than the square.
+    coloured: how many hold colours. negatives: how many look like negatives of the others.
+    headed: the headers of those that have one. records, prints: of those that are not blank, with
+    their fingerprints (N, 512), in one order. sheet: split and pixels of some, for people to look
+    at.
     """
 
     blank: int
+    flat: int
+    small: int
     coloured: int
     negatives: int
     headed: tuple[Headed, ...] = field(repr=False)
@@ -41,6 +47,16 @@ class Films:
         said = doubt_headers(self.headed, wanted)
         if self.blank:
             said.append(f"{self.blank} images hold at most two grey levels: are they blank?")
+        if self.flat:
+            said.append(
+                f"{self.flat} images hold a few shades of grey, or black and white alone: are they "
+                "masks, scans of paper, or cut off by an export?"
+            )
+        if self.small:
+            said.append(
+                f"{self.small} images are smaller than the square that the model reads: are they "
+                "thumbnails?"
+            )
         if self.coloured:
             said.append(
                 f"{self.coloured} images are in colour and are read by their brightness: are they "
@@ -59,6 +75,8 @@ class _Seen:
 
     row: int
     blank: bool
+    flat: bool
+    small: bool
     coloured: bool
     core: npt.NDArray[np.float32]
     print_: npt.NDArray[np.bool_]
@@ -80,6 +98,8 @@ def look_at_films(
             row=file.row,
             # A blank image has one level of its own and the border's black.
             blank=len(np.unique(pixels)) <= 2,
+            flat=radiograph.shades <= _FEW_SHADES,
+            small=radiograph.enlarged,
             coloured=radiograph.coloured,
             core=core_of(pixels),
             print_=fingerprint(pixels),
@@ -92,6 +112,8 @@ def look_at_films(
     sheet = [(placed[s.row].record.split, s.shown) for s in found if s.shown is not None]
     return Films(
         blank=len(found) - len(telling),
+        flat=sum(seen.flat for seen in telling),
+        small=sum(seen.small for seen in found),
         coloured=sum(seen.coloured for seen in found),
         negatives=count_negatives([seen.core for seen in found]),
         headed=tuple(seen.headed for seen in found if seen.headed is not None),

@@ -25,7 +25,7 @@ from client.images.headers import HeaderFacts, facts_of
 from client.images.names import why_missing
 from client.images.problems import MOST_BYTES, ImageProblem, refuse_huge
 from irene_model.errors import DataError
-from irene_model.inputs import Levels, NoPicture, Pixels, levels_of_picture, square
+from irene_model.inputs import Levels, NoPicture, Pixels, levels_of_picture, square_and_shades
 
 _KINDS: dict[bytes, type[Image.Image]] = {
     b"\x89PNG\r\n\x1a\n": PngImageFile,
@@ -36,14 +36,30 @@ _KINDS: dict[bytes, type[Image.Image]] = {
     b"\x00\x00\x00\x0cjP  \r\n\x87\n": Jpeg2KImageFile,
     b"\xff\x4f\xff\x51": Jpeg2KImageFile,
 }
+_OTHERS = {
+    b"GIF8": "a GIF",
+    b"RIFF": "a WebP or another RIFF file",
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "compressed by gzip",
+    b"<": "a web page or XML, perhaps of a login",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself",
+    b"\x00\x05\x16\x07": "a companion file of macOS; name the file without ._",
+}
 _EXPECTED = "expected PNG, JPEG, JPEG 2000, TIFF, BMP or DICOM"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Radiograph:
-    """pixels: the square (size, size), 0 black. header: None for a picture. coloured: it was."""
+    """pixels: the square (size, size), 0 black. header: None for a picture. coloured: it was.
+
+    shades: how many of 32 shades of grey hold nearly all of its pixels as they are stored.
+    enlarged: both of its sides are shorter than the square's.
+    """
 
     pixels: Pixels
+    shades: int
+    enlarged: bool
     header: HeaderFacts | None
     coloured: bool
 
@@ -72,7 +88,14 @@ def read_radiograph(path: Path, size: int) -> Radiograph:
         levels, header = _levels_of_dicom(content)
     else:
         levels = _levels_of_picture(content)
-    return Radiograph(pixels=square(levels, size), header=header, coloured=levels.coloured)
+    pixels, shades = square_and_shades(levels, size)
+    return Radiograph(
+        pixels=pixels,
+        shades=shades,
+        enlarged=max(levels.values.shape) < size,
+        header=header,
+        coloured=levels.coloured,
+    )
 
 
 @contextmanager
@@ -116,7 +139,9 @@ def _levels_of_dicom(content: bytes) -> tuple[Levels, HeaderFacts]:
 def _levels_of_picture(content: bytes) -> Levels:
     kind = next((kind for start, kind in _KINDS.items() if content.startswith(start)), None)
     if kind is None:
-        raise ImageProblem(f"is no image that can be read; {_EXPECTED}")
+        start = content[:64].lstrip(b"\xef\xbb\xbf \r\n\t")
+        other = next((name for sign, name in _OTHERS.items() if start.startswith(sign)), None)
+        raise ImageProblem(f"is {other or 'no image that can be read'}; {_EXPECTED}")
     try:
         # Not Image.open: its guard against huge images warns where this one refuses.
         with kind(io.BytesIO(content)) as image:  # type: ignore[call-arg]

@@ -1,3 +1,4 @@
+from .causes import form_of
 from .codes import cause_of_codes, passed_over
 from .keys import compared, visible
 from .partners import NO_RECORD, Account, JoinCounts, TableRows, count_partners, judge
@@ -10,6 +11,7 @@ __all__ = [
     "cause_of_codes",
     "compared",
     "count_partners",
+    "form_of",
     "judge",
     "passed_over",
     "visible",

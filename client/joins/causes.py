@@ -33,6 +33,15 @@ def _all_of_it(key: str) -> str:
     return _without_zeros(_letters_and_digits(_without_point(_wide(key))).casefold())
 
 
+def form_of(key: str) -> str:
+    """An id without what programs change in one: two with one form are hardly two patients.
+
+    `1-12` and `11-2` stay apart, unlike where partners are sought.
+    """
+    parts = _OTHER_SIGNS.split(_without_point(_wide(key)))
+    return _without_zeros(" ".join(filter(None, parts)).casefold())
+
+
 def _digits(key: str) -> str:
     return _without_zeros(_NO_DIGITS.sub("", _without_point(_wide(key))))
 

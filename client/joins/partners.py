@@ -38,9 +38,14 @@ class JoinCounts:
 
     def doubt(self) -> str | None:
         """What a hospital should look at though the join is good enough."""
-        if self.cause is None or not self.cause.sure:
+        if self.cause is None or not (self.cause.sure or _many(self.cause, self)):
             return None
-        return f"{self.table}, joined by '{self.on}' ({self.key}): {self.cause.said}"
+        said = self.cause.said if self.cause.sure else f"{self.cause.said}, if they are one's"
+        return f"{self.table}, joined by '{self.on}' ({self.key}): {said}"
+
+
+def _many(cause: Cause, counts: JoinCounts) -> bool:
+    return cause.near > max(1, _SPOILT * min(counts.keys, counts.table_keys))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +104,7 @@ def judge(counts: JoinCounts, least: float | None, others: Iterable[str] = ()) -
     others: further columns of the records that hold the table's keys.
     """
     cause, smaller = counts.cause, min(counts.keys, counts.table_keys)
-    spoilt = cause is not None and cause.sure and cause.near > max(1, _SPOILT * smaller)
+    spoilt = cause is not None and cause.sure and _many(cause, counts)
     share = USUAL_SHARE if least is None else least
     if counts.share >= share and not (least is None and spoilt):
         return None

@@ -1,8 +1,8 @@
-"""A hospital's node: Flower's SuperNode and SuperExec, checked before they start and kept alive.
+"""A hospital's node: SuperNode, SuperExec and trainer, checked before they start and kept alive.
 
-The SuperNode dials out to the coordinator and listens on loopback alone; SuperExec starts the
-installed client for each message and nothing else (`client.node.superexec`). No process of the node
-finds a program on its PATH or uses a proxy that the site did not name.
+The SuperNode dials out to the coordinator and listens on loopback alone; SuperExec hands each
+message to the trainer, which is the installed client (`client.node.superexec`, `client.trainer`).
+No process of the node finds a program on its PATH or uses a proxy that the site did not name.
 """
 
 import os
@@ -19,10 +19,12 @@ from cryptography import x509
 from client.consent import key_sha256
 from client.gateway import Connection, log_file, node_folder, read_clock, remember, way_out
 from client.node import superexec, supernode
-from client.node.launch import NOWHERE, NotOurs, trial
+from client.node.launch import NOWHERE, NotOurs, superexec_command, trial
 from client.node.pulse import pulse_of
 from client.node.watch import Watch
 from client.site import Site
+from client.trainer import NAME as TRAINER
+from client.trainer import command as trainer_command
 from irene_model.errors import ConfigError, IreneError
 from irene_model.journal import private_folder, write_private
 from irene_model.operations import Service, Supervisor, without_proxies
@@ -70,8 +72,8 @@ def free_ports(count: int) -> tuple[int, ...]:
     raise IreneError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop - 1}")
 
 
-def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[Service, Service]:
-    """SuperNode and SuperExec as services; writes the configuration that they read."""
+def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[Service, ...]:
+    """SuperNode, SuperExec and trainer as services; writes the configuration that they read."""
     folder = node_folder(site)
     proxy = way_out(connection.proxy, connection.server)
     private_folder(folder)
@@ -104,7 +106,7 @@ def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[
         """It waits for the SuperNode that runs, and ends with it."""
         pulse_of(folder, superexec.NAME).beat()
         return (
-            *(sys.executable, "-P", "-m", "client.node.superexec", str(folder)),
+            *superexec_command(str(folder)),
             *("--insecure", "--superexec-auth-secret-file", str(secret)),
         )
 
@@ -125,6 +127,14 @@ def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[
             folder=folder,
             longest_pause_s=_LONGEST_PAUSE_S,
         ),
+        Service(
+            name=TRAINER,
+            command=trainer_command(folder),
+            environment=quiet,
+            log=log_file(site, TRAINER),
+            folder=folder,
+            longest_pause_s=_LONGEST_PAUSE_S,
+        ),
     )
 
 
@@ -138,10 +148,10 @@ def run_node(
     """
     services = node_services(site, site_file, connection)
     try:
-        trial(services[1].environment)
+        trial(services[-1].environment)
     except NotOurs as error:
         raise ConfigError(
-            f"the program that answers messages can't be started here, and nothing is connected: "
+            f"what answers messages can't be started here, and nothing is connected: "
             f"{error}. Is the disk of this installation mounted noexec, or did a scanner remove a "
             "file of it? Install federated-irene again"
         ) from None

@@ -1,5 +1,6 @@
 """The node's processes as they stand: which lives, which answers, which still does its work."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,11 +10,13 @@ from client.gateway import Connection, log_file, node_folder
 from client.node.pulse import pulse_of
 from client.node.watch import PATIENCE_S
 from client.site import Site
+from client.trainer import answers
 from irene_model.operations import Health, Running, keeps_ending, probe, running
 
 DOES = {
     "supernode": "connects to the coordinator",
-    "superexec": "starts your client for each message",
+    "superexec": "hands each message to your client",
+    "trainer": "answers messages and trains",
 }
 """The processes in the order of their start: the second ends with the first."""
 
@@ -38,7 +41,8 @@ class NodeProcess:
         again = "it is started again by itself; if that does not help, stop and start the node"
         if self.health != "serving":
             return f"{what} is {self.health}: {again}; see {self.log}"
-        if self.silent_s is not None and self.silent_s > PATIENCE_S[self.name] / 2:
+        patience_s = PATIENCE_S.get(self.name, math.inf)
+        if self.silent_s is not None and self.silent_s > patience_s / 2:
             return f"{what} gave no sign of life for {self.silent_s:.0f} s: {again}; see {self.log}"
         return ""
 
@@ -58,15 +62,19 @@ def node_processes(site: Site, connection: Connection | None) -> tuple[NodeProce
     """All of them, each asked for its health."""
     folder = node_folder(site)
     known = running(folder)
-    where = {} if connection is None else {
-        "supernode": connection.health, "superexec": connection.superexec_health
-    }  # fmt: skip
+    health: dict[str, Health] = {}
+    if connection is not None:
+        health = {
+            "supernode": probe(connection.health),
+            "superexec": probe(connection.superexec_health),
+            "trainer": answers(folder),
+        }
     return tuple(
         NodeProcess(
             name=name,
             log=log_file(site, name),
             running=known.get(name),
-            health=probe(where[name]) if name in where else None,
+            health=health.get(name),
             silent_s=pulse_of(folder, name).silent_s(),
         )
         for name in DOES

@@ -178,6 +178,11 @@ def _todo(status: NodeStatus) -> Iterator[str]:
     if status.budget is not None and status.budget.left == 0:
         why = " for a ledger that was lost" if status.budget.loss else ""
         yield f"the privacy budget is spent{why}: the site declines every further round"
+    elif status.budget is not None and status.budget.left_alone == 0:
+        yield (
+            "the privacy budget for secure sums (budget.alone) is spent: the site declines every "
+            "further attempt"
+        )
 
 
 def _newest_releases(journal: Journal) -> tuple[Release, ...]:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from client.budget import bar, loss_sentence, number
+from client.budget import alone_sentence, bar, loss_sentence, number
 from client.gateway import shown
 from client.node.status import NodeStatus
 from irene_model.console import ago
@@ -53,6 +53,8 @@ def _facts(status: NodeStatus) -> list[tuple[str, str]]:
     elif budget is not None:
         spent, left = number(budget.spent.smallest), number(budget.left or 0.0)
         facts.append(("privacy", f"epsilon {spent} of {budget.budget:g} spent, {left} left"))
+    if budget is not None and budget.spent_alone is not None:
+        facts.append(("relying on nobody", alone_sentence(budget)))
     if budget is not None and budget.loss is not None:
         facts.append(("lost ledger", loss_sentence(budget.loss)))
     return facts

@@ -1,10 +1,9 @@
-"""Flower's SuperExec, which takes a node's tasks, with one way to start a program: ours.
+"""Flower's SuperExec, which takes a node's tasks, and starts no program for any of them.
 
-Flower's own way looks for a program of a name on PATH. Where ours could not be executed, it found
-Flower's, which unpacks and runs what the server shipped. Here every task of a client goes to
-`launch`, which names interpreter and module and gives the task away to nothing else. Flower knows
-other kinds of tasks, which would run shipped code as well (an agent's, above all): they are
-refused.
+Flower's own way starts a program for each message, which unpacks and runs what the server shipped.
+Here a message is pulled, handed to the node's trainer, and its reply is pushed (`errand`), one
+after another; the token that a message is pulled with stays in this process. Flower knows other
+kinds of tasks, which would run shipped code as well (an agent's, above all): they are refused.
 
 This leans on Flower's internals. Where they are not as they were when this was written, nothing
 runs at all: a message unanswered is better than foreign code beside patients' data.
@@ -18,13 +17,16 @@ import socket
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from client.gateway import connection_in
+from client.gateway import connection_in, coordinators_time, keep_time
 from client.node.ending import run_and_end
-from client.node.launch import NotOurs, another_flower, begin, forbid_programs, trial
+from client.node.errand import Errand, check_flower
+from client.node.launch import TRIAL, another_flower, forbid_programs
 from client.node.pulse import Pulse, pulse_of
+from client.trainer import OldCode, installed
 from irene_model.operations import running
 
 if TYPE_CHECKING:
@@ -35,46 +37,50 @@ NAME = "superexec"
 _RUN = "flwr.supercore.superexec.run_superexec"
 _PROGRAM = "flwr.supercore.cli.flower_superexec"
 _ASKED = ["executor_type", "executor_config", "insecure", "root_certificates_path"]
-_TURN_S, _ANSWER_S = 0.5, 2.0
+_TURN_S, _ANSWER_S, _CODE_S = 0.5, 2.0, 5.0
 _log = logging.getLogger(__name__)
 
 
 class InstalledExecutor:
-    """What Flower calls an executor, that starts the installed client and nothing else."""
+    """What Flower calls an executor, that hands messages to the node's trainer and starts nothing.
+
+    It has room for one message at a time: while one is answered, the next stays with the SuperNode.
+    """
 
     def __init__(self, folder: Path, pulse: Pulse) -> None:
-        """`folder`: the node's, which the program is told."""
+        """`folder`: the node's."""
         self._folder, self._pulse = folder, pulse
+        self._errand: Thread | None = None
+        self._code, self._looked, self._old = installed(), time.monotonic(), False
 
     def get_eligible_capacity(
         self, supported_task_types: "set[TaskType]", **_: object
     ) -> "tuple[set[TaskType], set[str]]":
-        """All kinds: what is refused is answered with an error, and waits for nobody."""
+        """All kinds, or none while a message is answered: what is refused waits for nobody."""
+        if self._errand is not None and self._errand.is_alive():
+            return set(), set()
+        self._end_if_old()
         return supported_task_types, set()
 
     def wait_for_capacity(self, *_: object, **__: object) -> None:
-        """There is nothing to wait for."""
+        """Nothing waits here."""
 
     def launch(self, spec: "ExecutionSpec") -> "LaunchResult":
-        """Start the program for one message. What is not ours ends this process, and is said."""
+        """Begin to answer one message."""
         from flwr.supercore.constant import TaskType
         from flwr.supercore.superexec.executor.types import LaunchResult
 
         if spec.task_type is not TaskType.CLIENT_APP:
             return LaunchResult.failed(f"the server asked for {spec.task_type}; a node runs none")
-        arguments = [str(self._folder), "--runtime-api-address", spec.runtime_api_address]
-        if spec.insecure:
-            arguments.append("--insecure")
-        elif spec.root_certificates_path is not None:
-            arguments += ["--root-certificates", spec.root_certificates_path]
-        if spec.parent_pid is not None:
-            arguments += ["--parent-pid", str(spec.parent_pid)]
-        try:
-            begin(arguments, spec.token)
-        except NotOurs as error:
-            # The next start of this process tries the program before it takes another task.
-            _log.error("%s; nothing was run", error)
-            raise SystemExit(1) from None
+        errand = Errand(
+            folder=self._folder,
+            runtime=spec.runtime_api_address,
+            token=spec.token,
+            insecure=spec.insecure,
+            root_certificates=spec.root_certificates_path,
+        )
+        self._errand = Thread(target=self._run, args=(errand,), daemon=True)
+        self._errand.start()
         return LaunchResult.accepted()
 
     def reconcile(self) -> None:
@@ -83,6 +89,22 @@ class InstalledExecutor:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _run(self, errand: Errand) -> None:
+        try:
+            errand.run()
+        except OldCode:
+            self._old = True
+        except Exception:
+            _log.exception("a message could not be answered")
+
+    def _end_if_old(self) -> None:
+        """What is installed now takes the next task, and not what was when this began."""
+        if time.monotonic() - self._looked > _CODE_S:
+            self._looked, self._old = time.monotonic(), self._old or installed() != self._code
+        if self._old:
+            _log.warning("other code is installed now; starting again with it")
+            raise SystemExit(0)
 
 
 def flower_superexec(executor: InstalledExecutor) -> ModuleType:
@@ -136,13 +158,17 @@ def main() -> None:
 
 
 def _run() -> None:
-    folder = Path(sys.argv.pop(1))
-    pulse = pulse_of(folder, NAME)
-    trial()
     forbid_programs()
-    sys.argv += await_node(folder, pulse)
-    executor = InstalledExecutor(folder, pulse)
-    flower_superexec(executor).flower_superexec()
+    folder = Path(sys.argv.pop(1))
+    executor = InstalledExecutor(folder, pulse_of(folder, NAME))
+    check_flower()
+    program = flower_superexec(executor)
+    if str(folder) == TRIAL:
+        raise SystemExit(0)
+    keep_time(lambda: coordinators_time(folder))
+    logging.getLogger("flwr").propagate = False  # it has a handler of its own
+    sys.argv += await_node(folder, pulse_of(folder, NAME))
+    program.flower_superexec()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pathlib import Path
 from client.gateway import Reading, keep, keep_time, read_clock
 from client.node.ending import run_and_end
 from client.node.launch import forbid_programs
+from client.node.pauses import quicken
 from client.node.pulse import Pulse, pulse_of
 
 NAME = "supernode"
@@ -89,6 +90,7 @@ def _run() -> None:
     keep_time(timekeeper.now, sign=timekeeper.sign)
     from flwr.supernode.cli import flower_supernode
 
+    quicken()
     flower_supernode()
 
 

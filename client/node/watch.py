@@ -16,7 +16,10 @@ from irene_model.errors import IreneError
 from irene_model.operations import running
 
 PATIENCE_S = {"supernode": 180.0, "superexec": 120.0}
-"""Seconds without a sign of life after which a process is ended, to be started again."""
+"""Seconds without a sign of life after which a process is ended, to be started again.
+
+A trainer at its work gives none: SuperExec ends it at the message's deadline.
+"""
 _LOOK_S = 1.0
 
 

@@ -51,12 +51,15 @@ def show_check(report: QualityReport, console: Console) -> None:
         labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
     console.print(splits, modalities, labs, *([panels] if report.panels else []), labels)
     console.print(*coverage_tables(report.coverage), highlight=False)
-    _show_texts(report, console)
+    _show_inputs(report, console)
     _show_doubts(report, console)
 
 
-def _show_texts(report: QualityReport, console: Console) -> None:
+def _show_inputs(report: QualityReport, console: Console) -> None:
     texts, cost = report.texts, report.cost
+    if report.modalities["age"]:
+        steps = (f"{count} of {step}" for step, count in report.ages.items() if count)
+        console.print(f"Ages in years: {', '.join(steps)}", highlight=False, soft_wrap=True)
     if texts.texts:
         console.print(
             f"Texts: {texts.unknown:.0%} of {texts.words} words are unknown to the study's encoder "

@@ -7,6 +7,7 @@ with `Column.parse`, which adds file, line and column.
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -21,10 +22,23 @@ _WITH_COMMA = re.compile(r"[<>≤≥=\s]*[+-]?[\d.]*,\d+", re.ASCII)
 _WITH_LETTERS = re.compile(
     r"[<>≤≥]?\s*[+-]?\d+(\.\d+)?\s*[a-zµμ%*(][a-zµμ%*/()+ -]*", re.ASCII | re.IGNORECASE
 )
+_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([ T].*)?", re.ASCII)
+_RANGE = re.compile(r"\d+(\.\d+)?\s*[-–]\s*\d+(\.\d+)?", re.ASCII)
+_SPACED = re.compile(r"[<>≤≥]?\s*[+-]?\d{1,3}([\s'’]\d{3})+([.,]\d+)?")
+_POWER = re.compile(r"[+-]?\d+([.,]\d+)?\s*[x×*·]\s*10\s*(\^|\*\*)?\s*[+-]?\d+", re.IGNORECASE)
 _REMEDIES = {
-    "a number with a comma": "; write a decimal point",
+    "a number with a comma": "; write a decimal point, and nothing between thousands",
+    "a number with a gap": "; write nothing between thousands",
+    "a number in other signs": "; write plain digits, and - for minus",
+    "a number with a power of ten": "; write 1.5e3 or 1500",
     "a number with letters": "; keep the number alone",
+    "a range": "; give one number",
 }
+_SMALL_CHILD = re.compile(
+    r"\d+\s*(m|w|d|mo|mon|mos|months?|monate?|mths?|weeks?|wochen?|days?|tage?|t)\.?",
+    re.ASCII | re.IGNORECASE,
+)
+_CAPPED = re.compile(r"([<>≤≥]=?)\s*\d+|\d+\s*\+", re.ASCII)
 _BEYOND_LIMIT = re.compile(r"(?P<side>[<>]=?|[≤≥])\s*(?P<limit>.*)")
 # As spreadsheets (1.23457E+11) and floats (1.5e10) write it; 12E4 may be the name of a ward.
 _SCIENTIFIC = re.compile(r"[+-]?(\d+[.,]\d*e[+-]?\d+|\d+e\+\d+)", re.ASCII | re.IGNORECASE)
@@ -32,6 +46,12 @@ _INEXACT = re.compile(r"\d{16,}[.,]0+", re.ASCII)  # a floating-point number bey
 _TOTALS = {
     *("total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme"),
     *("insgesamt", "somme", "totale", "totaal", "suma", "mean", "average", "mittelwert", "count"),
+}
+_FORMS = {
+    "a number with a gap": _SPACED,
+    "a date": _DATE,
+    "a range": _RANGE,
+    "a number with a power of ten": _POWER,
 }
 _INFINITE = {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
 
@@ -44,7 +64,16 @@ def kind_of(cell: str) -> str:
         return "a number"
     if _WITH_COMMA.fullmatch(cell):
         return "a number with a comma"
-    return "a number with letters" if _WITH_LETTERS.fullmatch(cell) else "text"
+    if _WITH_LETTERS.fullmatch(cell):
+        return "a number with letters"
+    if _NUMBER.fullmatch(unicodedata.normalize("NFKC", _in_plain_digits(cell))):
+        return "a number in other signs"
+    return next((kind for kind, form in _FORMS.items() if form.fullmatch(cell)), "text")
+
+
+def _in_plain_digits(cell: str) -> str:
+    digits = (str(digit) if (digit := unicodedata.digit(s, None)) is not None else s for s in cell)
+    return "".join(digits).replace("\u2212", "-").replace("\u066b", ".")
 
 
 def read_number(cell: str) -> float:
@@ -84,6 +113,10 @@ def read_age(cell: str) -> float | None:
     """Years, 0 to 120."""
     if not cell:
         return None
+    if _SMALL_CHILD.fullmatch(cell):
+        raise CellError("is an age in months, weeks or days, expected years; give them, as 1.5")
+    if _CAPPED.fullmatch(cell):
+        raise CellError("is a bound, expected the age in years; write one number for it, as 90")
     try:
         age = read_number(cell)
     except CellError as error:

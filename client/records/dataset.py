@@ -33,7 +33,7 @@ _TEXTS_AT_ONCE = 512
 # The study's text has the sha256 of the encoder's files: where they lie is no matter.
 _NOT_DATA = {
     *("budget", "device", "ledger", "mask_key", "cache", "encoders"),
-    *("metrics", "minimum_group", "memory", "limits"),
+    *("metrics", "minimum_group", "memory", "limits", "trainer"),
 }
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]

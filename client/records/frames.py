@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, TypeVar
 
-from client.joins import Account, JoinCounts, compared, count_partners, judge
-from client.site import Join, JoinedTable, MissingWords, RecordsTable, Site, Table
+from client.joins import JoinCounts, compared, count_partners, judge
+from client.site import Join, MissingWords, RecordsTable, Site, Table
 from client.tables import read_table
 from irene_model.errors import DataError
 
@@ -171,26 +171,6 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
         if name and name not in twice
     }
     return Frame(columns=columns, tables=(shown,), unread=unread)
-
-
-def read_owners(
-    owners: Column, table: JoinedTable, key: str, known_ids: Collection[str], account: Account
-) -> Column:
-    """Record ids of a table as they are compared; one that is no record's is refused.
-
-    Where site.yaml says by `matched` that the table is of others as well, only that share is.
-    """
-    owners = replace(owners, cells=compared(owners.cells))
-    counts = count_partners(known_ids, owners.cells, key=key, table=owners.table, on=table.on)
-    account.joins.append(counts)
-    unknown = [row for row, owner in enumerate(owners.cells) if owner not in known_ids]
-    if unknown and table.matched is None:
-        cause = "drop the row or mend the id" if counts.cause is None else counts.cause.said
-        owners.refuse(unknown, f"names no record of the records table; {cause}")
-    refused = judge(counts, table.matched or 0.0)
-    if refused is not None:
-        raise DataError(f"{owners.table}, joined to the records by '{table.on}': {refused}")
-    return owners
 
 
 @dataclass(frozen=True, kw_only=True)

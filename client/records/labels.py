@@ -33,7 +33,14 @@ _DOUBTS = re.compile(
     r"|evtl\.?|eventuell|z\.?\s?n\.?|history|alive|lebt|lebend\w*|living|planned|geplant|pending)\b",
     re.IGNORECASE,
 )
-_NEVER = re.compile(r"(9999|2999|3000|1900-01-0[01]|1899-12-3[01]|0001-01-01|1111-11-11)\b.*")
+_DATE = re.compile(
+    r"((?P<year>\d{4})[-./](?P<rest>\d{1,2}[-./]\d{1,2})"
+    r"|(?P<rest_>\d{1,2}[-./]\d{1,2})[-./](?P<year_>\d{4}))(?!\d).*",
+    re.ASCII,
+)
+# What programs write for no date. Years up to 2299 are those of de-identified tables.
+_FIRST_YEAR, _LAST_YEAR = 1901, 2299
+_FIRST_OR_LAST = {(1970, (1, 1)), (2099, (12, 31)), (2099, (31, 12))}
 # Codes of a list: 2 for no, 9 and the like for unknown. A count of days may be one of them too.
 _CODES = frozenset({2.0, *(s * (10.0**n - 1) for s in (-1, 1) for n in range(1, 7)), -1.0})
 
@@ -85,11 +92,20 @@ def _read_filled(cell: str, missing: MissingWords, numbers: set[float], key: str
         return 1
     if missing.unknown(cell):
         raise _doubt("a word for unknown, and rule `filled` knows only yes and no", key)
-    if _NEVER.fullmatch(cell):
+    if _is_never(cell):
         raise _doubt("a date that stands for none or for never", key)
     if len(cell) == 1 or "?" in cell or _DOUBTS.match(cell):
         raise _doubt("text that may mean no, or maybe", key)
     return 1
+
+
+def _is_never(cell: str) -> bool:
+    date = _DATE.fullmatch(cell)
+    if date is None:
+        return False
+    year, rest = int(date["year"] or date["year_"]), date["rest"] or date["rest_"]
+    first, second = map(int, re.split("[-./]", rest))
+    return not _FIRST_YEAR <= year <= _LAST_YEAR or (year, (first, second)) in _FIRST_OR_LAST
 
 
 def _read_number(number: float, numbers: set[float], key: str) -> int:

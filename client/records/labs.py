@@ -5,7 +5,7 @@ each value, as laboratory systems export it. Both end as one mapping for each re
 study's units; a value that was not measured is absent, a censored one is -inf or +inf.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,7 +18,8 @@ from client.joins import (
     passed_over,
 )
 from client.records.cells import read_lab
-from client.records.frames import CellError, Column, Frame, read_frame, read_owners
+from client.records.frames import CellError, Column, Frame, read_frame
+from client.records.owners import Owners, read_owners, refuse_other_patients
 from client.records.units import UnitError, check_own_units, unit_reader
 from client.site import LabTable, Site
 from irene_model.errors import DataError
@@ -31,19 +32,19 @@ def read_labs(
     frame: Frame,
     record_ids: Sequence[str],
     *,
-    known_ids: Collection[str],
+    owners: Owners,
     account: Account,
 ) -> list[dict[str, float]]:
     """Name -> value in the study's unit, one mapping for each row of `frame`.
 
     record_ids: of the rows of `frame`.
-    known_ids: also those of excluded records, whose values a long table may still hold.
+    owners: the records that the rows of a long table may belong to.
     account: is told what became of the rows of a long table.
     """
     check_own_units(site)
     if site.lab_table is not None:
         rows = {record_id: row for row, record_id in enumerate(record_ids)}
-        return _read_long(site, site.lab_table, study, rows, known_ids=known_ids, account=account)
+        return _read_long(site, site.lab_table, study, rows, records=owners, account=account)
     labs: list[dict[str, float]] = [{} for _ in record_ids]
     for test in study.labs:
         if test.name not in site.labs:
@@ -83,7 +84,7 @@ def _read_long(
     study: Study,
     rows_of: dict[str, int],
     *,
-    known_ids: Collection[str],
+    records: Owners,
     account: Account,
 ) -> list[dict[str, float]]:
     """One row for each value. Tests that the study does not ask for are passed over."""
@@ -97,15 +98,16 @@ def _read_long(
         written |= {row: value for row, value in zip(rows, read, strict=True) if value is not None}
     written_owners = frame.column(table.on, "lab_table.on")
     owners = written_owners.take(list(written))
-    keys = read_owners(owners, table, "lab_table", known_ids, account).cells
+    keys = read_owners(owners, table, "lab_table", records, account).cells
     owner_of = dict(zip(written, keys, strict=True))
+    refuse_other_patients(frame, owner_of, table, "lab_table", records)
     units = frame.column(table.unit, "lab_table.unit")
     used = excluded = 0
     for test in study.labs:
         measured = [
             row
             for row in rows_of_test.get(test.name, [])
-            if row in written and owner_of[row] in known_ids
+            if row in written and owner_of[row] in records.known
         ]
         _refuse_second_values(written_owners.take(measured), [owner_of[r] for r in measured], test)
         converts = units.take(measured).parse(partial(_cell_converter, site, test))

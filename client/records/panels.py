@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from client.joins import NO_RECORD, Account, TableRows
-from client.records.frames import Frame, read_frame, read_owners
+from client.records.frames import Frame, read_frame
 from client.records.labs import lab_reader
-from client.site import JoinedTable, Site
+from client.records.owners import Owners, read_owners, refuse_other_patients
+from client.site import OwnedTable, Site
 from irene_model.errors import DataError
 from irene_model.study import Panel, Study
 
@@ -22,16 +23,15 @@ def read_panels(
     frame: Frame,
     record_ids: Sequence[str],
     *,
-    known_ids: Collection[str],
+    owners: Owners,
     account: Account,
 ) -> dict[str, Values]:
     """Panel -> its values in the study's order and units, a row for each row of `frame`.
 
-    record_ids: of the rows of `frame`. known_ids: also those of excluded records, of which a
-    panel's table may still have rows.
+    record_ids: of the rows of `frame`. owners: the records that a panel's table may have rows of.
     """
     return {
-        panel.name: _read(site, panel, frame, record_ids, known_ids=known_ids, account=account)
+        panel.name: _read(site, panel, frame, record_ids, owners=owners, account=account)
         for panel in study.panels
         if panel.name in site.panels
     }
@@ -43,16 +43,16 @@ def _read(
     frame: Frame,
     record_ids: Sequence[str],
     *,
-    known_ids: Collection[str],
+    owners: Owners,
     account: Account,
 ) -> Values:
     key, mapped = f"panels.{panel.name}", site.panels[panel.name]
     rows: Sequence[int | None] = range(len(record_ids))
     if mapped.table is not None:
         frame = read_frame(site, mapped.table, f"{key}.table")
-        place = _rows_of(frame, mapped.table, f"{key}.table", known_ids, account)
+        place = _rows_of(frame, mapped.table, f"{key}.table", owners, account)
         rows = [place.get(record_id) for record_id in record_ids]
-        account.tables.append(_rows_used(frame, f"{key}.table", place, record_ids, known_ids))
+        account.tables.append(_rows_used(frame, f"{key}.table", place, record_ids, owners.known))
     lacks = set(mapped.lacks)
     columns = {
         value.name: mapped.columns[value.name].column
@@ -77,11 +77,14 @@ def _read(
 
 
 def _rows_of(
-    frame: Frame, table: JoinedTable, key: str, known_ids: Collection[str], account: Account
+    frame: Frame, table: OwnedTable, key: str, records: Owners, account: Account
 ) -> Mapping[str, int]:
     """Record -> its row of the panel's table."""
-    owners = read_owners(frame.column(table.on, f"{key}.on"), table, key, known_ids, account)
-    return owners.index("repeats an earlier row; keep one row for each record")
+    owners = read_owners(frame.column(table.on, f"{key}.on"), table, key, records, account)
+    place = owners.index("repeats an earlier row; keep one row for each record")
+    rows_of = {row: record for record, row in place.items()}
+    refuse_other_patients(frame, rows_of, table, key, records)
+    return place
 
 
 def _rows_used(

@@ -17,6 +17,7 @@ from client.records.cells import identifier_reader, read_age, sex_reader, split_
 from client.records.frames import Column, Frame, read_joined
 from client.records.labels import label_reader
 from client.records.labs import read_labs
+from client.records.owners import Owners
 from client.records.panels import read_panels
 from client.records.wanted import counted, unwanted
 from client.site import ImageColumn, Site, Splits
@@ -83,8 +84,14 @@ def read_wanted_records(
     texts = _column_or_nones(frame, site.columns.text, "columns.text", _read_text)
     ages = _column_or_nones(frame, site.columns.age, "columns.age", read_age)
     sexes = _sexes(site, frame)
-    labs = read_labs(site, study, frame, keys, known_ids=set(known_ids), account=account)
-    panels = read_panels(site, study, frame, keys, known_ids=set(known_ids), account=account)
+    owners = Owners(
+        records=whole,
+        known=set(known_ids),
+        patients=dict(zip(keys, patient_ids, strict=True)),
+        patient_column=site.columns.patient_id,
+    )
+    labs = read_labs(site, study, frame, keys, owners=owners, account=account)
+    panels = read_panels(site, study, frame, keys, owners=owners, account=account)
     labels = _labels(site, frame)
     records = [
         Record(

@@ -4,19 +4,19 @@ from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
 from .site import Budget, Memory, Site, Splits
-from .table_files import Join, JoinedTable, LabTable, RecordsTable, Table
+from .table_files import Join, LabTable, OwnedTable, RecordsTable, Table
 
 __all__ = [
     "Budget",
     "ImageColumn",
     "ImageFilter",
     "Join",
-    "JoinedTable",
     "LabTable",
     "LabelColumn",
     "Limits",
     "Memory",
     "MissingWords",
+    "OwnedTable",
     "RecordsTable",
     "SexColumn",
     "Site",

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from client.site.table_files import Column, JoinedTable
+from client.site.table_files import Column, OwnedTable
 from irene_model.study import SPLITS, Settings, Split
 
 
@@ -77,7 +77,7 @@ class SitePanel(Settings):
     else the study's. What this hospital does not measure has to be listed in `lacks`.
     """
 
-    table: JoinedTable | None = None
+    table: OwnedTable | None = None
     unit: str | None = Field(default=None, min_length=1)
     columns: dict[str, LabColumn] = Field(default_factory=dict)
     lacks: tuple[str, ...] = ()

@@ -110,6 +110,16 @@ class Memory(Settings):
     gradient_checkpointing: bool = False
 
 
+class TrainerSettings(Settings):
+    """What the process may hold that stays between messages.
+
+    After `idle_s` seconds without a message it gives all memory back, that of a GPU too, and the
+    next message takes the seconds longer that data and model need.
+    """
+
+    idle_s: float = Field(default=600.0, ge=1, le=30 * 86_400)
+
+
 class Site(Settings):
     """One hospital. `declared_patients` is the public size of its training cohort: it weights the
     site's updates and sets its sampling rate, so that neither depends on the exact count. Without
@@ -142,6 +152,7 @@ class Site(Settings):
     encoders: dict[str, Path] = Field(default_factory=dict)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     memory: Memory = Memory()
+    trainer: TrainerSettings = TrainerSettings()
     budget: Budget | Literal["none"]
     limits: Limits = Limits()
     declared_patients: int | None = Field(default=None, ge=1)

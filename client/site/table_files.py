@@ -41,13 +41,23 @@ class Join(JoinedTable):
     """A table with at most one row for each value of the column `on`."""
 
 
+class OwnedTable(JoinedTable):
+    """A table whose rows belong to records, one by one.
+
+    patient: the column that names the patient a second time, which is compared with the record's.
+    Left out, it is the column that is called as the records' one, if there is any.
+    """
+
+    patient: Column | None = None
+
+
 class RecordsTable(Table):
     """The table with one row for each record, and what is joined to it."""
 
     joins: tuple[Join, ...] = ()
 
 
-class LabTable(JoinedTable):
+class LabTable(OwnedTable):
     """A table with one row for each laboratory value; `test` holds LOINC codes.
 
     Tests that the study does not ask for are passed over.

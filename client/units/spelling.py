@@ -28,6 +28,7 @@ _IDIOMS = tuple(
         (r"(?<![a-z\[])(?:°|deg(?:rees?)?\.?|grad)\s?([cfk])(?![a-z])", r"deg\1"),
         (r"(?<=[a-z])\.(?=\s|/|$)", ""),  # an abbreviation's
         (r"(?<![a-z0-9])[x*]\s?(?=10)", ""),
+        (r"^[x*]?\s?e\+?0?([369]|12)(?=\s?/)", r"10^\1"),  # E9/L
         (r"(?<![a-z])vol\.?\s?-?\s?%", "%"),
         (r"(?<=kg)\s?h2o(?![a-z])", ""),
         (r"^mil\s?/\s?ml$", "10^6/mL"),  # a thousand in Spanish, but not per mL

@@ -1,4 +1,4 @@
-from .protocol import WIRE_DTYPE, Array, Arrays, Flat, Message, check_update
+from .protocol import WIRE_DTYPE, Array, Arrays, Flat, Message, Plain, check_update
 from .replies import (
     LABEL_ABSENT,
     LABEL_SENT,
@@ -30,6 +30,7 @@ __all__ = [
     "HelloReply",
     "HelloRequest",
     "Message",
+    "Plain",
     "Request",
     "TrainReply",
     "TrainRequest",

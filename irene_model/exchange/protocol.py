@@ -26,15 +26,17 @@ from irene_model.errors import ProtocolError
 from irene_model.study import (
     Encoding,
     Packed,
+    bundled,
     one_line,
     pack,
+    unbundled,
     unpack,
 )
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
-PROTOCOL = 5
+PROTOCOL = 6
 WIRE_DTYPE = np.dtype(np.float32)
 
 
@@ -50,13 +52,14 @@ class Flat:
     encoding: Encoding = "float32"
 
     def packed(self) -> dict[str, Packed]:
-        """The arrays as bytes."""
-        return {name: pack(array, self.encoding) for name, array in self.arrays.items()}
+        """The arrays as bytes, all of them as one array for Flower (`irene_model.study.bundle`)."""
+        return bundled({name: pack(array, self.encoding) for name, array in self.arrays.items()})
 
     @classmethod
     def unpacked(cls, packed: Mapping[str, Packed], values: dict[str, Plain]) -> "Flat":
         """The inverse of `packed`; a ProtocolError where bytes and shapes differ."""
-        return cls(arrays={name: unpack(each) for name, each in packed.items()}, values=values)
+        arrays = {name: unpack(each) for name, each in unbundled(packed)}
+        return cls(arrays=arrays, values=values)
 
 
 class Message(BaseModel):

@@ -1,6 +1,14 @@
 from .external_files import read_json, read_tensors, sha256_of_files
 from .pictures import levels_of_picture
-from .pixels import STRETCH_PERCENT, Levels, NoPicture, Pixels, aspect_of, from_channels, square
+from .pixels import (
+    STRETCH_PERCENT,
+    Levels,
+    NoPicture,
+    Pixels,
+    aspect_of,
+    from_channels,
+    square_and_shades,
+)
 from .processor import Case, IreneProcessor
 from .tensors import (
     LAB_CAP,
@@ -41,7 +49,7 @@ __all__ = [
     "scale_values",
     "sha256_of",
     "sha256_of_files",
-    "square",
+    "square_and_shades",
     "take",
     "vocabulary",
     "without",

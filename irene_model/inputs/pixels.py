@@ -20,6 +20,8 @@ _BLACK_WHITE = 255.0
 _ODDEST_ASPECT = 4.0  # a pixel four times as high as wide is a slip in a header
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
 _COLOURED_SHARE, _COLOURED_BY = 0.01, 0.1
+_SHADE, _NEARLY_ALL = 8, 0.99  # greys of 256 that are one; the share of the pixels that counts
+_ENOUGH = 1 << 18  # pixels to count shades of
 
 
 class NoPicture(ValueError):  # noqa: N818  # what was found, rather than an error of ours
@@ -43,8 +45,21 @@ class Levels:
 
 def square(levels: Levels, size: int) -> Pixels:
     """What the model reads (size, size), 0 black."""
-    grey = Image.fromarray(stretched(levels.values, levels.real))
-    return _fitted(grey, size, levels.aspect)
+    return square_and_shades(levels, size)[0]
+
+
+def square_and_shades(levels: Levels, size: int) -> tuple[Pixels, int]:
+    """`square`, and how many of 32 shades of grey hold nearly all of its pixels before resizing.
+
+    A film has most of them. A mask, a scan in black and white or an export of a few greys has
+    not, even where a lossy container has blurred them.
+    """
+    grey = stretched(levels.values, levels.real)
+    inside = grey.ravel() if levels.real is None else grey[levels.real]
+    some = inside[:: max(1, inside.size // _ENOUGH)]
+    held = np.cumsum(np.sort(np.bincount(some // _SHADE, minlength=1))[::-1])
+    shades = int(np.searchsorted(held, _NEARLY_ALL * some.size)) + 1
+    return _fitted(Image.fromarray(grey), size, levels.aspect), shades
 
 
 def stretched(values: Values, real: Mask | None = None) -> Pixels:

@@ -2,8 +2,9 @@ from .discrete import discrete_gaussian
 from .grid import Grid, grid_of_evaluation, grid_of_training
 from .keystream import Keystream
 from .masks import Attempt, MaskKey, mask
-from .sums import add, empty
-from .vector import dimensions, flatten
+from .shares import sample_rate, share_of_evaluation, share_of_training
+from .sums import add, check_masked, empty
+from .vector import dimensions, flatten, unflatten
 
 __all__ = [
     "Attempt",
@@ -11,6 +12,7 @@ __all__ = [
     "Keystream",
     "MaskKey",
     "add",
+    "check_masked",
     "dimensions",
     "discrete_gaussian",
     "empty",
@@ -18,4 +20,8 @@ __all__ = [
     "grid_of_evaluation",
     "grid_of_training",
     "mask",
+    "sample_rate",
+    "share_of_evaluation",
+    "share_of_training",
+    "unflatten",
 ]

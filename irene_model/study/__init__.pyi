@@ -1,3 +1,4 @@
+from .bundle import bundled, unbundled
 from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, trimmed
 from .names import (
     MOST_LABELS,
@@ -73,6 +74,7 @@ __all__ = [
     "Study",
     "TextEncoder",
     "TextShape",
+    "bundled",
     "dump",
     "is_run_name",
     "one_line",
@@ -88,6 +90,7 @@ __all__ = [
     "site_rate",
     "travelling_bytes",
     "trimmed",
+    "unbundled",
     "unpack",
     "with_roster",
     "with_values_files",

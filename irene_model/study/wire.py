@@ -67,15 +67,10 @@ def unpack(packed: Packed) -> Array:
     The size is compared before anything is allocated, and no encoding holds more than four values
     a byte of what has already arrived.
     """
-    width = _BYTES.get(packed.encoding)
-    if width is None:
-        raise ProtocolError("an array travels in an encoding that is unknown here")
-    if any(side < 0 for side in packed.shape) or len(packed.shape) > 32:
-        raise ProtocolError("an array has an impossible shape")
+    if len(packed.data) != packed_bytes(packed.encoding, packed.shape):
+        raise ProtocolError("an array's bytes are not as many as its shape and encoding say")
     count = math.prod(packed.shape)
     rows = _rows(packed.shape) if packed.encoding == "int8" else 0
-    if len(packed.data) != count * width + rows:
-        raise ProtocolError("an array's bytes are not as many as its shape and encoding say")
     match packed.encoding:
         case "float32":
             flat = np.frombuffer(packed.data, "<f4").astype(np.float32)
@@ -92,6 +87,16 @@ def unpack(packed: Packed) -> Array:
             kind = np.dtype(plain.removeprefix("plain "))
             flat = np.frombuffer(packed.data, kind.newbyteorder("<")).astype(kind)
     return flat.reshape(packed.shape)
+
+
+def packed_bytes(encoding: str, shape: tuple[int, ...]) -> int:
+    """Bytes of one array as it travels; a ProtocolError for what is no encoding or no shape."""
+    width = _BYTES.get(encoding)
+    if width is None:
+        raise ProtocolError("an array travels in an encoding that is unknown here")
+    if any(side < 0 for side in shape) or len(shape) > 32:
+        raise ProtocolError("an array has an impossible shape")
+    return math.prod(shape) * width + (_rows(shape) if encoding == "int8" else 0)
 
 
 def rounded(arrays: Mapping[str, Array], encoding: Encoding) -> dict[str, Array]:

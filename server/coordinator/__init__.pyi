@@ -4,7 +4,8 @@ from .coordinator import Coordinator, CoordinatorSettings, Loopback, account
 from .database import problem_of
 from .enrolment import Enrolment, check_name, enroll, expel, read_public_key, restore
 from .gateway_probe import reach
-from .locks import alone
+from .locks import alone, is_held, server_lock
+from .roster import check_roster, read_mask_key, roster_of, write_roster
 from .run_records import (
     Handed,
     RunRecord,
@@ -30,21 +31,27 @@ __all__ = [
     "account",
     "alone",
     "check_name",
+    "check_roster",
     "check_start",
     "days_left",
     "enroll",
     "expel",
+    "is_held",
     "note_cancelled",
     "note_ended",
     "note_submitted",
     "problem_of",
     "reach",
     "read_certificate",
+    "read_mask_key",
     "read_public_key",
     "read_record",
     "read_records",
     "require_started",
     "restore",
+    "roster_of",
+    "server_lock",
     "services_of",
     "write_private",
+    "write_roster",
 ]

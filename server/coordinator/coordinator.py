@@ -21,20 +21,9 @@ from irene_model.errors import ConfigError
 from irene_model.journal import Journal
 from irene_model.study import Settings, read
 from server.coordinator.certificates import Signed, issue, new_authority, now, write_private
+from server.coordinator.run_config import RUN_CONFIG
 
 LOOPBACK = ("localhost", "127.0.0.1")
-RUN_CONFIG: dict[str, str | int] = {
-    "study": "",
-    "out": "",
-    "seed": 0,
-    "sites": 0,
-    "enrolled": "",
-    "start-image": "",
-    "start-text": "",
-    "start-irene": "",
-}
-"""The keys of a run's configuration that `server.app` reads, with their defaults."""
-
 _SETTINGS = "coordinator.yaml"
 _NUMBERS = re.compile(r"[0-9.]+")  # an address that is mistyped
 _DOMAIN = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")

@@ -34,13 +34,15 @@ class EnrolledSite(Settings):
     """A site: Flower's id of its node in decimal digits, sha256 of its .pub file, ISO time.
 
     key: the public key in OpenSSH's form, by which a SuperLink that has lost its database learns it
-    anew; None in the entries of older versions.
+    anew; None in the entries of older versions. mask_key: the public key of its secure sums, 64
+    hexadecimal digits; None of a site that takes part in none.
     """
 
     node_id: str | None = Field(default=None, pattern=r"^\d+$")
     key_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     enrolled: str
     key: str | None = Field(default=None, pattern=r"^[A-Za-z0-9+/=@. -]+$", max_length=_LARGEST_KEY)
+    mask_key: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +74,18 @@ class Enrolment(Settings):
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
         document = self.model_dump(mode="json", by_alias=True)
+        for site in document["sites"].values():
+            if site["mask_key"] is None:  # the file of a federation without secure sums stays so
+                del site["mask_key"]
         write_private(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def enroll(coordinator: Coordinator, control: Control, key: Path, name: str) -> EnrolledSite:
+def enroll(
+    coordinator: Coordinator, control: Control, key: Path, name: str, *, mask_key: str | None = None
+) -> EnrolledSite:
     """Register the public key in the file `key` with Flower, as that of the site `name`.
 
+    mask_key: of its secure sums; a site that is enrolled under the same `key` and has none gets it.
     Raises ConfigError for a name or a key that is enrolled already and for a file that is no
     public key as Flower takes them, before anything is changed.
     """
@@ -86,6 +94,16 @@ def enroll(coordinator: Coordinator, control: Control, key: Path, name: str) -> 
     with alone(coordinator.enrolled.with_suffix(".lock")):
         known, lacking = _restored(coordinator, control)
         same = name in lacking and known.sites[name].key_sha256 == public.sha256
+        _refuse_shared_mask(known, name, mask_key)
+        before = known.sites.get(name)
+        if before is not None and mask_key is not None and public.sha256 == before.key_sha256:
+            if before.mask_key not in (None, mask_key):
+                raise ConfigError(
+                    f"--mask-key: {name} is enrolled with another mask key; irene-server expel "
+                    f"{coordinator.path} {name} first, if its keys are to be replaced"
+                )
+            if not same:
+                return _with_mask_key(coordinator, known, name, mask_key)
         if name in known.sites and not same:
             raise ConfigError(
                 f"--name {name}: is enrolled already; irene-server expel {coordinator.path} "
@@ -96,9 +114,28 @@ def enroll(coordinator: Coordinator, control: Control, key: Path, name: str) -> 
                 raise ConfigError(f"{key}: is enrolled already, as {other}; every site has its own")
         _refuse_expelled(coordinator, key, public)
         site = _registered(control, name, public, key)
+        site = site.model_copy(update={"mask_key": mask_key or (before and before.mask_key)})
         Enrolment(sites={**known.sites, name: site}).write(coordinator.enrolled)
     _note(coordinator, "enrolled", name, site)
     return site
+
+
+def _with_mask_key(
+    coordinator: Coordinator, known: Enrolment, name: str, mask_key: str
+) -> EnrolledSite:
+    """The site that is enrolled already, now with a mask key."""
+    site = known.sites[name].model_copy(update={"mask_key": mask_key})
+    Enrolment(sites={**known.sites, name: site}).write(coordinator.enrolled)
+    _note(coordinator, "mask key enrolled", name, site)
+    return site
+
+
+def _refuse_shared_mask(known: Enrolment, name: str, mask_key: str | None) -> None:
+    for other, site in known.sites.items():
+        if mask_key is not None and other != name and site.mask_key == mask_key:
+            raise ConfigError(
+                f"--mask-key: is enrolled already, as that of {other}; every site has its own"
+            )
 
 
 def expel(coordinator: Coordinator, control: Control, name: str) -> None:
@@ -149,7 +186,8 @@ def _restored(coordinator: Coordinator, control: Control) -> tuple[Enrolment, li
             public = PublicKey(line=site.key, sha256=site.key_sha256)
             with contextlib.suppress(ConfigError):  # another crash: by an id that nobody wrote down
                 again = _registered(control, name, public, coordinator.enrolled)
-                again = again.model_copy(update={"enrolled": site.enrolled})
+                kept = {"enrolled": site.enrolled, "mask_key": site.mask_key}
+                again = again.model_copy(update=kept)
         if again.node_id is None:
             lacking.append(name)
             continue
@@ -209,6 +247,7 @@ def _note(coordinator: Coordinator, what: str, name: str, site: EnrolledSite) ->
         node_id=site.node_id,
         key_sha256=site.key_sha256,
         key=site.key,
+        **({} if site.mask_key is None else {"mask_key": site.mask_key}),
     )
 
 

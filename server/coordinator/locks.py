@@ -29,3 +29,22 @@ def alone(path: Path, *, what: str = "", wait_s: float | None = None) -> Iterato
                     raise IreneError(f"{what} is still held by another process") from None
                 time.sleep(_TURN_S)
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock in the file `path`; nothing is waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    with os.fdopen(descriptor) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def server_lock(run: Path) -> Path:
+    """The lock that the server of the run in the folder `run` holds for as long as it lives."""
+    return run.with_name(f".{run.name}.lock")

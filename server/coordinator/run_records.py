@@ -7,6 +7,7 @@ from typing import Any
 
 from irene_model.journal import Fact
 from server.coordinator.coordinator import Coordinator, account
+from server.runs import KEPT
 
 _SUBMITTED, _ENDED, _CANCELLED = "run submitted", "run ended", "run cancelled"
 
@@ -16,7 +17,7 @@ class Handed:
     """One time that a run was handed to Flower.
 
     flower_run: Flower's id of it. executor: which SuperExec was alive then, "" if unknown. lost:
-    why it was taken up again, "" where somebody asked for it. study, seed and start_*: what it was
+    why it was taken up again, "" where somebody asked for it. study and what follows: what it was
     asked for with; study is None in the records of older versions.
     """
 
@@ -30,6 +31,7 @@ class Handed:
     start_image: str = ""
     start_text: str = ""
     start_irene: str = ""
+    keep_checkpoints: int = KEPT
 
 
 @dataclass(frozen=True, kw_only=True)

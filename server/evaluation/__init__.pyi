@@ -1,8 +1,9 @@
-from .evaluation import Evaluation, pool
+from .evaluation import Evaluation, pool, pool_sum
 from .histograms import SiteHistograms
 
 __all__ = [
     "Evaluation",
     "SiteHistograms",
     "pool",
+    "pool_sum",
 ]

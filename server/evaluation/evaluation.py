@@ -142,6 +142,40 @@ def pool(
         name: [pooled({name: site}, k, 0) for k in range(len(labels))]
         for name, site in sites.items()
     }
+    return _evaluated(everywhere, alone, labels)
+
+
+def pool_sum(
+    histograms: Array,
+    deviation: float,
+    labels: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    prior: float,
+    replicates: int = 1000,
+) -> Evaluation:
+    """Evaluate the federation from the sum of all sites' coarse histograms (K, 2, COARSE_BINS).
+
+    deviation: of the noise in each cell; 0 for none. No site has a metric of its own.
+    """
+    everywhere = [
+        pool_label(
+            [] if deviation else [hist],
+            [hist] if deviation else [],
+            [deviation] if deviation else [],
+            grid=Grid(prior=prior),
+            rng=rng,
+            replicates=replicates,
+        )
+        for hist in histograms
+    ]
+    return _evaluated(everywhere, {}, labels)
+
+
+def _evaluated(
+    everywhere: Sequence[Pooled], alone: Mapping[str, Sequence[Pooled]], labels: Sequence[str]
+) -> Evaluation:
+    """All metrics of each label's histograms of all sites, and AUROC and AUPRC of each alone."""
 
     def metric(of: Measure) -> Metric:
         measured = [each.measure(of) for each in everywhere]

@@ -1,5 +1,6 @@
 """What a run could learn under its noise, from what its rounds' lines say of the sites. Pure."""
 
+import math
 from collections.abc import Sequence
 
 from irene_model.console import known
@@ -7,10 +8,13 @@ from irene_model.privacy import Share, doubt, signal_to_noise
 from irene_model.study import Study
 from irene_model.weights import footprint
 from server.runs import JsonMapping
+from server.secure import TRAIN, planned_share
 
 
 def hope_of(study: Study, rounds: Sequence[JsonMapping]) -> str | None:
     """A doubt, by the sites of the first round with updates; None without noise or without one."""
+    if study.federation.secure is not None:
+        return _of_sums(study, rounds)
     for line in rounds:
         shares = [
             share for entry in line["sites"].values() if (share := _share(study, entry)) is not None
@@ -18,6 +22,19 @@ def hope_of(study: Study, rounds: Sequence[JsonMapping]) -> str | None:
         if shares:
             steps, parameters = study.total_steps, footprint(study).trained
             return doubt(signal_to_noise(shares, steps=steps, parameters=parameters))
+    return None
+
+
+def _of_sums(study: Study, rounds: Sequence[JsonMapping]) -> str | None:
+    """The same by the first sum: one noise, that of all who are in it."""
+    for line in rounds:
+        for attempt in line.get("secure") or ():
+            if attempt["outcome"] == "summed":
+                noise = planned_share(study, TRAIN) * math.sqrt(len(attempt["partners"]))
+                batch: float = study.training.expected_batch
+                whole = Share(weight=1.0, noise_multiplier=noise, expected_batch=batch)
+                steps, parameters = study.total_steps, footprint(study).trained
+                return doubt(signal_to_noise([whole], steps=steps, parameters=parameters))
     return None
 
 

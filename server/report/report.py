@@ -33,10 +33,11 @@ _NO_ESTIMATE: JsonMapping = {
 class SiteRow:
     """One hospital's part of the run. `epsilon` None: trained without privacy.
 
-    `epsilon` is the smaller one of the bounds `rdp` and `prv`, each None if unknown. `has_privacy`
-    is false for a hospital that the results give no privacy of. `ledger_total` is the ledger's own
-    epsilon, over all runs. `outcomes` counts rounds; `bytes_up` covers all its updates.
-    `metrics` says how its scores of test patients came, or why not.
+    `epsilon` is the smaller one of the bounds `rdp` and `prv`, each None if unknown; `alone` is it
+    if all other sites of secure sums collude. `has_privacy` is false for a hospital that the
+    results give no privacy of. `ledger_total` is the ledger's own epsilon, over all runs.
+    `outcomes` counts rounds; `bytes_up` covers all its updates. `metrics` says how its scores of
+    test patients came, or why not.
     """
 
     name: str
@@ -45,6 +46,7 @@ class SiteRow:
     epsilon: float | None
     rdp: float | None
     prv: float | None
+    alone: float | None
     ledger_total: float | None
     delta: float | None
     unit: str
@@ -159,6 +161,7 @@ def _site_rows(
             epsilon=epsilon_in(spent),
             rdp=spent.get("rdp"),
             prv=spent.get("prv"),
+            alone=epsilon_in(spent, "epsilon_alone"),
             ledger_total=max((each for each in totals if each is not None), default=None),
             delta=spent.get("delta"),
             unit=spent.get("unit", "patient"),

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Flat, Request
 from irene_model.study import STYPE, Packed
+from server.rounds.looks import Looks
 
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, DecodeError)
 _TYPES = {"hello": "query", "train": "train", "evaluate": "evaluate"}
@@ -35,10 +36,14 @@ NO_REPLY = "no reply in the time that the site has"
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A message to `node`, sent at `time`, which is time.monotonic(), and maybe once more since."""
+    """A message to `node`, sent at `time`, which is time.monotonic(), and maybe once more since.
+
+    kind: of the request, which the time that it takes depends on.
+    """
 
     identifiers: tuple[str, ...]
     node: int
+    kind: str
     time: float
 
 
@@ -73,10 +78,10 @@ class Reply:
 class Exchange:
     """The server's end of the wire."""
 
-    def __init__(self, grid: Grid, *, poll_s: float = 0.2) -> None:
-        """`poll_s`: seconds between two looks for replies."""
+    def __init__(self, grid: Grid, *, poll_s: float = 0.1) -> None:
+        """`poll_s`: the fewest seconds between two looks for replies (`server.rounds.looks`)."""
         self._grid = grid
-        self._poll_s = poll_s
+        self._looks = Looks(least_s=poll_s)
         self._online: frozenset[int] = frozenset()
         self._looked = -_LOOK_S
         self._offline_since: dict[int, float] = {}
@@ -129,7 +134,7 @@ class Exchange:
         started = time.monotonic()
         identifiers = list(self._grid.push_messages(messages)) if messages else []
         return [
-            Sent(identifiers=(identifier,), node=node, time=started)
+            Sent(identifiers=(identifier,), node=node, kind=request.kind, time=started)
             for node, identifier in zip(patience_s, identifiers, strict=True)
         ]
 
@@ -158,6 +163,8 @@ class Exchange:
         while True:
             reply = self.poll(sent)
             if reply is not None:
+                if reply.heard:
+                    self._looks.found(sent.node, sent.kind, reply.seconds)
                 return reply
             seconds = time.monotonic() - sent.time
             if seconds >= patience_s:
@@ -165,7 +172,8 @@ class Exchange:
             gone_s = self._offline_s(sent.node)
             if gone_s > _GONE_S:
                 return Reply(sent=sent, flat=None, reason=_ERRORS[5], seconds=seconds)
-            time.sleep(self._poll_s)
+            pause_s = self._looks.pause_s(sent.node, sent.kind, seconds)
+            time.sleep(min(pause_s, max(0.0, patience_s - seconds)))
 
     def poll(self, sent: Sent) -> Reply | None:
         """The reply to `sent` if it is there."""

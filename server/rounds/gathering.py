@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from irene_model.errors import ProtocolError
-from irene_model.exchange import Arrays, TrainReply, TrainRequest
-from irene_model.study import one_line, travelling_bytes
-from server.aggregation import Judge, Tally, facts, norm
+from irene_model.exchange import Arrays, EvaluateRequest, TrainReply, TrainRequest
+from irene_model.study import HeldOut, one_line, travelling_bytes
+from server.aggregation import Judge, Tally, facts, norm, tally_for
 from server.rounds.attendance import Roll
 from server.rounds.charged import Charged
 from server.rounds.exchange import Exchange, Reply, Sent
+from server.rounds.metrics_replies import Answers, ask_for_metrics
 from server.rounds.pace import Pace
 from server.runs import Json, RunFolder, may_be_charged, now
 
@@ -58,6 +59,26 @@ class Gathering:
         self._pending = list(_still_awaited(self.folder.info.get("late")))
         rounds = self.folder.study.federation.rounds
         self._charged = Charged(self.folder.rounds(), most=rounds)
+
+    def take(self, round: int, weights: Arrays, earlier: Json) -> tuple[Json, Arrays | None]:
+        """A try at `round`: its line, and what the updates agree on; None where too few came."""
+        tally = tally_for(self.folder.study, weights, self.folder.path / "updates")
+        self.judge.begin(weights)
+        line = self.gather(round, weights, tally, earlier)
+        enough = len(tally.sites) >= self.folder.study.federation.needed_sites
+        return line, tally.result() if enough else None
+
+    def metrics(self, round: int, split: HeldOut, weights: Arrays) -> Answers:
+        """All sites' evaluations of `weights`; IreneError where none can be had now."""
+        return ask_for_metrics(
+            self.exchange,
+            self.roll,
+            self.folder,
+            round=round,
+            split=split,
+            weights=weights,
+            declared=self.judge.declared,
+        )
 
     def gather(self, round: int, weights: Arrays, tally: Tally, earlier: Json) -> Json:
         """Ask all sites that are here for `round`, add what is good to `tally`, give the line.
@@ -97,7 +118,14 @@ class Gathering:
         line["bytes_down"] = a_message * len(sent)
         for message in sent:
             site = names[message.node]
-            message, reply = self._reply(message, request, site, patience[message.node])
+            message, reply = reply_in_time(
+                self.exchange,
+                message,
+                request.model_copy(update={"rounds_charged": self._charged.rounds(site)}),
+                overdue_s=self.pace.overdue_s(site),
+                patience_s=patience[message.node],
+                keep_s=study.federation.round_deadline_s,
+            )
             entry = self._entry(reply, site, round, tally)
             if reply.missing:
                 until = time.time() - reply.seconds + patience[message.node]
@@ -122,22 +150,6 @@ class Gathering:
             line["sites"][site] = _with_earlier(line["sites"].get(site, {}), before)
         line["seconds"] = time.monotonic() - started
         return line
-
-    def _reply(
-        self, message: Sent, request: TrainRequest, site: str, patience_s: float
-    ) -> tuple[Sent, Reply]:
-        """The site's reply; one that is overdue is asked for again, once.
-
-        Asking twice costs nothing but a start of the client: the ledger sends the same bytes.
-        """
-        reply = self.exchange.wait(message, min(patience_s, self.pace.overdue_s(site)))
-        if not reply.missing or reply.seconds >= patience_s:
-            return message, reply
-        _log.info("round %d, site %s: overdue, asked again", request.round, site)
-        keep_s = self.folder.study.federation.round_deadline_s
-        request = request.model_copy(update={"rounds_charged": self._charged.rounds(site)})
-        message = self.exchange.send_again(message, request, patience_s, keep_s=keep_s)
-        return message, self.exchange.wait(message, patience_s)
 
     def _entry(self, reply: Reply, site: str, round: int, tally: Tally) -> Json:
         """What the line says of `site`; a good update is added."""
@@ -237,6 +249,27 @@ class Gathering:
         if factor is not None:
             tally.add(update, late=late)
         return facts(answer) | {"norm": norm(update.arrays)}
+
+
+def reply_in_time(
+    exchange: Exchange,
+    message: Sent,
+    request: TrainRequest | EvaluateRequest,
+    *,
+    overdue_s: float,
+    patience_s: float,
+    keep_s: float = 60.0,
+) -> tuple[Sent, Reply]:
+    """The reply to `message`; one that is overdue is asked for again, once.
+
+    Asking twice costs nothing but a start of the client: the ledger sends the same bytes.
+    """
+    reply = exchange.wait(message, min(patience_s, overdue_s))
+    if not reply.missing or reply.seconds >= patience_s:
+        return message, reply
+    _log.info("round %d, node %d: overdue, asked again", request.round, message.node)
+    message = exchange.send_again(message, request, patience_s, keep_s=keep_s)
+    return message, exchange.wait(message, patience_s)
 
 
 def _still_awaited(told: Any) -> Iterator[Pending]:

@@ -5,7 +5,7 @@ the run goes on without them.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,15 +25,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """sites: name -> outcome, reason, and of one that evaluated its noise, epsilon and gaps."""
+    """sites: name -> outcome, reason, and of one that evaluated its noise, epsilon and gaps.
+
+    attempts: those at a secure sum.
+    """
 
     evaluation: Evaluation
     sites: Mapping[str, Json]
+    attempts: Sequence[Json] = ()
 
     @property
     def summary(self) -> Json:
         """`evaluation` of a line in rounds.jsonl."""
-        return {**self.evaluation.summary, "sites": dict(self.sites)}
+        told = {**self.evaluation.summary, "sites": dict(self.sites)}
+        return told | ({"secure": list(self.attempts)} if self.attempts else {})
 
 
 def ask_for_metrics(

@@ -11,23 +11,38 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from irene_model.errors import IreneError
 from irene_model.exchange import Arrays
 from irene_model.study import HeldOut, server_rate
 from irene_model.weights import new_model, trained_names
-from server.aggregation import Judge, norm, strategy_for, tally_for
+from server.aggregation import Judge, norm, strategy_for
 from server.rounds.attendance import Roll
+from server.rounds.charged import Charged
 from server.rounds.enrolled_nodes import RegisterFile
 from server.rounds.exchange import Exchange
 from server.rounds.gathering import Gathering
-from server.rounds.metrics_replies import Answers, ask_for_metrics
+from server.rounds.metrics_replies import Answers
 from server.rounds.pace import Pace
-from server.runs import Json, RunFolder, bounded, now, spending, spent_until, waiting
+from server.rounds.secure_attempt import SecureSums
+from server.rounds.secure_round import SecureRounds
+from server.runs import Json, RunFolder, bounded, now, waiting
+from server.secure import Accounts, Attempts, Benched
 
 _log = logging.getLogger(__name__)
 Observer = Callable[[Json], None]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 60.0
+
+
+class Way(Protocol):
+    """How sites' work becomes a step: their updates one by one, or a secure sum of them."""
+
+    def take(self, round: int, weights: Arrays, earlier: Json) -> tuple[Json, Arrays | None]:
+        """A try at `round`: its line, and the mean update; None where too few gave one."""
+
+    def metrics(self, round: int, split: HeldOut, weights: Arrays) -> Answers:
+        """What the sites say of `weights`; IreneError where nobody can say it now."""
 
 
 @dataclass(kw_only=True)
@@ -47,8 +62,9 @@ class RoundLoop:
     give_up: bool = False
     observe: Observer | None = None
     roll: Roll = field(init=False)
-    _gathering: Gathering = field(init=False)
+    _way: Way = field(init=False)
     _lines: list[Json] = field(init=False)
+    _accounts: Accounts = field(init=False)
 
     def __post_init__(self) -> None:
         """The roll starts empty, also when a run is resumed: sites may have changed nodes."""
@@ -57,13 +73,26 @@ class RoundLoop:
         self.roll = Roll(
             exchange=self.exchange, study=study, run=folder.info["run"], register=self.register
         )
-        self._gathering = Gathering(
+        pace = Pace(lines, deadline_s=study.federation.round_deadline_s)
+        if study.federation.secure is None:
+            judge = Judge(study, trained_names(new_model(study, seed=0)), lines)
+            self._way = Gathering(
+                exchange=self.exchange, roll=self.roll, folder=folder, judge=judge, pace=pace
+            )
+            self._accounts = Accounts(folder=folder, attempts=None)
+            return
+        attempts = Attempts(folder.path)
+        self._accounts = Accounts(folder=folder, attempts=attempts)
+        sums = SecureSums(
             exchange=self.exchange,
             roll=self.roll,
             folder=folder,
-            judge=Judge(study, trained_names(new_model(study, seed=0)), lines),
-            pace=Pace(lines, deadline_s=study.federation.round_deadline_s),
+            pace=pace,
+            attempts=attempts,
+            benched=Benched(lines),
+            charged=Charged(lines, most=study.federation.rounds),
         )
+        self._way = SecureRounds(sums=sums)
 
     def run(self) -> Json:
         """Train all rounds that are left, evaluate on the test patients, and give the results."""
@@ -75,6 +104,7 @@ class RoundLoop:
         self._wait_for_sites()
         self._judge_start()
         for round in range(folder.last_round + 1, study.federation.rounds + 1):
+            began = time.monotonic()
             line, mean = self._train(round, weights)
             if mean is None:
                 self._record_without_progress(line)
@@ -87,6 +117,7 @@ class RoundLoop:
             }
             if study.federation.evaluated(round):
                 line["evaluation"] = self._evaluate(round, weights, "validation").summary
+            line["seconds"] = time.monotonic() - began
             self._append(line)
             folder.update_info(seconds=time.monotonic() - started)
             self._report(line)
@@ -134,14 +165,12 @@ class RoundLoop:
         while True:
             attempt += 1
             self.roll.greet()
-            tally = tally_for(study, weights, folder.path / "updates")
-            self._gathering.judge.begin(weights)
-            line = self._gathering.gather(round, weights, tally, sites)
+            line, mean = self._way.take(round, weights, sites)
             line |= {"attempts": attempt, "seconds": time.monotonic() - started}
             sites = line["sites"]
-            if len(tally.sites) >= minimum:
+            if mean is not None:
                 folder.update_info(waiting=None)
-                return line, tally.result()
+                return line, mean
             if self._budgets_have_run_out(line):
                 folder.update_info(waiting=None)
                 return line, None
@@ -172,34 +201,20 @@ class RoundLoop:
         self._say_what_is_spent(line, last=last)
         self.folder.append_round(line)
         self._lines.append(line)
+        self.folder.thin(self._lines)
 
     def _say_what_is_spent(self, line: Json, *, last: bool = False) -> None:
         """Add to each site's entry the `epsilon` that its patients have spent until this line."""
-        spent = spent_until(
-            [*self._lines, line],
-            self.folder.study,
-            start=self.folder.start_told,
-            restarted=self.folder.info.get("restarted", ()),
-            last=last,
-        )
-        for site, entry in line["sites"].items():
-            if site in spent:
-                entry["epsilon"] = spent[site]
+        spent = self._accounts.until([*self._lines, line], last=last)
+        for site in line["sites"].keys() & spent.keys():
+            line["sites"][site] |= spent[site]
 
     def _evaluate(self, round: int, weights: Arrays, split: HeldOut) -> Answers:
         """The sites' answers; where all are out of reach, those of a later time."""
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return ask_for_metrics(
-                    self.exchange,
-                    self.roll,
-                    self.folder,
-                    round=round,
-                    split=split,
-                    weights=weights,
-                    declared=self._gathering.judge.declared,
-                )
+                return self._way.metrics(round, split, weights)
             except IreneError as error:
                 if self.give_up:
                     raise
@@ -235,20 +250,14 @@ class RoundLoop:
 
     def _results(self, answers: Answers, seconds: float) -> Json:
         """The contents of results.json."""
-        study, lines = self.folder.study, self.folder.rounds()
+        study = self.folder.study
         arm = {
             "model": study.model.method,
             "rounds": self.folder.last_round,
             "seconds": round(seconds, 1),
             **answers.evaluation.as_dict(),
             "evaluation": {"sites": dict(answers.sites)},
-            "privacy": spending(
-                lines,
-                answers.sites,
-                study,
-                start=self.folder.start_told,
-                restarted=self.folder.info.get("restarted", ()),
-            ),
+            "privacy": self._accounts.whole(dict(answers.sites)),
         }
         return {
             "schema": 1,
@@ -259,5 +268,8 @@ class RoundLoop:
 
 
 def _too_few(line: Json, minimum: int) -> str:
+    last = (line.get("secure") or [{}])[-1]
+    if last.get("reason"):
+        return f"round {line['round']}: the sum was refused: {last['reason']}"
     reasons = "; ".join(f"{s}: {e['reason']}" for s, e in line["sites"].items() if e["reason"])
     return f"round {line['round']}: fewer than {minimum} sites gave an update ({reasons})"

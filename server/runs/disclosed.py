@@ -25,12 +25,14 @@ def disclosure(
 
     start: their entries of the evaluation of the first weights, if there was one.
     """
-    tests = [start or {}, test]
+    tests, secure = [start or {}, test], any("secure" in line for line in rounds)
     validations = [line["evaluation"].get("sites", {}) for line in rounds if line.get("evaluation")]
     covered, outside = [], []
     for split, evaluations in (("validation", validations), ("test", tests)):
         for noise, times, sites in _groups(evaluations):
             what = f"score histograms of {split} patients, {_times(times)}, from {sites}"
+            if secure:
+                what += ", of which the coordinator saw the sum alone"
             if noise:
                 covered.append(f"{what}: with Gaussian noise, noise multiplier {noise:.3g}")
             else:
@@ -40,13 +42,16 @@ def disclosure(
             "that fewer patients than the hospital's minimum group have a finding, or have it "
             f"not: {withheld}"
         )
-    if any(part["outcome"] == "updated" for line in rounds for part in line["sites"].values()):
+    updated = any(p["outcome"] == "updated" for line in rounds for p in line["sites"].values())
+    if updated and not secure:
         outside.append(
             "the declared number of training patients, by default the count rounded to two digits "
             "and never finer than tens, and the sampling rate and noise multiplier that follow"
         )
     outside += [
-        "which of the study's findings and kinds of data a hospital has columns for, and the "
+        "the epsilons of a hospital's ledger"
+        if secure
+        else "which of the study's findings and kinds of data a hospital has columns for, and the "
         "epsilons of its ledger",
         "whether and when a site replied, how long it took, what it declined, and the kind of an "
         "error",

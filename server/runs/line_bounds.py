@@ -22,6 +22,8 @@ _MOST: Mapping[str, float] = {
     "epsilon": LARGEST_EPSILON,
     "epsilon_told": LARGEST_EPSILON,
     "epsilon_total": LARGEST_EPSILON,
+    "epsilon_alone": LARGEST_EPSILON,
+    "epsilon_alone_told": LARGEST_EPSILON,
     "norm": 1e30,
     "seconds": 1e8,
     "waited_s": 1e8,
@@ -30,7 +32,7 @@ _MOST: Mapping[str, float] = {
 }
 _TOLD = (
     *("noise_multiplier", "sample_rate", "rounds_charged", "weight"),
-    *("epsilon", "epsilon_told", "epsilon_total"),
+    *("epsilon", "epsilon_told", "epsilon_total", "epsilon_alone", "epsilon_alone_told"),
 )
 _OF_EVALUATION = {"auroc": 1.0, "auprc": 1.0, "loss": 1e3}
 
@@ -43,6 +45,8 @@ def clean(line: Mapping[str, Any]) -> Json:
     if "late" in line:
         late = line["late"] if isinstance(line["late"], list) else []
         result["late"] = [_entry(each) for each in late if isinstance(each, dict)]
+    if "secure" in line:
+        result["secure"] = _attempts(line["secure"])
     if isinstance(line.get("evaluation"), dict):
         result["evaluation"] = _evaluation(line["evaluation"])
     return result
@@ -106,6 +110,27 @@ def _entry(entry: Json) -> Json:
     return result
 
 
+def _attempts(attempts: Any) -> list[Json]:
+    """Those of a secure sum: who was in them, what became of them, and by whom."""
+    found = []
+    for each in attempts if isinstance(attempts, list) else ():
+        match each:
+            case {"attempt": int(number), "partners": [*partners], "outcome": str(outcome)}:
+                blamed = each.get("blamed")
+                told = blamed.items() if isinstance(blamed, dict) else ()
+                found.append(
+                    {
+                        **each,
+                        "attempt": number,
+                        "partners": [one_line(str(site), 80) for site in partners],
+                        "outcome": one_line(outcome),
+                        "blamed": {one_line(str(s), 80): one_line(str(why)) for s, why in told},
+                        "reason": one_line(str(each.get("reason", ""))),
+                    }
+                )
+    return found
+
+
 def _evaluation(evaluation: Json) -> Json:
     result = dict(evaluation)
     for key, most in _OF_EVALUATION.items():
@@ -119,4 +144,6 @@ def _evaluation(evaluation: Json) -> Json:
     result["by_site"] = {s: v if bounded(v, 1.0) else None for s, v in sites}
     if "sites" in result:
         result["sites"] = _entries(result["sites"])
+    if "secure" in result:
+        result["secure"] = _attempts(result["secure"])
     return result

@@ -63,9 +63,9 @@ def is_line(line: Any) -> bool:
     )
 
 
-def epsilon_in(told: JsonMapping) -> float | None:
+def epsilon_in(told: JsonMapping, key: str = "epsilon") -> float | None:
     """The epsilon that a site's entry, or its part of results.json, names; never below 0."""
-    epsilon = known(told.get("epsilon"))
+    epsilon = known(told.get(key))
     return None if epsilon is None else max(0.0, epsilon)
 
 

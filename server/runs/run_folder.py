@@ -1,9 +1,10 @@
 """The run folder: what a study's execution leaves on disk, and how it is taken up again.
 
-`study.yaml`, `run.json`, `rounds.jsonl` (a line a round), `checkpoints/round-0003/`, and at the
-end `results.json` and `report.html`. A checkpoint is written beside its place, with the sha256 of
-each of its files, synced and renamed, so that one that exists is whole; one that a disk damaged is
-known by its hashes (`server.runs.manifest`). A round's line follows its checkpoint.
+`study.yaml`, `run.json`, `rounds.jsonl` (a line a round), `checkpoints/round-0003/` (the first, the
+best and the newest), and at the end `results.json` and `report.html`. A checkpoint is written
+beside its place, with the sha256 of each of its files, synced and renamed, so that one that exists
+is whole; one that a disk damaged is known by its hashes (`server.runs.manifest`). A round's line
+follows its checkpoint.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from irene_model.journal import sync
 from irene_model.study import Study, dump
 from irene_model.weights import PROVENANCE, StartingPoint, load_arrays, new_model, to_arrays
 from server.runs import damage, manifest
-from server.runs.checkpoint_files import place_of, rounds_in
+from server.runs.checkpoint_files import FEWEST, KEPT, place_of, remove, rounds_in, superfluous
 from server.runs.line_bounds import as_json, clean
 
 CANCELLED = "cancelled.json"
@@ -184,6 +185,12 @@ class RunFolder:
         work.rename(place)
         sync(place.parent)
 
+    def thin(self, lines: Sequence[Json]) -> None:
+        """Remove the checkpoints that neither a reader nor a resumption needs after `lines`."""
+        told = self.info.get("keep_checkpoints", KEPT)
+        keep = max(FEWEST, told) if isinstance(told, int) else KEPT
+        remove(self.checkpoints, superfluous(rounds_in(self.checkpoints), keep, lines))
+
     @property
     def start_told(self) -> Json:
         """What became of each site's evaluation of the first weights, where there was one."""
@@ -232,7 +239,9 @@ class RunFolder:
 
 def arm_name(study: Study) -> str:
     """How results.json calls this way to train."""
-    return "federated-dp" if study.privacy.enabled else "federated"
+    if not study.privacy.enabled:
+        return "federated"
+    return "federated-dp" if study.federation.secure is None else "federated-secure"
 
 
 def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:

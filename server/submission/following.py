@@ -14,8 +14,10 @@ from server.coordinator import (
     ControlError,
     Coordinator,
     RunStatus,
+    is_held,
     note_ended,
     read_record,
+    server_lock,
 )
 from server.runs import clean
 from server.submission.submission import Json, Submission, executor
@@ -26,7 +28,9 @@ Say = Callable[[str], None]
 
 _FORGOTTEN = "forgotten"
 _POLL_S = 0.5
-_LOOK_S = 10.0  # asking Flower costs a second of a core
+# Asking Flower starts a program and costs a second of a core: seldom while the server's lock tells
+# that it lives; once it has gone, at first after a second, then in pauses that double.
+_ANYWAY_S, _LOOK_S, _SOON_S = 600.0, 10.0, 1.0
 
 
 def carry_out(
@@ -98,6 +102,30 @@ class Lines:
         return found
 
 
+@dataclass(kw_only=True)
+class Asking:
+    """When Flower is asked how a run stands, whose server holds `lock` as long as it lives."""
+
+    lock: Path
+    _alive: bool = field(default=False, init=False)
+    _pause: float = field(default_factory=lambda: _LOOK_S, init=False)
+    _next: float = field(default_factory=lambda: time.monotonic() + _LOOK_S, init=False)
+
+    def due(self) -> bool:
+        """Whether it is time to ask; once it was, the next time is later."""
+        alive, now = is_held(self.lock), time.monotonic()
+        if alive and not self._alive:
+            self._next = now + _ANYWAY_S
+        elif self._alive and not alive:
+            self._pause, self._next = _SOON_S, now + _SOON_S
+        self._alive = alive
+        if now < self._next:
+            return False
+        self._next = now + (_ANYWAY_S if alive else self._pause)
+        self._pause = min(_LOOK_S, 2 * self._pause)
+        return True
+
+
 def _follow(
     coordinator: Coordinator,
     control: Control,
@@ -108,15 +136,13 @@ def _follow(
     observe: Observe,
 ) -> tuple[RunStatus, str]:
     """Look until the run has ended: how, and why its process was lost if it was."""
-    first, look = executor(coordinator), time.monotonic() + _LOOK_S
-    report = submission.folder / "report.html"
+    first, asking = executor(coordinator), Asking(lock=server_lock(submission.folder))
     while True:
         # A ServerApp dies with its SuperExec; Flower's heartbeat would tell in a minute or two.
         replaced = executor(coordinator) not in (first, "")
         status: RunStatus | None = None
-        if replaced or time.monotonic() >= look or report.exists():
+        if asking.due() or replaced:
             status = _status(coordinator, control, run_id)
-            look = time.monotonic() + _LOOK_S
         for line in lines.new():
             observe(line)
         if status is not None and status.finished:

@@ -16,7 +16,16 @@ from pathlib import Path
 from irene_model.console import configure_logging
 from irene_model.errors import IreneError, UserError
 from irene_model.operations import running
-from server.coordinator import Control, Coordinator, RunRecord, note_ended, read_records, restore
+from server.coordinator import (
+    Control,
+    Coordinator,
+    RunRecord,
+    is_held,
+    note_ended,
+    read_records,
+    restore,
+    server_lock,
+)
 from server.submission.submission import executor
 from server.submission.taking_up import handed_before, take_up
 
@@ -69,7 +78,8 @@ class Keeper:
         for record in records:
             known = record.newest.executor
             replaced = bool(known and alive) and known != alive
-            if due or replaced:
+            lives = is_held(server_lock(self.coordinator.runs / record.name))
+            if replaced or (due and not lives):
                 self._look_at(record, replaced=replaced)
         if due:
             self._asked = time.monotonic()

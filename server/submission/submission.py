@@ -14,15 +14,26 @@ from typing import Any
 from irene_model.errors import ConfigError
 from irene_model.operations import running
 from irene_model.study import Study, is_run_name, one_line
-from server.coordinator import Control, Coordinator, Enrolment, alone, note_submitted, read_record
-from server.runs import clean
+from server.coordinator import (
+    Control,
+    Coordinator,
+    Enrolment,
+    alone,
+    check_roster,
+    note_submitted,
+    read_record,
+)
+from server.runs import KEPT, clean
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """What a run is asked for with. All paths are absolute; `start_*` may be None."""
+    """What a run is asked for with. All paths are absolute; `start_*` may be None.
+
+    keep_checkpoints: of the newest rounds (`server.runs.checkpoint_files`).
+    """
 
     name: str
     folder: Path
@@ -31,15 +42,21 @@ class Submission:
     start_image: Path | None = None
     start_text: Path | None = None
     start_irene: Path | None = None
+    keep_checkpoints: int = KEPT
 
     def config(self, coordinator: Coordinator) -> dict[str, str | int]:
         """The run configuration: at first, all enrolled sites are waited for.
 
-        Folders that older versions made know no key of `--start`, and Flower refuses such a key.
+        Folders that older versions made know no key of `--start` and `--keep-checkpoints`, and
+        Flower refuses such a key.
         """
-        earlier = {"start-irene": str(self.start_irene)} if self.start_irene else {}
+        later: dict[str, str | int] = {}
+        if self.start_irene:
+            later["start-irene"] = str(self.start_irene)
+        if self.keep_checkpoints != KEPT:
+            later["keep-checkpoints"] = self.keep_checkpoints
         return {
-            **earlier,
+            **later,
             "study": str(self.study),
             "out": str(self.folder),
             "seed": self.seed,
@@ -73,6 +90,7 @@ def new_run(
     start_image: Path | None = None,
     start_text: Path | None = None,
     start_irene: Path | None = None,
+    keep_checkpoints: int = KEPT,
 ) -> Submission:
     """A run of the study in `study_file`, in a folder that is not there yet.
 
@@ -80,13 +98,15 @@ def new_run(
     become a run: a bad study, too few sites, a name that is taken.
     """
     study = Study.read(study_file)
-    enrolled, needed = len(Enrolment.read(coordinator.enrolled).sites), study_minimum(study)
+    known = Enrolment.read(coordinator.enrolled)
+    enrolled, needed = len(known.sites), study_minimum(study)
     if enrolled < needed:
         raise ConfigError(
             f"{study_file}: asks for at least {needed} sites and {enrolled} enrolled here, by its "
             f"federation.minimum_sites and its strategy {study.federation.strategy}; see "
             "irene-server enroll --help"
         )
+    check_roster(study, known, study_file)
     if name is None:
         stem = re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-")[:60] or "run"
         name = f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -102,14 +122,17 @@ def new_run(
             raise ConfigError(f"{option}: {path}: no such file or folder")
     if start_irene is not None:
         # Known now, and not from the log of a run that could not begin.
-        _check_app(coordinator)
+        _check_app(coordinator, "--start", 'start-irene = ""')
         from irene_model.weights import StartingPoint
 
         StartingPoint(image=start_image, text=start_text, irene=start_irene).model(study, seed=seed)
+    if keep_checkpoints != KEPT:
+        _check_app(coordinator, "--keep-checkpoints", f"keep-checkpoints = {KEPT}")
     return Submission(
         name=name,
         folder=folder,
         study=study_file.resolve(),
+        keep_checkpoints=keep_checkpoints,
         seed=seed,
         start_image=start_image.resolve() if start_image else None,
         start_text=start_text.resolve() if start_text else None,
@@ -117,12 +140,12 @@ def new_run(
     )
 
 
-def _check_app(coordinator: Coordinator) -> None:
+def _check_app(coordinator: Coordinator, option: str, line: str) -> None:
     path = coordinator.app / "pyproject.toml"
     document = tomllib.loads(path.read_text(encoding="utf-8"))
-    if "start-irene" not in document["tool"]["flwr"]["app"]["config"]:
+    if line.partition(" ")[0] not in document["tool"]["flwr"]["app"]["config"]:
         raise ConfigError(
-            f'--start: {path} is of an older version; add the line `start-irene = ""` to the end '
+            f"{option}: {path} is of an older version; add the line `{line}` to the end "
             "of its [tool.flwr.app.config]"
         )
 
@@ -180,6 +203,7 @@ def submit(
         start_image=str(submission.start_image or ""),
         start_text=str(submission.start_text or ""),
         start_irene=str(submission.start_irene or ""),
+        keep_checkpoints=submission.keep_checkpoints,
     )
     return run_id
 

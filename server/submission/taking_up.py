@@ -53,6 +53,7 @@ def handed_before(coordinator: Coordinator, record: RunRecord) -> Submission | N
         start_image=_path(asked, "start_image"),
         start_text=_path(asked, "start_text"),
         start_irene=_path(asked, "start_irene"),
+        keep_checkpoints=asked.keep_checkpoints,
     )
 
 

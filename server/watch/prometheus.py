@@ -49,6 +49,14 @@ def _lines(runs: Sequence[RunProgress], processes: Mapping[str, Running]) -> Ite
     yield from _gauge(
         "irene_epsilon", "Spent by the site in this run, by the smaller of two valid bounds.", spent
     )
+    alone: list[Sample] = [
+        ({"run": run.name, "site": site.name}, site.epsilon_alone)
+        for run in runs
+        for site in run.sites
+    ]
+    yield from _gauge(
+        "irene_epsilon_alone", "The same if all other sites of its secure sums collude.", alone
+    )
 
 
 def _gauge(name: str, text: str, samples: Sequence[Sample]) -> Iterator[str]:

@@ -42,6 +42,7 @@ class RunProgress:
     read. done, rounds: rounds with a checkpoint, and those of the study.
     asked_epsilon: what the study may cost any one patient in the run; None where it names none.
     lost: rounds whose checkpoints were damaged and whose updates no site can send again.
+    colluding: sites that may collude with the coordinator under secure sums; None without them.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RunProgress:
     expected_end: datetime | None = None
     asked_epsilon: float | None = None
     lost: tuple[int, ...] = ()
+    colluding: int | None = None
     sites: tuple[SiteProgress, ...] = ()
     lines: tuple[JsonMapping, ...] = ()
 
@@ -137,8 +139,9 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
         ),
         asked_epsilon=asked_epsilon(study),
         lost=_lost(info),
+        colluding=study.federation.secure.colluding if study.federation.secure else None,
         sites=tuple(
-            site_progress(name, lines, waiting, settled.get(name)) for name in sorted(named)
+            site_progress(name, lines, waiting, settled.get(name, {})) for name in sorted(named)
         ),
         lines=tuple(lines),
     )

@@ -80,6 +80,7 @@ class Status:
                     "outcome": site.part.outcome if site.part else None,
                     "reason": site.part.reason if site.part else "",
                     "epsilon": site.part.epsilon if site.part else None,
+                    "epsilon_alone": site.part.epsilon_alone if site.part else None,
                 }
                 for site in self.sites
             },
@@ -108,6 +109,7 @@ def _run_json(run: RunProgress) -> dict[str, Any]:
                 "reason": site.reason,
                 "last_seen": _iso(site.last_seen),
                 "epsilon": site.epsilon,
+                "epsilon_alone": site.epsilon_alone,
                 "epsilon_left": site.left(run.asked_epsilon),
             }
             for site in run.sites

@@ -65,9 +65,12 @@ def _processes(status: Status) -> Table:
 
 def _sites(status: Status) -> Table:
     asked = status.runs[0].asked_epsilon if status.runs else None
+    alone = any(site.part and site.part.epsilon_alone is not None for site in status.sites)
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("site", "connected", "last seen", "newest rounds", "epsilon", "left"):
-        table.add_column(column, justify="right" if column in ("epsilon", "left") else "left")
+    for column in ("site", "connected", "last seen", "newest rounds"):
+        table.add_column(column)
+    for column in ("epsilon", "left", *(("if all others collude",) if alone else ())):
+        table.add_column(column, justify="right")
     words = {True: "[green]yes[/green]", False: "[yellow]no[/yellow]", None: "unknown"}
     for site in status.sites:
         part = site.part
@@ -81,6 +84,7 @@ def _sites(status: Status) -> Table:
             + (f" {escape(part.outcome)}" if part and part.outcome else ""),
             figure(part.epsilon if part else None, 2, unknown=""),
             figure(left, 2, unknown=""),
+            *([figure(part.epsilon_alone if part else None, 2, unknown="")] if alone else []),
         )
     return table
 

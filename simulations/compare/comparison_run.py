@@ -36,7 +36,7 @@ from simulations.hospitals import (
 )
 
 Json = dict[str, Any]
-_FEDERATED = ("federated", "federated-dp")
+_FEDERATED = ("federated", "federated-dp", "federated-secure")
 
 
 class Observer(Protocol):
@@ -98,6 +98,7 @@ def _train(
                 out,
                 parallel_sites=scenario.parallel_sites,
                 synthetic=scenario.cohort is not None,
+                masks=scenario.masks,
             ),
         )
     yield from _alone(after, sites, out, parallel)

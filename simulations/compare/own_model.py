@@ -20,6 +20,7 @@ from simulations.compare.intervals import Spread, minus, over_patients
 from simulations.compare.judgement import score_tests
 from simulations.compare.resampled import Draws, resampled
 from simulations.compare.workers import in_workers
+from simulations.hospitals import without_sums
 
 _AT_ONCE = 2
 
@@ -60,7 +61,8 @@ def own_models(folder: RunFolder, told: Callable[[int, int], None]) -> list[OwnM
 
 
 def _own_model(folder: RunFolder, path: Path) -> OwnModel:
-    study, site = folder.study, Site.read(path)
+    study = without_sums(folder.study, len(folder.info["site_files"]))
+    site = Site.read(path)
     member = Member(site=site, dataset=open_dataset(site, study))
     fitted = train_at_one_place(
         without_privacy(study),

@@ -11,10 +11,10 @@ from typing import get_args
 from irene_model.errors import ConfigError
 from irene_model.study import ModelShape, Study, override, parse
 from simulations.compare.arms import without_privacy
-from simulations.hospitals import Arm, Scenario, site_names
+from simulations.hospitals import Arm, Scenario, site_names, without_sums
 
 ARMS: tuple[Arm, ...] = get_args(Arm)
-PRIVATE: tuple[Arm, ...] = ("central-dp", "federated-dp", "local-dp")
+PRIVATE: tuple[Arm, ...] = ("central-dp", "federated-dp", "federated-secure", "local-dp")
 OF_ONE_SITE: tuple[Arm, ...] = ("local", "local-dp", "personal")
 _SEEDS = 3
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -76,8 +76,10 @@ def grid(
         )
     chosen = scenario.compare
     private = scenario.study.privacy.enabled
+    secure = scenario.study.federation.secure is not None
     possible = {
         **dict.fromkeys(PRIVATE, private),
+        "federated-secure": private and secure,
         "start-only": scenario.start is not None,
     }
     allowed = [arm for arm in ARMS if possible.get(arm, True)]
@@ -86,6 +88,11 @@ def grid(
     if "start-only" in wanted and not possible["start-only"]:
         raise ConfigError(
             "arm start-only: name a model to start from with --start, or leave it out"
+        )
+    if "federated-secure" in wanted and not secure:
+        raise ConfigError(
+            "arm federated-secure: the study has no secure sums; set federation.secure=true and "
+            "training.expected_batch to that of all sites together, or leave the arm out"
         )
     names = list(models or chosen.models)
     _refuse_repeats("model", names)
@@ -99,7 +106,7 @@ def grid(
             model=name,
             seed=seed,
             epsilon=epsilon,
-            study=_study_for(arm, study, epsilon),
+            study=_study_for(arm, study, epsilon, len(sites)),
             start=scenario.start_folder,
         )
         for seed in range(seeds or chosen.seeds or scenario.folds or _SEEDS)
@@ -108,7 +115,9 @@ def grid(
         for name, study in studies.items()
         for site in (sites if arm in OF_ONE_SITE else [None])
     ]
-    return [_after_its_federation(trial, found, private) for trial in found]
+    way: Arm = "federated-secure" if secure else "federated-dp"
+    way = way if private else "federated"
+    return [_after_its_federation(trial, found, way) for trial in found]
 
 
 def study_of(scenario: Scenario, model: str) -> Study:
@@ -136,7 +145,9 @@ def _methods() -> tuple[str, ...]:
     return get_args(field.annotation) if field is not None else ("irene",)
 
 
-def _study_for(arm: Arm, study: Study, epsilon: float | None) -> Study:
+def _study_for(arm: Arm, study: Study, epsilon: float | None, sites: int) -> Study:
+    if arm != "federated-secure":  # each of so many hides alone, or nobody does
+        study = without_sums(study, sites)
     if arm not in PRIVATE:
         return without_privacy(study)
     if not study.privacy.enabled:
@@ -150,11 +161,10 @@ def _study_for(arm: Arm, study: Study, epsilon: float | None) -> Study:
     return study.model_copy(update={"privacy": study.privacy.model_copy(update=spends)})
 
 
-def _after_its_federation(trial: Trial, found: Sequence[Trial], private: bool) -> Trial:
-    """The trial; of the arm `personal`, with the federation that it goes on from."""
+def _after_its_federation(trial: Trial, found: Sequence[Trial], way: Arm) -> Trial:
+    """The trial; of the arm `personal`, with the federation `way` that it goes on from."""
     if trial.arm != "personal":
         return trial
-    way: Arm = "federated-dp" if private else "federated"
     same = (way, trial.model, trial.seed, trial.epsilon)
     for each in found:
         if (each.arm, each.model, each.seed, each.epsilon) == same:

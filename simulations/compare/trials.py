@@ -31,6 +31,7 @@ from simulations.compare.arms import (
 )
 from simulations.compare.judgement import judge
 from simulations.compare.trial_grid import Trial
+from simulations.hospitals import alone, mask_key, with_members
 
 Json = dict[str, Any]
 RESULT = "result.json"
@@ -92,7 +93,13 @@ def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
 
 
 def run_federated(
-    trial: Trial, sites: Sequence[Path], out: Path, *, parallel_sites: int, synthetic: bool
+    trial: Trial,
+    sites: Sequence[Path],
+    out: Path,
+    *,
+    parallel_sites: int,
+    synthetic: bool,
+    masks: bool = True,
 ) -> Json:
     """Run a federation on Flower's engine, judge it and write its result.
 
@@ -106,12 +113,16 @@ def run_federated(
     else:
         run = RunFolder.create(
             _fresh(trial, out) / "run",
-            trial.study,
+            with_members(
+                trial.study,
+                {name: mask_key(name, trial.seed) for name in (p.parent.name for p in sites)},
+            ),
             seed=trial.seed,
             start=StartingPoint(irene=trial.start),
             reproducible_noise=True,
             synthetic=synthetic,
             parallel_sites=parallel_sites,
+            masks=masks,
             site_files=[str(path.resolve()) for path in sites],
         )
     if not (folder / "results.json").exists():
@@ -155,7 +166,10 @@ def _of_its_own(site: Site, trial: Trial, folder: Path) -> Site:
     privacy = trial.study.privacy
     budget: Budget | Literal["none"] = "none"
     if privacy.enabled and privacy.epsilon is not None:
-        budget = Budget(epsilon=privacy.epsilon, delta=privacy.delta)
+        most = alone(trial.study)
+        if most is not None:
+            most = max(most, privacy.epsilon)
+        budget = Budget(epsilon=privacy.epsilon, delta=privacy.delta, alone=most)
     ledger = (folder / "ledgers" / f"{site.site}.sqlite").resolve()
     changes: dict[str, Any] = {"ledger": ledger, "budget": budget}
     if not privacy.enabled:

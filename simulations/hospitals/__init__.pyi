@@ -1,15 +1,20 @@
 from .hospitals import Progress, check_scenario, write_hospitals
 from .joined import check_budgets, joined_sites, site_names, write_joined
 from .scenario import Arm, Scenario
+from .secure_sums import alone, mask_key, with_members, without_sums
 
 __all__ = [
     "Arm",
     "Progress",
     "Scenario",
+    "alone",
     "check_budgets",
     "check_scenario",
     "joined_sites",
+    "mask_key",
     "site_names",
+    "with_members",
+    "without_sums",
     "write_hospitals",
     "write_joined",
 ]

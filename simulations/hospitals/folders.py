@@ -11,6 +11,7 @@ from irene_model.study import Panel, Study
 from simulations.hospitals.characters import Character
 from simulations.hospitals.cohort import Hospital
 from simulations.hospitals.files import SUFFIX, write_table
+from simulations.hospitals.secure_sums import HELD_OUT_SHARES, alone
 from simulations.patients import DISEASES, LAB_PANEL, Encounter, LabTest, draw_panel, write
 
 Row = dict[str, Any]
@@ -170,13 +171,15 @@ def _site_yaml(
             for panel in panels
         }
     document["labels"] = {label: {"column": label} for label in labels}
-    document["splits"] = {"validation": 0.1, "test": 0.25}
+    document["splits"] = dict(HELD_OUT_SHARES)
     privacy, evaluation = study.privacy, study.evaluation_noise
     if hospital.site.archive:
         document["budget"] = "none"  # public: there is nobody to protect
     elif privacy.enabled and privacy.epsilon is not None:
         most = max(privacy.epsilon, evaluation.epsilon or 0)
         document["budget"] = {"epsilon": most, "delta": privacy.delta}
+        if (if_all_collude := alone(study)) is not None:
+            document["budget"]["alone"] = max(most, if_all_collude)
     else:
         document["budget"] = "none"
     if evaluation.noise_multiplier == 0:

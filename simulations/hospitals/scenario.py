@@ -15,6 +15,7 @@
     own_models: true                # `run` ends with each synthetic site's own model beside it
     encoders: {bio-bert: bio-bert}  # the folder of the study's text encoder, if it has one
     parallel_sites: 2               # how many train at once
+    masks: false                    # leave the masks out of secure sums: the same sums, cheaper
     compare:                        # what `irene-sim compare` crosses, unless its options say else
       arms: [central, local]
       models: [irene, shallow]
@@ -41,6 +42,7 @@ from irene_model.study import (
     with_values_files,
 )
 from simulations.hospitals.folds import LEAST_FOLDS
+from simulations.hospitals.secure_sums import filled
 
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
 Arm = Literal[
@@ -48,6 +50,7 @@ Arm = Literal[
     "central-dp",
     "federated",
     "federated-dp",
+    "federated-secure",
     "local",
     "local-dp",
     "personal",
@@ -129,8 +132,10 @@ class Comparison(Settings):
 class Scenario(Settings):
     """What `irene-sim` runs.
 
-    A cohort may be left out where `join` names real folders. `folds` then deal their patients anew
-    for a comparison; a run trains once, under the split and the ledger that each folder has.
+    `federation.secure: true` asks for secure sums among all sites; `patients` may be left out of it
+    and is then that of the cohort. A cohort may be left out where `join` names real folders.
+    `folds` then deal their patients anew for a comparison; a run trains once, under the split and
+    the ledger that each folder has.
     """
 
     study: Study
@@ -141,6 +146,7 @@ class Scenario(Settings):
     own_models: bool = False
     encoders: dict[str, Path] = Field(default_factory=dict)
     parallel_sites: int = Field(default=2, ge=1)
+    masks: bool = True
     compare: Comparison = Comparison()
     folder: Path = Field(default=Path(), exclude=True)
 
@@ -157,6 +163,7 @@ class Scenario(Settings):
             document["study"] = with_roster(
                 with_values_files(document["study"], path.parent), path.parent
             )
+        document = filled(document)
         return parse(cls, {**document, "folder": path.resolve().parent}, path)
 
     @model_validator(mode="after")

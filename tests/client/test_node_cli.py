@@ -101,7 +101,7 @@ def test_what_was_asked_for_is_approved_by_name(hospital: HospitalFolder) -> Non
 
 
 def test_what_is_exact_or_without_noise_is_shown_in_capitals(hospital: HospitalFolder) -> None:
-    from client.budget.budget import look_ahead
+    from client.budget.outlook import look_ahead
 
     hospital.configure("privacy", {"noise_multiplier": 0.0}, "study.yaml")
     hospital.configure("budget", "none")
@@ -110,7 +110,7 @@ def test_what_is_exact_or_without_noise_is_shown_in_capitals(hospital: HospitalF
     facts = site_facts(study, site, look_ahead(site, study, 10))
     assert "WITHOUT NOISE" in facts["leaves, each round"]
     assert facts["leaves, evaluations"].startswith("EXACT histograms")
-    assert "a whole run alone" not in facts and "budget" not in facts
+    assert "a whole run by itself" not in "".join(facts) and "budget" not in facts
     assert study_facts(study)["privacy"] == "noise multiplier 0, delta 1e-05, by patient"
     hospital.configure("metrics", False)
     facts = site_facts(study, hospital.site, look_ahead(site, study, 10))

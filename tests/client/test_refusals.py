@@ -84,7 +84,7 @@ def test_an_unexpected_error_gives_its_kind_alone(
     def crash(_: object) -> None:
         raise ZeroDivisionError(f"in {hospital.folder}")
 
-    monkeypatch.setattr("client.app._participant", crash)
+    monkeypatch.setattr("client.answers._participant", crash)
     reply = read(safe_answer(request(kind, hospital), context(hospital.site_file)), kind)
     assert reply.reason == "error at the site (ZeroDivisionError); the site's log says more"
 

@@ -60,6 +60,7 @@ SITE: dict[str, Any] = {
     "budget": {"epsilon": 8, "delta": 1.0e-3},
     "minimum_group": 1,  # two patients of a split are enough for a test
 }
+TEXTS = ("fever, and\ncough", "cough, and\nfever")  # of the first and the second visit
 SPLIT_OF_PATIENT = ("train", "train", "train", "validation", "test")
 
 
@@ -142,7 +143,7 @@ def write_hospital(folder: Path, *, patients: int = 10, seed: int = 0) -> Hospit
                     "record_id": f"R{number:03d}",
                     "patient_id": f"P{p:03d}",
                     "file": "" if number % 7 == 3 else f"{number}.png",
-                    "complaint": "" if number % 5 == 4 else "cough, and\nfever",
+                    "complaint": "" if number % 5 == 4 else TEXTS[visit],
                     "crp": ("", "-inf", "inf")[number % 7] if number % 7 < 3 else f"{number / 10}",
                     "lympho": f"{1 + number / 20:.2f}",
                     "pneumonia": "" if number % 9 == 8 else pneumonia,

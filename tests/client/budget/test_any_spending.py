@@ -1,7 +1,9 @@
 """What a hospital is shown of its budget takes whatever a float may hold."""
 
+import functools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -9,11 +11,12 @@ from xml.etree import ElementTree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from client.budget.budget import BudgetReport, Outlook, RunCost
+from client.budget.budget import BudgetReport, RunCost
 from client.budget.budget_view import show as show_budget
 from client.budget.forecast_plot import draw
 from client.budget.forecast_view import show_forecast
 from client.budget.forecasts import Choice, Forecast
+from client.budget.outlook import Ahead, Outlook
 from irene_model.privacy.accountants import Epsilons, Mechanism
 from tests.helpers.any_floats import said_by
 
@@ -39,16 +42,22 @@ def test_the_budget_of_any_numbers(spent: Epsilons, budget: float | None, cost: 
         run="r", rounds=1, evaluations=0, steps=4, noise_multiplier=None, sample_rate=0.1,
         epsilon=cost,
     )  # fmt: skip
-    outlook = Outlook(
-        study="s", declared_patients=10, mechanism=MECHANISM, rounds=3, rounds_left=1,
-        after_next_round=cost, alone={"train": cost}, after_run={"train": spent, "test": cost},
-    )  # fmt: skip
+    ahead: dict[str, Any] = {
+        "mechanism": MECHANISM, "rounds_left": 1, "after_next_round": cost,
+        "alone": {"train": cost}, "after_run": {"train": spent, "test": cost},
+    }  # fmt: skip
+    outlook = Outlook(study="s", declared_patients=10, rounds=3, **ahead)
     report = BudgetReport(
         site="north", budget=budget, delta=1e-5, spent=spent, runs=(run,), outlook=outlook
     )
-    said = said_by(lambda console: show_budget(report, console))
-    assert "nan" not in said and not re.search(r"\d{60}", said)
-    json.dumps(report.as_json(), allow_nan=False)
+    secure = replace(
+        report, runs=(replace(run, attempts=2, epsilon_alone=cost),), spent_alone=spent,
+        budget_alone=budget, outlook=replace(outlook, if_all_collude=Ahead(**ahead)),
+    )  # fmt: skip
+    for each in (report, secure):
+        said = said_by(functools.partial(show_budget, each))
+        assert "nan" not in said and not re.search(r"\d{60}", said)
+        json.dumps(each.as_json(), allow_nan=False)
 
 
 @settings(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from client.budget.budget import look_ahead, read_budget, rounds_within
+from client.budget.budget import read_budget
+from client.budget.outlook import look_ahead, rounds_within
 from client.cli import app
 from client.ledger.ledger import Ledger
 from irene_model.privacy.accountants import Mechanism, epsilons

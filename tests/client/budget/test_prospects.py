@@ -4,9 +4,9 @@ from io import StringIO
 
 from rich.console import Console
 
-from client.budget.budget import look_ahead
 from client.budget.forecast_view import show_forecast
 from client.budget.forecasts import forecast
+from client.budget.outlook import look_ahead
 from client.budget.plan import plan_round
 from client.budget.prospects import hope
 from client.budget.study_view import site_facts

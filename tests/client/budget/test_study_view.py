@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from client.budget.budget import look_ahead
+from client.budget.outlook import look_ahead
 from client.budget.study_view import settings, show_here, show_study, site_facts, study_facts
 from client.consent.study_settings import plain
 from client.ledger.ledger import Ledger
@@ -38,6 +38,10 @@ ENCODER = {"name": "a/b", "sha256": "0" * 64}
 
 
 SUBSTANCE = {"molar_mass": 58.4, "charge": 1, "international_units": True}
+SECURE = {"patients": 5000, "roster": {"members": [
+    {"name": name, "node_key": f"{number}a" * 32, "mask_key": f"{number}b" * 32}
+    for number, name in enumerate(("a", "b", "c", "d", "e"))
+]}}  # fmt: skip
 LAB = {"name": "salt", "loinc": "2951-2", "unit": "mmol/L", "low": 1, "high": 2, **SUBSTANCE}
 
 
@@ -56,6 +60,11 @@ BASES = (
     changed(FULL, training={"parameters": {"kind": "lora"}}),
     {**FULL, "training": {}},
     {**FULL, "evaluation": {"noise_multiplier": 2.0, "start": True}},
+    changed(
+        FULL,
+        training={"optimizer": "sgd"},
+        federation={"local_steps": 1, "minimum_sites": 4, "strategy": "fedadam", "secure": SECURE},
+    ),
     {**FULL, "labs": [LAB], "panels": [{**PANEL, "values": [{"name": "salt", **SUBSTANCE}, "x"]}]},
 )
 
@@ -242,7 +251,7 @@ def test_the_site_sees_training_and_evaluations_at_its_own_delta(hospital: Hospi
     ahead = look_ahead(site, study, 10)
     facts = site_facts(study, site, ahead)
     for what in ("training", "validation patients", "test patients"):
-        assert "at your delta 1e-05" in facts[f"a whole run alone, {what}"]
+        assert "at your delta 1e-05" in facts[f"a whole run by itself, {what}"]
     assert set(ahead.alone) == {"train", "validation", "test"}
     largest = max(each.smallest for each in ahead.alone.values())
     assert ahead.after_all == pytest.approx(largest)

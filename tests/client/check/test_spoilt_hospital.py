@@ -22,8 +22,10 @@ from client.images.files import load_image
 from client.records.tables import read_records
 from irene_model.errors import ConfigError, DataError
 from irene_model.study.records import Record
+from tests.client.films.test_shades import FLAT
 from tests.client.images.test_containers import CONTAINERS
 from tests.client.records.test_joins import SPOILERS
+from tests.client.records.test_owners import lab_table
 from tests.helpers.hospital_folder import HospitalFolder, write_hospital
 from tests.helpers.phantom import write_dicom
 
@@ -170,6 +172,32 @@ def test_a_join(whole: HospitalFolder, usual: Outcome, kind: str, count: int) ->
             assert "patients.csv" in found.refusal and "'patient_id'" in found.refusal
         elif [r.sex for r in found.records] != [r.sex for r in usual.records]:
             assert "patients.csv" in found.told(usual)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    row=st.integers(0, 19), patient=st.integers(0, 9), word=st.sampled_from(["", "NA", "p", "P"])
+)
+def test_an_owner(whole: HospitalFolder, row: int, patient: int, word: str) -> None:
+    """A laboratory's row that names a patient of its own."""
+    with copied(whole) as hospital:
+        other = f"{word}{patient:03d}" if word in ("p", "P") else word
+        lab_table(hospital, lambda n, own: other if n == row else own)
+        found = outcome(hospital)
+        if word in ("p", "P") and patient != row // 2:
+            assert found.refusal.startswith(f"labs.csv line {row + 2}, column 'patient_id'")
+        else:
+            assert found.records[row].labs == {"CRP": 4 + row}
+
+
+@settings(max_examples=15, deadline=None)
+@given(name=st.sampled_from(sorted(FLAT)), count=st.integers(1, 3))
+def test_films_without_greys(whole: HospitalFolder, usual: Outcome, name: str, count: int) -> None:
+    with copied(whole) as hospital:
+        for row in range(ROW, ROW + count):
+            FLAT[name](hospital.folder / "images" / f"flat{row}")
+            hospital.set_cell(row, "file", f"flat{row}")
+        assert f"{count} images hold" in outcome(hospital).told(usual)
 
 
 @settings(max_examples=80, deadline=None)

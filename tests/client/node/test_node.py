@@ -131,7 +131,7 @@ def test_the_node_is_given_its_files_and_no_secret(
         monkeypatch.setenv(name, "http://house:3128")
     folder = hospital.folder.rename(hospital.folder.with_name('no"r th\\ 5%'))
     site = Site.read(folder / "site.yaml")
-    node, executor = node_services(site, folder / "site.yaml", connection)
+    node, executor, trainer = node_services(site, folder / "site.yaml", connection)
     assert callable(node.command) and callable(executor.command)
     command = node.command()
     home = str(node_folder(site))
@@ -148,7 +148,7 @@ def test_the_node_is_given_its_files_and_no_secret(
     assert config == {"site": str(folder / "site.yaml"), "name": "north"}
     secret = Path(options["--superexec-auth-secret-file"])
     assert secret.stat().st_mode & 0o777 == 0o600 and len(secret.read_bytes()) == 64
-    for service in (node, executor):
+    for service in (node, executor, trainer):
         assert SECRET not in service.environment.values()
         assert service.environment["PATH"] == NOWHERE
         named = {k: v for k, v in service.environment.items() if k.lower().endswith("_proxy")}
@@ -157,6 +157,7 @@ def test_the_node_is_given_its_files_and_no_secret(
     starts = executor.command()
     assert starts[:5] == (sys.executable, "-P", "-m", "client.node.superexec", home)
     assert starts[-1] == str(secret) and "PRIVATE" not in " ".join(starts)
+    assert trainer.command == (sys.executable, "-P", "-m", "client.trainer.trainer", home)
     assert not list(node_folder(site).rglob("bin"))
     assert node.command() != command  # other ports: nobody can hold the old ones against it
 

@@ -1,7 +1,6 @@
 """The noise: its distribution, the cipher behind it, and the lattice that it lands on."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from scipy.stats import kstest
 
-from client.app import _participant
+from client.answers import _participant
 from client.private.noise import KeystreamNoise, add_lattice_noise, lattice_step
 from client.private.randomness import Randomness
 from irene_model.errors import ConfigError
@@ -130,7 +129,7 @@ def test_a_real_node_refuses_a_seed(hospital: HospitalFolder) -> None:
     """The simulation's switch can't be reached from a hospital's command line."""
 
     def started(**config: str | int) -> object:
-        return _participant(SimpleNamespace(node_config=config))  # type: ignore[arg-type]
+        return _participant(config)
 
     site = str(hospital.site_file)
     participant = started(site=site)

@@ -74,7 +74,39 @@ def test_a_flag_or_a_unit_behind_a_number_gets_its_own_remedy(cell: str) -> None
         read_lab(cell)
 
 
-@pytest.mark.parametrize("cell", ["1:160", "5-10", "2024-01-02", "1 200", "neg", "<LOD", "x5"])
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (("1,200", "1.200,5"), "a number with a comma.*nothing between thousands"),
+        (("1 200", "1\u00a0200", "12'345.5"), "a number with a gap.*nothing between thousands"),
+        (("\u22125", "\u0661\u0662", "\uff15", "5\u00b2"), "in other signs.*plain digits"),
+        (("1.5x10^1", "2,5 × 10^9"), "a power of ten.*write 1.5e3"),
+        (("5-10", "5 – 10"), "a range.*give one number"),
+        (("2024-01-02", "01.02.2024", "2024-01-02 00:00:00"), "is a date"),
+    ],
+)
+def test_what_is_nearly_a_number_gets_a_remedy_that_keeps_its_value(
+    cells: tuple[str, ...], said: str
+) -> None:
+    for cell in cells:
+        with pytest.raises(CellError, match=said):
+            read_lab(cell)
+
+
+@pytest.mark.parametrize("cell", ["018M", "2 months", "5 Tage", "3W"])
+def test_a_small_childs_age_is_not_told_to_lose_its_unit(cell: str) -> None:
+    with pytest.raises(CellError, match="in months, weeks or days, expected years") as caught:
+        read_age(cell)
+    assert "keep the number alone" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cell", ["90+", ">89", "> 89"])
+def test_a_capped_age_becomes_a_number(cell: str) -> None:
+    with pytest.raises(CellError, match=r"is a bound.*write one number for it, as 90"):
+        read_age(cell)
+
+
+@pytest.mark.parametrize("cell", ["1:160", "neg", "<LOD", "x5"])
 def test_what_is_no_number_is_text(cell: str) -> None:
     with pytest.raises(CellError, match="is text, expected a number"):
         read_lab(cell)

@@ -9,7 +9,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.app import hello
+from client.app import asked_by, hello
 from client.gateway.clock import Reading, keep
 from client.gateway.connection import node_folder
 from irene_model.errors import StaleMessage
@@ -39,9 +39,7 @@ def greeted(hospital: HospitalFolder, *, deadline: float, created_at: float) -> 
         state=RecordDict(), run_config={}, series_id=0,
     )  # fmt: skip
     reply = hello(message, context)
-    from client.app import _flat
-
-    return HelloReply.from_flat(_flat(reply))
+    return HelloReply.from_flat(asked_by(reply).flat)
 
 
 @given(

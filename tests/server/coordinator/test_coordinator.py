@@ -14,7 +14,8 @@ from irene_model.errors import ConfigError
 from irene_model.study.settings import parse
 from irene_model.study.study import Study
 from server.coordinator.certificates import Signed, issue, new_authority, now, read_certificate
-from server.coordinator.coordinator import LOOPBACK, RUN_CONFIG, Coordinator, CoordinatorSettings
+from server.coordinator.coordinator import LOOPBACK, Coordinator, CoordinatorSettings
+from server.coordinator.run_config import RUN_CONFIG
 from server.coordinator.services import check_start, environment, require_started, services_of
 from tests.helpers.coordinator_folder import new_coordinator, settings
 

@@ -1,0 +1,162 @@
+"""A whole federation on this machine, started by the commands that people type, and left in peace.
+
+What it costs is read from /proc: processor time, memory, files and processes by service.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from client.gateway.connection import node_folder
+from client.site.site import Site
+from irene_model.operations.supervised import running
+from server.coordinator.coordinator import Coordinator
+from server.coordinator.services import QUIET, listens
+from simulations.hospitals.hospitals import write_hospitals
+from simulations.hospitals.scenario import Scenario
+from tests.helpers.background import Background, free_row
+from tests.helpers.coordinator_folder import free_ports
+
+PATIENCE_S = 180.0
+SERVER = (sys.executable, "-c", "from server.cli import main; main()")
+CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What a service and all that it started hold now; seconds: of processor, since its start."""
+
+    seconds: float
+    bytes: int
+    files: int
+    processes: int
+
+
+@dataclass(kw_only=True)
+class Deployed(Background):
+    """A coordinator in `folder`/federation and hospitals in `folder`/hospitals."""
+
+    scenario: Scenario
+    coordinator: Coordinator = field(init=False)
+    sites: dict[str, Path] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """From nothing to hospitals that have approved the study and are connected."""
+        paths = write_hospitals(self.scenario, self.folder / "hospitals", seed=0)
+        self.sites = {path.parent.name: path for path in paths}
+        port, first = free_ports(1)[0], free_row(8)
+        ports = ("--port", str(port), "--loopback-port", str(first))
+        self.command(*SERVER, "init", "federation", "--host", "127.0.0.1", *ports)
+        self.coordinator = Coordinator.open(self.folder / "federation")
+        self.start_process("start", *SERVER, "start", "federation")
+        self.wait(
+            "the gateway", lambda: listens(port) and "ready" in self.said("start"), PATIENCE_S
+        )
+        for name, path in self.sites.items():
+            self.command(*CLIENT, "keygen", str(path.parent / "keys"))
+            (public,) = (path.parent / "keys").glob("*.pub")
+            self.command(*SERVER, "enroll", "federation", str(public), "--name", name)
+            self.command(*CLIENT, "approve", str(self.study), str(path), "--yes")
+            self.start_process(
+                f"node-{name}",
+                *(*CLIENT, "start", str(path), "--server", f"127.0.0.1:{port}"),
+                *("--ca", str(self.coordinator.certificates / "ca.crt")),
+                *("--key", str(public.with_suffix(".key"))),
+            )
+            self.wait(f"{name}'s node", (self.node(name) / "logs/superexec.log").exists, PATIENCE_S)
+
+    @property
+    def study(self) -> Path:
+        """study.yaml."""
+        return self.folder / "hospitals" / "study.yaml"
+
+    def node(self, name: str) -> Path:
+        """The folder of a hospital's node."""
+        return node_folder(Site.read(self.sites[name]))
+
+    def submit(self, run: str, *options: str) -> subprocess.Popen[bytes]:
+        """`irene-server run`, which follows the run to its end."""
+        command = (*SERVER, "run", "federation", str(self.study), "--name", run, *options)
+        return self.start_process(run, *command)
+
+    def lines_of(self, run: str) -> list[dict[str, Any]]:
+        """The whole lines of rounds.jsonl."""
+        path = self.coordinator.runs / run / "rounds.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def command(self, *command: str) -> str:
+        """A command to its end; its stdout."""
+        done = subprocess.run(
+            command, cwd=self.folder, env={**os.environ, **QUIET, "OMP_NUM_THREADS": "1"},
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}\n{self.logs()}"
+        return done.stdout
+
+    def logs_beside(self) -> Iterable[Path]:
+        """Those of the coordinator's services and of all nodes."""
+        nodes = [log for name in self.sites for log in self.node(name).rglob("*.log")]
+        return [*self.coordinator.logs.glob("*.log"), *nodes]
+
+    def uses(self, followers: Mapping[str, int]) -> dict[str, Use]:
+        """What each service holds: the coordinator's by name, the hospitals' as `site/name`.
+
+        followers: name -> pid of what else counts.
+        """
+        roots = {name: each.pid for name, each in running(self.coordinator.state).items()}
+        for site in self.sites:
+            services = running(self.node(site))
+            roots |= {f"{site}/{name}": each.pid for name, each in services.items()}
+        children: dict[int, list[int]] = {}
+        table = dict(_processes())
+        for pid, (parent, _) in table.items():
+            children.setdefault(parent, []).append(pid)
+        return {
+            name: _use(list(_tree(pid, children)), table)
+            for name, pid in {**roots, **followers}.items()
+            if pid in table
+        }
+
+
+def bytes_of(folder: Path) -> int:
+    """What the files in `folder` take of the disk, whatever vanishes meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            total += status.st_blocks * 512 if path.is_file() else 0
+    return total
+
+
+def _processes() -> Iterator[tuple[int, tuple[int, float]]]:
+    """Each process: its parent, and its processor seconds with those of children that ended."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            told = (folder / "stat").read_text().rpartition(")")[2].split()
+            yield int(folder.name), (int(told[1]), sum(map(int, told[11:15])) / _TICKS)
+
+
+def _tree(pid: int, children: Mapping[int, list[int]]) -> Iterator[int]:
+    yield pid
+    for child in children.get(pid, ()):
+        yield from _tree(child, children)
+
+
+def _use(pids: list[int], table: Mapping[int, tuple[int, float]]) -> Use:
+    held = files = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            held += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+            files += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    return Use(
+        seconds=sum(table[pid][1] for pid in pids), bytes=held, files=files, processes=len(pids)
+    )
