@@ -26,9 +26,9 @@ def show_roster(membership: Membership, console: Console) -> None:
     console.print(table)
     for line in (
         f"Roster fingerprint {read_out(roster.fingerprint)}",
-        "Your own keys in it are right. Compare the fingerprint with the other hospitals, by "
-        "telephone say, and not with the coordinator alone: whoever swaps their keys can read what "
-        "you send.",
+        "Your own keys in it are right. Compare the fingerprint with each of the other "
+        "hospitals, by telephone say, and not with the coordinator: whoever swaps their keys can "
+        "read what you send.",
     ):
         console.print(line, highlight=False)
 

@@ -64,7 +64,7 @@ def test_one_key_is_made_where_the_other_is_there_and_none_is_overwritten(tmp_pa
 
 
 def test_approval_shows_the_roster_and_its_fingerprint(keyed: HospitalFolder) -> None:
-    said = " ".join(typed("approve", keyed.study_file, keyed.site_file, answer="y").split())
+    shown = typed("approve", keyed.study_file, keyed.site_file, "--yes")
     secure = keyed.study.federation.secure
     assert secure is not None and secure.roster is not None
     assert f"Roster fingerprint {read_out(secure.roster.fingerprint)}" in shown
