@@ -58,6 +58,7 @@ class Trainer:
         with listen(self.folder) as listener:
             import client.participant  # noqa: F401  # seconds, which no message should wait for
 
+            gc.freeze()  # what stays for good need not be looked through after each message
             while installed() == known and not self._idle and not self.shaken:
                 if select.select([listener], [], [], min(_TURN_S, self.idle_s))[0]:
                     peer, _ = listener.accept()
