@@ -1,7 +1,7 @@
 """A hospital's client in the federation drill: the installed one, noted, and sometimes spoiled.
 
-The installed trainer is started as ever; `tests/drills/hand` puts this answer into it. The plan is a
-JSON file: `notes`, a folder for every update that leaves; `spoil`, round -> what becomes
+The installed trainer is started as ever; `tests/drills/hand` puts this answer into it. The plan is
+a JSON file: `notes`, a folder for every update that leaves; `spoil`, round -> what becomes
 of it (`nan`, `shape`, `scale`, `study`); `slowness`, how many times longer everything takes. It is
 read for each message, and is what a hospital could do to its own machine.
 """

@@ -56,7 +56,11 @@ def test_one_kind_of_task_is_answered_and_all_others_are_refused(
     from flwr.supercore.superexec.executor.types import LaunchResultStatus
 
     run: list[Errand] = []
-    monkeypatch.setattr(Errand, "run", lambda errand: run.append(errand))
+
+    def noted(errand: Errand) -> None:
+        run.append(errand)
+
+    monkeypatch.setattr(Errand, "run", noted)
     ours = executor(tmp_path)
     assert ours.get_eligible_capacity(set(TaskType), insecure=True) == (set(TaskType), set())
     said = {task: ours.launch(spec(task)) for task in TaskType}
