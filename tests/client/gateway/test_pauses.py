@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from client.node import pauses
-from client.node.pauses import Pauses, known_loop, quicken
+from client.gateway import pauses
+from client.gateway.pauses import Pauses, known_loop, quicken
 
 
 @dataclass
