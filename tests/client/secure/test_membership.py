@@ -15,12 +15,7 @@ from irene_model.errors import ConfigError, RosterMismatch
 from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from irene_model.secure.masks import MaskKey
 from irene_model.study.study import Study
-from tests.helpers.sites.secure_sites import SecureSites, weights_of, write_secure_sites
-
-
-@pytest.fixture
-def sites(tmp_path: Path) -> SecureSites:
-    return write_secure_sites(tmp_path)
+from tests.helpers.sites.secure_sites import SecureSites, weights_of
 
 
 def with_member(study: Study, who: str, /, **changes: Any) -> Study:
@@ -83,6 +78,7 @@ def test_a_study_without_a_roster_or_a_site_without_a_key_takes_part_in_no_sum(
     with pytest.raises(RosterMismatch, match="names no roster"):
         Membership.of(site, sites.study.model_copy(update={"federation": federation}))
     key = sites.folder / "north" / ".irene" / "mask.key"
+    kept = key.read_bytes()
     key.chmod(0o644)
     with pytest.raises(ConfigError, match=r"mask.key: others can read the key"):
         Membership.of(site, sites.study)
@@ -93,6 +89,8 @@ def test_a_study_without_a_roster_or_a_site_without_a_key_takes_part_in_no_sum(
     key.unlink()
     with pytest.raises(ConfigError, match=r"the mask key is missing.*keygen"):
         Membership.of(site, sites.study)
+    key.write_bytes(kept)
+    key.chmod(0o600)
 
 
 def test_a_coordinator_in_the_middle_that_swaps_a_key_gets_nothing(sites: SecureSites) -> None:

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from client.private.randomness import Randomness
 from client.records.dataset import open_dataset
 from client.secure import training_sum
 from client.site.mapped import mapped_labels, mapped_modalities
-from client.training.clipped_sum import clipped_sum
+from client.training.one_step import clipped_sum
 from irene_model.exchange.replies import TrainReply
 from irene_model.secure.grid import Grid, grid_of_training
 from irene_model.secure.vector import flatten, unflatten
@@ -29,26 +28,11 @@ from tests.helpers.sites.secure_sites import (
     SecureSites,
     total_of,
     weights_of,
-    write_secure_sites,
 )
 
 THREE = ("east", "north", "south")
 FOUR = (*THREE, "west")
-WITHOUT_NOISE = {"noise_multiplier": 0.0, "delta": 1e-3}
 Integers = npt.NDArray[np.int64]
-
-
-@pytest.fixture
-def sites(tmp_path: Path) -> SecureSites:
-    return write_secure_sites(tmp_path)
-
-
-@pytest.fixture
-def silent(tmp_path: Path) -> SecureSites:
-    sites = write_secure_sites(tmp_path, privacy=WITHOUT_NOISE)
-    for name in FOUR:
-        sites.hospital(name).configure("budget", "none")
-    return sites
 
 
 def grid_of(sites: SecureSites) -> Grid:
@@ -181,31 +165,29 @@ def test_a_hostile_question_costs_nothing(sites: SecureSites, hostile: dict[str,
     assert sites.charges("north") == ()
 
 
-def spread(one: Integers, other: Integers, signal: Integers) -> float:
-    """The deviation of what hides one site in the difference of two sums, in units."""
-    return float(np.std((one - other).astype(np.uint32).view(np.int32) - signal))
+def spread(words: npt.NDArray[np.uint32], signal: Integers) -> float:
+    """The deviation of what hides `signal` in a sum, or in a difference of two, in units."""
+    return float(np.std((words - signal.astype(np.uint32)).view(np.int32)))
 
 
 def test_the_difference_of_two_attempts_hides_a_site_as_well_as_each_was_charged(
     sites: SecureSites,
 ) -> None:
     """A coordinator gives up attempt 1 of four sites, asks three, and subtracts: west is left."""
-    east_to_west, rest = ",".join(FOUR), ",".join(THREE)
-    one = total_of(*(sites.train(n, partners=east_to_west, seed=5) for n in FOUR))
+    everybody, rest = ",".join(FOUR), ",".join(THREE)
+    one = total_of(*(sites.train(n, partners=everybody, seed=5) for n in FOUR))
     two = total_of(*(sites.train(n, attempt=2, partners=rest, seed=5) for n in THREE))
-    signals = [sum(plain(sites, n, seed=5) for n in FOUR)]
-    signals.append(sum(plain(sites, n, seed=5, attempt=2) for n in THREE))
-    assert not np.array_equal(plain(sites, "east", seed=5), plain(sites, "east", seed=5, attempt=2))
-    hidden = spread(one.astype(np.int64), two.astype(np.int64), signals[0] - signals[1])
-    grid = grid_of(sites)
-    assert hidden == pytest.approx(grid.deviation * math.sqrt(7), rel=0.06)
-    (charge,) = sites.charges("west")
+    old, new = ({n: plain(sites, n, seed=5, attempt=a) for n in FOUR} for a in (1, 2))
+    assert not any(np.array_equal(old[n], new[n]) for n in FOUR)  # other patients each time
+    grid, (charge,) = grid_of(sites), sites.charges("west")
     charged = charge.mechanism.noise_multiplier * charge.clip_norm / grid.unit
-    assert hidden > charged  # the noise that west was charged for is that of three of four
-    # The fault that this finds: had the others sent their old noise again, west's would be alone.
-    left = total_of(sites.train("west", partners=east_to_west, seed=5, masked=False))
-    reused = spread(left.astype(np.int64), np.zeros(1, np.int64), plain(sites, "west", seed=5))
-    assert not reused > charged or reused == pytest.approx(hidden)
+    hidden = spread(one - two, sum(old.values()) - sum(new[n] for n in THREE))
+    assert hidden == pytest.approx(grid.deviation * math.sqrt(7), rel=0.06)
+    assert hidden > charged == pytest.approx(grid.deviation * math.sqrt(3), rel=0.01)
+    # The fault that this would find: the three send again what they sent before.
+    sites.afresh()
+    again = total_of(*(sites.train(n, partners=rest, seed=5) for n in THREE))
+    assert spread(one - again, old["west"]) < 0.7 * charged
 
 
 def test_a_late_answer_of_a_given_up_attempt_opens_nothing(sites: SecureSites) -> None:

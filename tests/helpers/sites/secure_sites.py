@@ -1,6 +1,6 @@
 """Hospitals that share secure sums: keys, roster, and what a server asks each of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from client.gateway.connection import forget
 from client.ledger.ledger import Ledger, Reservation
 from client.participant import Participant
 from irene_model.exchange.protocol import Arrays
@@ -19,18 +20,34 @@ from irene_model.secure.sums import add, empty
 from irene_model.study.records import HeldOut
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
-from tests.helpers.hospital_folder import SMALL, STUDY, HospitalFolder, write_hospital
+from tests.helpers.hospital_folder import SITE, SMALL, STUDY, HospitalFolder, write_hospital
 
 NAMES = ("east", "north", "south", "west")
+AMPLE = {"epsilon": 8, "delta": 1.0e-3, "alone": 60}
 Words = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecureSites:
-    """Four hospitals of one roster, and the study that they approved."""
+    """Four hospitals of one roster, and the study that they are asked for. keys: site -> public."""
 
     folder: Path
+    keys: dict[str, str]
     study: Study
+
+    def afresh(self, *, budget: Any = AMPLE, **changes: Any) -> "SecureSites":
+        """The same hospitals before their first message; `changes` are of the study."""
+        study = Study.model_validate(secure_document(self.keys, **changes))
+        for name, hospital in ((name, self.hospital(name)) for name in NAMES):
+            (hospital.folder / "site.yaml").write_text(
+                yaml.safe_dump({**SITE, "site": name, "budget": budget}, allow_unicode=True),
+                encoding="utf-8",
+            )
+            forget(hospital.site)
+            for path in (hospital.folder / ".irene").iterdir():
+                if path.is_file() and path.name != "mask.key":
+                    path.unlink()
+        return replace(self, study=study)
 
     def hospital(self, name: str) -> HospitalFolder:
         return HospitalFolder(folder=self.folder / name)
@@ -113,18 +130,16 @@ def secure_document(keys: dict[str, str], **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_secure_sites(folder: Path, **changes: Any) -> SecureSites:
-    """`changes` are of the study."""
+def write_secure_sites(folder: Path) -> SecureSites:
+    """Hospitals whose records are read already: what follows is quick."""
     keys: dict[str, str] = {}
     for number, name in enumerate(NAMES):
-        hospital = write_hospital(folder / name, seed=number)
-        hospital.configure("site", name)
-        hospital.configure("budget", {"epsilon": 8, "delta": 1.0e-3, "alone": 60})
+        write_hospital(folder / name, seed=number)
         key = MaskKey.new()
         write_private(private_folder(folder / name / ".irene") / "mask.key", key.to_bytes())
         keys[name] = key.public
-    study = Study.model_validate(secure_document(keys, **changes))
+    sites = SecureSites(folder=folder, keys=keys, study=Study.model_validate(secure_document(keys)))
+    sites.afresh()
     for name in NAMES:
-        text = yaml.safe_dump(study.model_dump(mode="json"), allow_unicode=True)
-        (folder / name / "study.yaml").write_text(text, encoding="utf-8")
-    return SecureSites(folder=folder, study=study)
+        assert sites.hello(name).outcome == "ready"
+    return sites
