@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.secure_sums --out secure.json
 
 For federations of several sizes and the trained parameters of each model: the processor's seconds
-in which a site puts its clipped sum on the grid, draws its noise and masks all of it, and in which
-the server adds one vector. Beside them the step of `small` with the same clock, in the same
+in which a site puts its clipped sum on the grid with its noise, and masks it, and in which the
+server adds one vector. Beside them the step of `small` with the same clock, in the same
 process, and what travels over what float32 would.
 """
 
@@ -29,16 +29,15 @@ from irene_model.secure import (
     Keystream,
     MaskKey,
     add,
-    discrete_gaussian,
     empty,
     grid_of_training,
     mask,
 )
-from irene_model.study import Member, Study
+from irene_model.study import Member, Study, pack
 
 app = new_app("Processor seconds and bytes of secure sums, over those of a private step.\n")
 PRESETS: tuple[Preset, ...] = ("tiny", "small", "base")
-COLUMNS = ("grid", "noise", "masks", "added")
+COLUMNS = ("noised", "masks", "added")
 
 
 @app.command()
@@ -62,11 +61,18 @@ def measure(
         for count in map(int, sites.split(","))
     ]
     table = Table(title=f"private step of small, {batch} patients: {small:.3f} s of the processor")
-    for heading in ("model", "sites", *(f"{name}, s" for name in COLUMNS), "masks over the step"):
+    for heading in (
+        "model",
+        "sites",
+        *(f"{name}, s" for name in COLUMNS),
+        "masks over the step",
+        "bytes over float32",
+    ):
         table.add_column(heading, justify="right")
     for preset, count, row in rows:
         cells = [f"{row[name]:.3f}" for name in COLUMNS]
-        table.add_row(preset, str(count), *cells, f"{row['masks'] / small:.1%}")
+        shares = f"{row['masks'] / small:.1%}", f"{row['bytes_over_float32']:.3f}"
+        table.add_row(preset, str(count), *cells, *shares)
     Console().print(table)
     if out is not None:
         document: dict[str, object] = {"step_of_small_s": small, "batch": batch, "rows": []}
@@ -86,15 +92,15 @@ def _measured(numbers: int, sites: int, repetitions: int) -> dict[str, float]:
     grid, attempt, key = _parties(numbers, sites)
     values = np.random.default_rng(0).standard_normal(numbers, dtype=np.float32)
     bits, total = Keystream.of_the_operating_system(), empty(numbers)
-    masked = mask(grid.encode(values), key, attempt)
+    noised = grid.noised(values, bits)
+    masked = mask(noised, key, attempt)
     ways: dict[str, Callable[[], object]] = {
-        "grid": lambda: grid.encode(values),
-        "noise": lambda: discrete_gaussian(numbers, grid.deviation, bits),
-        "masks": lambda: mask(np.zeros(numbers, dtype=np.int64), key, attempt),
+        "noised": lambda: grid.noised(values, bits),
+        "masks": lambda: mask(noised, key, attempt),
         "added": lambda: add(total, masked),
     }
     return {name: _seconds(way, repetitions) for name, way in ways.items()} | {
-        "bytes_over_float32": masked.nbytes / values.nbytes
+        "bytes_over_float32": len(pack(masked, "float32").data) / len(pack(values, "float32").data)
     }
 
 

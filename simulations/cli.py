@@ -163,11 +163,11 @@ def compare(
     central: all patients at one place. local: each site alone. federated: without noise.
     federated-dp: as the study says, each site with its own noise. federated-secure: with its secure
     sums and shared noise, if it has these. central-dp, local-dp: as central and local, with the
-    study's privacy. personal: each site goes on alone from the federation's model. start-only: the model of
-    --start, as it came; with it all arms begin there. The first arm with the first model is the
-    reference of all differences; what each site gains is over its own local model. The same command
-    goes on after an interruption; more arms, models or seeds train
-    only what is new. results.json and report.html grow with every training.
+    study's privacy. personal: each site goes on alone from the federation's model. start-only: the
+    model of --start, as it came; with it all arms begin there. The first arm with the first model
+    is the reference of all differences; what each site gains is over its own local model. The same
+    command goes on after an interruption; more arms, models or seeds train only what is new.
+    results.json and report.html grow with every training.
 
     Example: `irene-sim compare simulations/scenarios/demo.yaml --out runs/arms --seeds 3`
 

@@ -33,6 +33,7 @@ from simulations.hospitals import (
     mask_key,
     with_members,
     write_hospitals,
+    write_mask_keys,
 )
 
 _QUIET = {
@@ -76,6 +77,7 @@ def start_run(
     written = []
     if scenario.cohort is not None:
         written = write_hospitals(scenario, out / "hospitals", seed=seed, progress=progress)
+        write_mask_keys(scenario.study, written, seed)
     folder.update_info(
         own_models=scenario.own_models,
         site_files=[

@@ -1,4 +1,3 @@
-from .discrete import discrete_gaussian
 from .grid import Grid, grid_of_evaluation, grid_of_training
 from .keystream import Keystream
 from .masks import Attempt, MaskKey, mask
@@ -14,7 +13,6 @@ __all__ = [
     "add",
     "check_masked",
     "dimensions",
-    "discrete_gaussian",
     "empty",
     "flatten",
     "grid_of_evaluation",

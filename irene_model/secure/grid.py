@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irene_model.errors import ConfigError
-from irene_model.metrics import COARSE_BINS
+from irene_model.metrics import BINS, COARSE_BINS
 from irene_model.secure.discrete import LARGEST_DEVIATION, Integers, discrete_gaussian
 from irene_model.secure.keystream import CHUNK, Bits, Words32
 from irene_model.secure.shares import secure_of, share_of_evaluation, share_of_training
@@ -30,7 +30,7 @@ LEAST_DEVIATION = 16.0
 CONVOLVED = 9.0
 """Units squared of each site's variance that the proof uses up."""
 _TAIL = 8.0  # deviations of the sum's noise that are kept free: beyond lies 1.2e-15
-_RARE = 2.0**-64  # of a step: that more patients are drawn than the grid allows for
+_RARE = 2.0**-100  # of a step: that more patients are drawn than the grid allows for
 _SLACK = 1.01  # what float32 may err by in a sum of many clipped gradients
 
 
@@ -74,6 +74,7 @@ class Grid:
         """
         with np.errstate(invalid="ignore"):
             if not np.all(np.abs(values) <= self.bound):
+                # Of its own patients a site tells so with a chance below 2^-100: see `most_drawn`.
                 raise ConfigError(
                     "secure sums: a sum leaves the study's grid; more patients take part here than "
                     "federation.secure.patients allows for, or a number is not finite"
@@ -119,26 +120,27 @@ def grid_of_training(study: Study, dimensions: int) -> Grid:
 
 
 def grid_of_evaluation(study: Study, split: HeldOut) -> Grid:
-    """The grid of the coarse histograms (K, 2, COARSE_BINS) of `split`, as one vector.
+    """The grid of the histograms of `split`, as one vector: (K, 2, COARSE_BINS), or (K, 2, BINS)
+    where the study asks for exact ones.
 
     All sites together hold out no more patients than `federation.secure.patients`, which train.
     Errors are those of `grid_of_training`.
     """
-    labels = len(study.labels)
+    labels, share = len(study.labels), share_of_evaluation(study, split)
     try:
         return Grid.of(
             bound=_SLACK * secure_of(study).patients,
             sensitivity=math.sqrt(labels),
-            share=share_of_evaluation(study, split),
+            share=share,
             sites=_most_sites(study),
-            dimensions=labels * 2 * COARSE_BINS,
+            dimensions=labels * 2 * (COARSE_BINS if share else BINS),
         )
     except ConfigError as error:
         raise ConfigError(f"{error}; federation.secure.patients is too large") from None
 
 
 def most_drawn(expected: float) -> int:
-    """A number of patients that a step of `expected` exceeds with a chance below 2^-64.
+    """A number of patients that a step of `expected` exceeds with a chance below 2^-100.
 
     Chernoff's bound for a sum of coins: P(X >= k) <= exp(k - m - k log(k / m)) for a mean m < k.
     """

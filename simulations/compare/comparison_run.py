@@ -33,6 +33,7 @@ from simulations.hospitals import (
     site_names,
     write_hospitals,
     write_joined,
+    write_mask_keys,
 )
 
 Json = dict[str, Any]
@@ -153,6 +154,8 @@ def _cohort(scenario: Scenario, folder: Path, seed: int, observer: Observer) -> 
             write_joined(scenario, work, seed=seed)
         else:
             write_hospitals(scenario, work, seed=seed, progress=observer.hospitals)
+        sites = [work / name / "site.yaml" for name in site_names(scenario)]
+        write_mask_keys(scenario.study, sites, seed)
         work.rename(folder)
     return [folder / name / "site.yaml" for name in site_names(scenario)]
 

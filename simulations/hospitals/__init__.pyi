@@ -1,7 +1,7 @@
 from .hospitals import Progress, check_scenario, write_hospitals
 from .joined import check_budgets, joined_sites, site_names, write_joined
 from .scenario import Arm, Scenario
-from .secure_sums import alone, mask_key, with_members, without_sums
+from .secure_sums import alone, mask_key, with_members, without_sums, write_mask_keys
 
 __all__ = [
     "Arm",
@@ -17,4 +17,5 @@ __all__ = [
     "without_sums",
     "write_hospitals",
     "write_joined",
+    "write_mask_keys",
 ]

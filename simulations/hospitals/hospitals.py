@@ -16,7 +16,6 @@ from simulations.hospitals.cohort import Hospital, draw_cohort, stream_of
 from simulations.hospitals.files import SUFFIX, ImageFormat, write_image
 from simulations.hospitals.folders import write_folder
 from simulations.hospitals.scenario import Scenario
-from simulations.hospitals.secure_sums import write_mask_key
 from simulations.patients import DISEASES, Findings, Scanner, draw
 
 Progress = Callable[[int, int], None]
@@ -57,8 +56,6 @@ def write_hospitals(
         stream = stream_of(cohort, index)
         rng = np.random.default_rng([seed, 2, stream])
         written.append(write_folder(out, study, hospital, rng, encoders=scenario.encoder_folders))
-        if study.federation.secure is not None:
-            write_mask_key(out / hospital.site.name, hospital.site.name, seed)
         images += _images(out, hospital, cohort.image_pixels, [seed, 3, stream])
     _draw_all(images, progress)
     return written

@@ -20,7 +20,6 @@ from irene_model.journal import private_folder
 from irene_model.study import Study
 from simulations.hospitals.folds import deal, splits_of
 from simulations.hospitals.scenario import Scenario
-from simulations.hospitals.secure_sums import write_mask_key
 
 _SPLIT = "irene_sim_split"  # a column that no hospital has
 _OWN = {"folder", "cache", "ledger", "mask_key"}
@@ -84,8 +83,6 @@ def write_joined(scenario: Scenario, out: Path, *, seed: int) -> list[Path]:
             splits = _write_splits(site, scenario, folder / "splits.csv", seed)
             document["records"]["joins"].append(splits)
             document["columns"]["split"] = {"column": _SPLIT}
-        if scenario.study.federation.secure is not None:
-            write_mask_key(folder, site.site, seed)
         path = folder / "site.yaml"
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
         path.write_text(text, encoding="utf-8")
