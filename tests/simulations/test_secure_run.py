@@ -13,7 +13,7 @@ from client.participant import Participant
 from client.private.randomness import Randomness
 from client.records.dataset import open_dataset
 from client.site.site import Site
-from client.training.clipped_sum import clipped_sum
+from client.training.one_step import clipped_sum
 from irene_model.secure.grid import grid_of_training
 from irene_model.secure.vector import flatten, unflatten
 from irene_model.weights.weights import load_arrays, new_model
