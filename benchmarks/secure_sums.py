@@ -33,7 +33,7 @@ from irene_model.secure import (
     grid_of_training,
     mask,
 )
-from irene_model.study import Member, Study
+from irene_model.study import Member, Study, pack
 
 app = new_app("Processor seconds and bytes of secure sums, over those of a private step.\n")
 PRESETS: tuple[Preset, ...] = ("tiny", "small", "base")
@@ -61,11 +61,18 @@ def measure(
         for count in map(int, sites.split(","))
     ]
     table = Table(title=f"private step of small, {batch} patients: {small:.3f} s of the processor")
-    for heading in ("model", "sites", *(f"{name}, s" for name in COLUMNS), "masks over the step"):
+    for heading in (
+        "model",
+        "sites",
+        *(f"{name}, s" for name in COLUMNS),
+        "masks over the step",
+        "bytes over float32",
+    ):
         table.add_column(heading, justify="right")
     for preset, count, row in rows:
         cells = [f"{row[name]:.3f}" for name in COLUMNS]
-        table.add_row(preset, str(count), *cells, f"{row['masks'] / small:.1%}")
+        shares = f"{row['masks'] / small:.1%}", f"{row['bytes_over_float32']:.3f}"
+        table.add_row(preset, str(count), *cells, *shares)
     Console().print(table)
     if out is not None:
         document: dict[str, object] = {"step_of_small_s": small, "batch": batch, "rows": []}
@@ -93,7 +100,7 @@ def _measured(numbers: int, sites: int, repetitions: int) -> dict[str, float]:
         "added": lambda: add(total, masked),
     }
     return {name: _seconds(way, repetitions) for name, way in ways.items()} | {
-        "bytes_over_float32": masked.nbytes / values.nbytes
+        "bytes_over_float32": len(pack(masked, "float32").data) / len(pack(values, "float32").data)
     }
 
 

@@ -30,7 +30,7 @@ LEAST_DEVIATION = 16.0
 CONVOLVED = 9.0
 """Units squared of each site's variance that the proof uses up."""
 _TAIL = 8.0  # deviations of the sum's noise that are kept free: beyond lies 1.2e-15
-_RARE = 2.0**-64  # of a step: that more patients are drawn than the grid allows for
+_RARE = 2.0**-100  # of a step: that more patients are drawn than the grid allows for
 _SLACK = 1.01  # what float32 may err by in a sum of many clipped gradients
 
 
@@ -74,7 +74,7 @@ class Grid:
         """
         with np.errstate(invalid="ignore"):
             if not np.all(np.abs(values) <= self.bound):
-                # Of its own patients a site tells so with a chance below 2^-64: see `most_drawn`.
+                # Of its own patients a site tells so with a chance below 2^-100: see `most_drawn`.
                 raise ConfigError(
                     "secure sums: a sum leaves the study's grid; more patients take part here than "
                     "federation.secure.patients allows for, or a number is not finite"
@@ -140,7 +140,7 @@ def grid_of_evaluation(study: Study, split: HeldOut) -> Grid:
 
 
 def most_drawn(expected: float) -> int:
-    """A number of patients that a step of `expected` exceeds with a chance below 2^-64.
+    """A number of patients that a step of `expected` exceeds with a chance below 2^-100.
 
     Chernoff's bound for a sum of coins: P(X >= k) <= exp(k - m - k log(k / m)) for a mean m < k.
     """

@@ -2,7 +2,7 @@
 
 import math
 import time
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -131,3 +131,11 @@ def test_noise_for_a_small_model_takes_a_fraction_of_a_second() -> None:
     started = time.process_time()
     discrete_gaussian(300_000, 2.0**20, bits)
     assert time.process_time() - started < 0.5
+
+
+def test_the_table_is_right_to_its_last_bit() -> None:
+    with localcontext(prec=90):
+        finer = [int(chance * 2**64) for chance in discrete._chances(60)]
+    edges = discrete._edges().tolist()
+    assert edges[:-1] == finer[: len(edges) - 1]
+    assert edges[-1] == 2**64 - 1

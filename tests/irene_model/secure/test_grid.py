@@ -136,5 +136,5 @@ def test_more_patients_than_the_grid_allows_are_hardly_ever_drawn(expected: int)
     from scipy.stats import poisson
 
     most = most_drawn(expected)
-    assert poisson.logsf(most, expected) < math.log(2.0**-64)
-    assert most < expected + 12 * math.sqrt(expected) + 70
+    assert poisson.logsf(most, expected) < math.log(2.0**-100)
+    assert most < expected + 14 * math.sqrt(expected) + 80

@@ -1,6 +1,7 @@
 """Masks cancel in the whole sum, hide everything else, and are never the same again."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -183,3 +184,13 @@ def test_the_derivation_is_that_of_the_rfcs() -> None:
         stream = Cipher(ChaCha20(derived, bytes(16)), None).encryptor().update(bytes(400))
         total += np.frombuffer(stream, "<u4")  # site-00 is the lowest name
     assert np.array_equal(mask(zeros, KEYS[0], me), total)
+
+
+def test_a_mask_takes_little_memory_beside_what_it_gives() -> None:
+    size = 3_000_000
+    values, tries = np.zeros(size, dtype=np.int64), attempt(0, 3)
+    tracemalloc.start()
+    masked = mask(values, KEYS[0], tries)
+    beside = tracemalloc.get_traced_memory()[1] - masked.nbytes
+    tracemalloc.stop()
+    assert beside < 4 * 2**20
