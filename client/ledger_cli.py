@@ -59,6 +59,9 @@ def accept_loss(
         f"Charged would be epsilon {number(loss.epsilon)} at delta {loss.delta:g}, the whole budget"
         + (": there is none, so nothing bounds it." if site.budget == "none" else ".")
     )
+    shared = loss.alone != loss.epsilon
+    if shared:
+        typer.echo(f"If everybody else colludes it would be epsilon {number(loss.alone)}.")
     for run, rounds in loss.runs.items():
         typer.echo(f"- run {plain(run)}: {rounds} rounds are known to have been charged")
     if not yes:
@@ -67,5 +70,6 @@ def accept_loss(
         typer.echo(f"Set aside: {path}")
     typer.echo(
         "A new ledger has begun. No round fits until the budget in site.yaml is raised beyond "
-        f"epsilon {number(loss.epsilon)}."
+        f"epsilon {number(loss.epsilon)}"
+        + (f", and its `alone` beyond {number(loss.alone)}." if shared else ".")
     )

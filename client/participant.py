@@ -236,7 +236,7 @@ class Participant:
 
     def _spent(
         self, ledger: Ledger, study: Study, request: TrainRequest | EvaluateRequest
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         delta, run = study.privacy.delta, request.run
         spent = {
             "epsilon_run": ledger.epsilon(delta=delta, run=run),

@@ -56,9 +56,11 @@ def show(report: BudgetReport, console: Console) -> None:
 def loss_sentence(loss: Loss) -> str:
     """What was charged for lost ledgers, and what it means."""
     runs = f", of runs {', '.join(map(plain, loss.runs))}" if loss.runs else ""
+    alone = "" if loss.alone == loss.epsilon else f" ({number(loss.alone)} if all others collude)"
     return (
-        f"Epsilon {number(loss.epsilon)} at delta {loss.delta:g} of it is charged for a ledger "
-        f"that was lost{runs}: only what the budget in site.yaml allows beyond that can be spent"
+        f"Epsilon {number(loss.epsilon)}{alone} at delta {loss.delta:g} of it is charged for a "
+        f"ledger that was lost{runs}: only what the budget in site.yaml allows beyond that can be "
+        "spent"
     )
 
 

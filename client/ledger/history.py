@@ -175,6 +175,8 @@ def _reservation(sequence: int, content: dict[str, Any]) -> Reservation:
     own = content.pop("alone", None)
     if known["split"] not in SPLITS or type(attempt) is not int or attempt < 0:
         raise ValueError
+    if not isinstance(partners, str) or bool(partners) != bool(attempt):
+        raise ValueError
     return Reservation(
         id=sequence,
         mechanism=Mechanism(**content),

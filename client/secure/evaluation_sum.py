@@ -32,7 +32,7 @@ def evaluate_sum(
     ledger: Ledger | None,
     minimum_group: int,
 ) -> Arrays:
-    """ "sum" alone: histograms (K, 2, COARSE_BINS) as one vector, noised and masked.
+    """Histograms (K, 2, COARSE_BINS) as one vector, noised and masked: "sum" and no other array.
 
     Reserved in the ledger before and released after. Without noise there is no `ledger`, and labels
     with fewer than `minimum_group` patients on one side are zeros, as those that the site does not

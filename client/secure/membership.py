@@ -20,15 +20,12 @@ _REMEDY = "let the coordinator make the roster anew, and compare its fingerprint
 
 @dataclass(frozen=True, kw_only=True)
 class Membership:
-    """name: this site's, in the roster. key: its own mask key. minimum: sites that a sum needs.
-    colluding: how many of the others may pool with the coordinator what they know.
-    """
+    """name: this site's, in the roster. key: its own mask key. minimum: sites that a sum needs."""
 
     name: str
     roster: Roster
     key: MaskKey
     minimum: int
-    colluding: int
 
     @classmethod
     def of(cls, site: Site, study: Study) -> "Membership | None":
@@ -69,5 +66,4 @@ class Membership:
             roster=secure.roster,
             key=key,
             minimum=study.federation.minimum_sites,
-            colluding=secure.colluding,
         )

@@ -12,7 +12,7 @@ _GROUP = 4  # digits, as one reads them out
 
 def show_roster(membership: Membership, console: Console) -> None:
     """Who takes part under which keys, and what to compare by telephone."""
-    roster, minimum = membership.roster, membership.minimum
+    roster = membership.roster
     table = Table(
         title="Roster: whose sums are added up", title_justify="left", title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -26,12 +26,9 @@ def show_roster(membership: Membership, console: Console) -> None:
     console.print(table)
     for line in (
         f"Roster fingerprint {read_out(roster.fingerprint)}",
-        "Your own keys in it are right. Compare the fingerprint with the other hospitals, by "
-        "telephone say, and not with the coordinator alone: whoever swaps their keys can read what "
-        "you send.",
-        f"The coordinator sees sums of {minimum} sites or more. The first epsilon below holds "
-        f"against it together with any {membership.colluding} of the others, the second if all of "
-        "them collude.",
+        "Your own keys in it are right. Compare the fingerprint with each of the other "
+        "hospitals, by telephone say, and not with the coordinator: whoever swaps their keys can "
+        "read what you send.",
     ):
         console.print(line, highlight=False)
 

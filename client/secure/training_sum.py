@@ -44,7 +44,7 @@ def train_sum(
     labels: Labels,
     again: bool = False,
 ) -> Arrays:
-    """ "sum" alone: this site's clipped sum of one step, noised and masked for the attempt.
+    """The site's clipped sum of one step, noised and masked: "sum" (D,) and no other array.
 
     It has every parameter that the study trains, in the order of sorted names; what the site does
     not map is zeros in it, under noise and masks as all else. labels: (K,).
@@ -57,13 +57,12 @@ def train_sum(
     """
     study, asked = dataset.study, part.attempt
     model = new_model(study, seed=0)
-    whole = {
-        name: array for name, array in to_arrays(model).items() if name in trained_names(model)
-    }
+    like = to_arrays(model)
+    whole = {name: like[name] for name in trained_names(model)}
     grid = grid_of_training(study, dimensions(whole))
     if not again:
         # A malformed message must not cost budget.
-        check_weights(weights, to_arrays(model), study)
+        check_weights(weights, like, study)
         load_arrays(model, weights)
     elif not ledger.has_released(asked.run, asked.round, part.number):
         raise ProtocolError("no sum of this attempt was released here before")

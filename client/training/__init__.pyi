@@ -1,5 +1,5 @@
-from .clipped_sum import clipped_sum
 from .evaluation import Evaluated, Scores, add_noise, evaluate, evaluate_privately, score
+from .one_step import clipped_sum
 from .releases import Releases
 from .training import local_update, pack, pick_device, train_round, unpack
 

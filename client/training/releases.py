@@ -31,11 +31,6 @@ class Releases:
         budget = None if site.budget == "none" else site.budget
         return cls(journal=journal_of(site), server=server, budget=budget)
 
-    def _alone(self) -> dict[str, Fact]:
-        """The budget if everybody else colludes, where there is one."""
-        alone = None if self.budget is None else self.budget.alone
-        return {} if alone is None else {"budget_alone": alone}
-
     def check_first(self, request: EvaluateRequest) -> None:
         """Raise ProtocolError for a test where another round's was released: a study has one.
 
@@ -82,7 +77,6 @@ class Releases:
             "study": study.name,
             "fingerprint": study.fingerprint,
             "sha256": hashlib.sha256(pack(reply.arrays)).hexdigest(),
-            **self._alone(),
             "noise_multiplier": reply.noise_multiplier,
             "budget": None if self.budget is None else self.budget.epsilon,
             "budget_delta": None if self.budget is None else self.budget.delta,

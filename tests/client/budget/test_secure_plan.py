@@ -13,6 +13,8 @@ from irene_model.errors import LimitExceeded, MetricsWithheld, ProtocolError
 from irene_model.privacy.accountants import Mechanism, epsilons
 from irene_model.privacy.calibration import evaluation_noise, noise_multiplier_for
 from irene_model.privacy.shared_noise import joint_noise, share_of
+from irene_model.secure.shares import sample_rate, share_of_evaluation, share_of_training
+from irene_model.study.records import HeldOut
 from tests.helpers.hospital_folder import SITE
 from tests.helpers.secure_study import secure_study
 
@@ -44,6 +46,17 @@ def test_all_rounds_of_the_fewest_sites_spend_the_target() -> None:
     assert more[0].noise_multiplier == pytest.approx(whole * (5 / 3) ** 0.5)
     assert epsilons(more, delta=DELTA).smallest < 3.2
     assert plan_round(asked, 10, 1, sites=7).share == plan.share
+
+
+def test_what_is_charged_is_what_the_grid_adds() -> None:
+    """Noise is drawn on the grid by `irene_model.secure` and charged by the plan."""
+    asked = secure_study(evaluation={"epsilon": 2.0, "start": True})
+    assert plan_round(asked, 10, 1).share == share_of_training(asked)
+    assert plan_round(asked, 10, 1).mechanism.sample_rate == sample_rate(asked)
+    splits: tuple[HeldOut, ...] = ("validation", "test")
+    for split in splits:
+        found = permitted_evaluation(site(), asked, split, 30).share
+        assert found == share_of_evaluation(asked, split)
 
 
 @pytest.mark.parametrize("sites", [0, 1, 3, 4, 51])

@@ -26,7 +26,7 @@ SECURE = Study.model_validate(secure_document({name: key.public for name, key in
 def membership(name: str = "north") -> Membership:
     secure = SECURE.federation.secure
     assert secure is not None and isinstance(secure.roster, Roster)
-    return Membership(name=name, roster=secure.roster, key=KEYS[name], minimum=3, colluding=1)
+    return Membership(name=name, roster=secure.roster, key=KEYS[name], minimum=3)
 
 
 def asked(name: str = "north", **fields: Any) -> Part:

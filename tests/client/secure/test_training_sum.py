@@ -18,7 +18,7 @@ from client.private.randomness import Randomness
 from client.records.dataset import open_dataset
 from client.secure import training_sum
 from client.site.mapped import mapped_labels, mapped_modalities
-from client.training.clipped_sum import clipped_sum
+from client.training.one_step import clipped_sum
 from irene_model.exchange.replies import TrainReply
 from irene_model.secure.grid import Grid, grid_of_training
 from irene_model.secure.vector import flatten, unflatten
