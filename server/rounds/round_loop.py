@@ -28,7 +28,7 @@ from server.rounds.pace import Pace
 from server.rounds.secure_attempt import SecureSums
 from server.rounds.secure_round import SecureRounds
 from server.runs import Json, RunFolder, bounded, now, waiting
-from server.secure import Accounts, Attempts, Benched
+from server.secure import Accounts, Attempts
 
 _log = logging.getLogger(__name__)
 Observer = Callable[[Json], None]
@@ -89,7 +89,6 @@ class RoundLoop:
             folder=folder,
             pace=pace,
             attempts=attempts,
-            benched=Benched(lines),
             charged=Charged(lines, most=study.federation.rounds),
         )
         self._way = SecureRounds(sums=sums)

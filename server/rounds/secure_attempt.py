@@ -8,7 +8,7 @@ of an earlier attempt afterwards is thrown away: the masks in it fit no other.
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,8 +82,17 @@ class SecureSums:
     folder: RunFolder
     pace: Pace
     attempts: Attempts
-    benched: Benched
     charged: Charged
+    _benched: Mapping[bool, Benched] = field(init=False)  # of training, and of evaluations
+
+    def __post_init__(self) -> None:
+        """Take up who cost attempts before."""
+        lines = self.folder.rounds()
+        evaluations = [(line["round"], line.get("evaluation") or {}) for line in lines]
+        self._benched = {
+            True: Benched((line["round"], line) for line in lines),
+            False: Benched(evaluations),
+        }
 
     def ask(self, question: Question) -> Summed:
         """A sum of all that are here, or of those that are left where some send nothing."""
@@ -107,7 +116,8 @@ class SecureSums:
         known = {member.name for member in roster.members}
         here = {n: self.roll.sites[n] for n in self.roll.nodes}
         here = {n: site for n, site in here.items() if site in known and site not in spoilt}
-        for resting in (self.benched.resting(question.request.round), self.benched.for_good()):
+        benched = self._benched[question.what == TRAIN]
+        for resting in (benched.resting(question.request.round), benched.for_good()):
             members = {node: site for node, site in here.items() if site not in resting}
             if len(members) >= self.folder.study.federation.minimum_sites:
                 break
@@ -123,7 +133,8 @@ class SecureSums:
             for site in self.roll.sites.values()
             if site not in known
         }
-        return self.roll.absences() | outside | self.benched.resting(question.request.round)
+        resting = self._benched[question.what == TRAIN].resting(question.request.round)
+        return self.roll.absences() | outside | resting
 
     def _attempt(self, question: Question, here: dict[int, str], result: Summed) -> set[str]:
         """One attempt with the sites in `here`, added to `result`; gives those that spoilt it."""
@@ -159,7 +170,7 @@ class SecureSums:
             del reply  # one vector in memory at a time: the next one may be there already
         blamed = {site: entries[site]["reason"] for site in names if site not in masked.sites}
         for site, reason in blamed.items():
-            self.benched.note(site, about.round, entries[site])
+            self._benched[question.what == TRAIN].note(site, about.round, entries[site])
             _log.warning(
                 "round %d, %s, attempt %d is lost by site %s: %s",
                 *(about.round, question.what, record["attempt"], site, reason),

@@ -43,14 +43,16 @@ class SecureRounds:
     _refused: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a study that does not say who takes part."""
+        """Raise ConfigError for a study without a roster, and for one that 32 bits can't hold."""
         study = self.sums.folder.study
         if secure_of(study).roster is None:
             raise ConfigError(
                 "federation.secure.roster: name the file of who takes part, which `irene-server "
                 "roster` writes; sites mask for each other and must know whom"
             )
-        self._trained = trained_names(new_model(study, seed=0))
+        model = new_model(study, seed=0)
+        self._trained = trained_names(model)
+        grid_of_training(study, sum(model.get_parameter(name).numel() for name in self._trained))
 
     def take(self, round: int, weights: Arrays, earlier: Json) -> tuple[Json, Arrays | None]:
         """A try at `round`: its line, and the mean update; None where too few sites sent.

@@ -14,14 +14,12 @@ from typing import Any
 
 from irene_model.errors import CheckpointError
 from irene_model.journal import sync
-from irene_model.study import MOST_ROUNDS, HeldOut
+from irene_model.study import MOST_ROUNDS
 from server.runs import clear_of_disk_errors, now
 
 NAME = "attempts.jsonl"
-What = HeldOut | str
 Json = dict[str, Any]
 _BEGUN, SUMMED, ABORTED, REFUSED = "begun", "summed", "aborted", "refused"
-Key = tuple[str, int, int]
 
 
 class Attempts:
@@ -30,14 +28,13 @@ class Attempts:
     def __init__(self, folder: Path) -> None:
         """folder: the run's. Raises CheckpointError for a file that is damaged but at its end."""
         self._path = folder / NAME
-        self._known: dict[Key, Json] = {}
+        self._known: dict[tuple[str, int], dict[int, Json]] = {}
         for record in self._read():
-            self._known[_key(record)] = record
+            self._keep(record)
 
     def begin(self, what: str, round: int, partners: Sequence[str]) -> Json:
         """A new attempt's record, on disk when this returns; `attempt` is its number, from 1."""
-        used = [number for kind, at, number in self._known if (kind, at) == (what, round)]
-        number = max(used, default=0) + 1
+        number = max(self._known.get((what, round), ()), default=0) + 1
         if number > MOST_ROUNDS:
             raise CheckpointError(f"{self._path}: round {round} has no number left for an attempt")
         record = {
@@ -76,11 +73,11 @@ class Attempts:
 
     def of(self, what: str, round: int) -> list[Json]:
         """The attempts at one sum, in their order."""
-        return [each for each in self.all() if (each["what"], each["round"]) == (what, round)]
+        return list(self._known.get((what, round), {}).values())
 
     def all(self) -> list[Json]:
-        """Every attempt as it is known now, in the order of their beginnings."""
-        return list(self._known.values())
+        """Every attempt as it is known now; those at one sum together, in their order."""
+        return [record for numbers in self._known.values() for record in numbers.values()]
 
     def _append(self, record: Json) -> None:
         created = not self._path.exists()
@@ -93,7 +90,10 @@ class Attempts:
             os.fsync(file.fileno())
         if created:
             sync(self._path.parent)
-        self._known[_key(record)] = record
+        self._keep(record)
+
+    def _keep(self, record: Json) -> None:
+        self._known.setdefault((record["what"], record["round"]), {})[record["attempt"]] = record
 
     def _read(self) -> Iterator[Json]:
         """The file's records; a last line that a crash cut off is taken away: nobody was asked."""
@@ -113,10 +113,6 @@ class Attempts:
                     "used twice; restore the file"
                 )
             yield record
-
-
-def _key(record: Json) -> Key:
-    return record["what"], record["round"], record["attempt"]
 
 
 def _parsed(line: str) -> Json | None:

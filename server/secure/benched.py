@@ -11,23 +11,23 @@ from collections.abc import Iterable
 from typing import Any
 
 Json = dict[str, Any]
-_FOR_GOOD = ("budget",)  # codes of replies that no later round changes
+_FOR_GOOD = ("budget", "metrics")  # codes of replies that no later round changes
 
 
 class Benched:
-    """The sites of one run that cost an attempt."""
+    """The sites of one run that cost an attempt; of training, or of evaluations."""
 
-    def __init__(self, lines: Iterable[Json] = ()) -> None:
-        """lines: the run's rounds so far."""
+    def __init__(self, rounds: Iterable[tuple[int, Json]] = ()) -> None:
+        """rounds: those so far, each with its attempts (`secure`) and its `sites`."""
         self._spoilt: dict[str, int] = {}
         self._until: dict[str, int] = {}
         self._entries: dict[str, Json] = {}
         self._for_good: set[str] = set()
-        for line in lines:
-            for attempt in line.get("secure") or ():
+        for round, told in rounds:
+            for attempt in told.get("secure") or ():
                 for site, reason in (attempt.get("blamed") or {}).items():
-                    entry = line["sites"].get(site) or {"outcome": "failed", "reason": reason}
-                    self.note(site, line["round"], entry)
+                    entry = (told.get("sites") or {}).get(site)
+                    self.note(site, round, entry or {"outcome": "failed", "reason": reason})
 
     def note(self, site: str, round: int, entry: Json) -> None:
         """`site` spoilt an attempt in `round`; `entry` is what the line says of it."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from client.ledger import NO_BUDGET_ALONE
 from client.records import read_placed_records
 from client.site import Site
 from irene_model.errors import ConfigError
@@ -55,7 +56,8 @@ def site_names(scenario: Scenario) -> list[str]:
 
 
 def check_budgets(sites: Sequence[Site], study: Study) -> None:
-    """Refuse a study without noise where a site has a budget: it would decline its first round."""
+    """Refuse a study without noise where a site has a budget, and one of secure sums where it has
+    none for when all others collude: the site would decline its first round."""
     for site in sites:
         if site.budget != "none" and not study.privacy.enabled:
             raise ConfigError(
@@ -63,6 +65,9 @@ def check_budgets(sites: Sequence[Site], study: Study) -> None:
                 "(privacy.noise_multiplier=0), which no budget covers; write `budget: none` into "
                 "its site.yaml, or give the study an epsilon"
             )
+        secure = study.federation.secure is not None
+        if secure and site.budget != "none" and site.budget.alone is None:
+            raise ConfigError(f"site {site.site}: {NO_BUDGET_ALONE}")
 
 
 def write_joined(scenario: Scenario, out: Path, *, seed: int) -> list[Path]:

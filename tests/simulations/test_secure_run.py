@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from client.training.clipped_sum import clipped_sum
 
 from client.budget.plan import plan_round
 from client.ledger.ledger import Ledger
@@ -14,12 +15,14 @@ from client.private.randomness import Randomness
 from client.records.dataset import open_dataset
 from client.site.site import Site
 from client.training.one_step import clipped_sum
+from irene_model.errors import ConfigError
 from irene_model.secure.grid import grid_of_training
 from irene_model.secure.vector import flatten, unflatten
 from irene_model.weights.weights import load_arrays, new_model
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import Json, RunFolder
 from simulations.hospitals.hospitals import write_hospitals
+from simulations.hospitals.joined import check_budgets
 from simulations.hospitals.scenario import Scenario
 from simulations.hospitals.secure_sums import (
     mask_key,
@@ -164,3 +167,13 @@ def test_a_study_without_its_sums_sees_as_many_patients_a_step(tmp_path: Path) -
     assert alone.federation.secure is None and alone.training.expected_batch == 4
     plain: Scenario = small_scenario(tmp_path / "plain")
     assert without_sums(plain.study, 4) is plain.study
+
+
+def test_a_joined_site_must_say_what_may_be_spent_if_all_others_collude(tmp_path: Path) -> None:
+    run = Simulated(tmp_path)
+    (site, *_) = run.sites.values()
+    check_budgets([site], run.folder.study)
+    assert site.budget != "none"
+    without = site.model_copy(update={"budget": site.budget.model_copy(update={"alone": None})})
+    with pytest.raises(ConfigError, match=f"site {site.site}: .* if everybody else colludes"):
+        check_budgets([without], run.folder.study)

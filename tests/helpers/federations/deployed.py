@@ -78,7 +78,7 @@ class Deployed(Background):
         )
         for name, path in self.sites.items():
             self.command(*CLIENT, "keygen", str(path.parent / "keys"))
-            (public,) = (path.parent / "keys").glob("*.pub")
+            public = path.parent / "keys" / "hospital.pub"
             self.command(*SERVER, "enroll", "federation", str(public), "--name", name)
             self.command(*CLIENT, "approve", str(self.study), str(path), "--yes")
             self.start_process(
