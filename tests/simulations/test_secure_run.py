@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from client.training.clipped_sum import clipped_sum
 
 from client.budget.plan import plan_round
 from client.ledger.ledger import Ledger
