@@ -89,8 +89,8 @@ def _runs(report: BudgetReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("run", no_wrap=True)
     shared = any(run.epsilon_alone is not None for run in report.runs)
-    for column in ("rounds", "evaluations", "noise", "rate", "steps", "RDP", "PRV", "epsilon",
-                   *["alone"] * shared):  # fmt: skip
+    bounds = ("epsilon", "alone") if shared else ("RDP", "PRV", "epsilon")
+    for column in ("rounds", "evaluations", "noise", "rate", "steps", *bounds):
         table.add_column(column, justify="right")
     for run in report.runs:
         table.add_row(
@@ -100,10 +100,9 @@ def _runs(report: BudgetReport) -> Table:
             "mixed" if run.noise_multiplier is None else f"{run.noise_multiplier:.3g}",
             "mixed" if run.sample_rate is None else f"{run.sample_rate:.3g}",
             str(run.steps),
-            number(run.epsilon.rdp),
-            number_or_unknown(run.epsilon.prv),
+            *([] if shared else [number(run.epsilon.rdp), number_or_unknown(run.epsilon.prv)]),
             number(run.epsilon.smallest),
-            *[number((run.epsilon_alone or run.epsilon).smallest)] * shared,
+            *([number((run.epsilon_alone or run.epsilon).smallest)] if shared else []),
         )
     return table
 

@@ -1,5 +1,6 @@
 """Both epsilons where a hospital looks: `budget`, `--plan`, approval, `check` and `status`."""
 
+import functools
 import json
 from dataclasses import replace
 from io import StringIO
@@ -11,8 +12,9 @@ import yaml
 from rich.console import Console
 
 from client.budget.budget import read_budget
+from client.budget.forecast_view import show_forecast
 from client.budget.forecasts import forecast
-from client.budget.outlook import look_ahead
+from client.budget.outlook import look_ahead, rounds_within
 from client.budget.plan import plan_round
 from client.budget.study_view import headline, site_facts
 from client.check.cost import reckon
@@ -20,6 +22,7 @@ from client.ledger.ledger import Ledger
 from client.node.status import look
 from client.node.status_view import show as show_status
 from irene_model.privacy.accountants import epsilons
+from tests.helpers.any_floats import said_by
 from tests.helpers.hospital_folder import HospitalFolder
 from tests.helpers.secure_study import secure_study
 from tests.helpers.sites.typed_commands import typed
@@ -137,14 +140,13 @@ def test_a_budget_that_says_nothing_of_it_is_told_what_to_add(
     text = shown(typed("budget", secure_hospital.site_file, *study))
     assert "None is accepted" in text and "add `alone` to `budget` in site.yaml" in text
     assert "0 of a run's 6 rounds fit" in text
-    plan = shown(typed("budget", secure_hospital.site_file, *study, "--plan"))
-    assert "your budget names none for it (budget.alone)" in plan
     _, doubts = reckon(secure_hospital.site, STUDY, 10)
     assert any("`alone`" in doubt.sentence and doubt.grave for doubt in doubts)
 
 
 def test_a_plan_of_secure_sums_tells_both(charged: HospitalFolder) -> None:
-    ahead = forecast(charged.site, STUDY, 10)
+    charged.configure("budget", {"epsilon": 6, "delta": DELTA, "alone": 12})
+    ahead = forecast(charged.site, STUDY, 10, rounds=2)
     before = [PLAN.mechanism, WIDER.mechanism, PLAN.mechanism, WIDER.mechanism]
     for choice in (*ahead.choices, ahead.fitting):
         joint = replace(choice.mechanism, steps=choice.rounds)
@@ -154,16 +156,18 @@ def test_a_plan_of_secure_sums_tells_both(charged: HospitalFolder) -> None:
         assert choice.epsilon_alone.smallest == pytest.approx(
             epsilons([*[PLAN.alone] * 4, own], delta=DELTA).smallest
         )
-    assert ahead.fitting.epsilon.smallest <= 6
-    many = ahead.fitting.rounds
-    charged.configure("budget", {"epsilon": 6, "delta": DELTA, "alone": 12})
-    fewer = forecast(charged.site, STUDY, 10)
-    assert 0 < fewer.fitting.rounds < many and fewer.budget_alone == 12
-    assert fewer.fitting.epsilon_alone is not None
-    assert fewer.fitting.epsilon_alone.smallest <= 12
-    study = ("--study", charged.study_file)
-    text = shown(typed("budget", charged.site_file, *study, "--plan"))
+    alone = ahead.fitting.epsilon_alone
+    assert alone is not None and alone.smallest <= 12 and ahead.budget_alone == 12
+    many = rounds_within(6, before, PLAN.mechanism, delta=DELTA, most=100)
+    assert 0 < ahead.fitting.rounds < many
+    one_more = [PLAN.alone] * (4 + ahead.fitting.rounds + 1)
+    assert epsilons(one_more, delta=DELTA).smallest > 12
+    json.dumps(ahead.as_json(), allow_nan=False)
+    text = shown(said_by(functools.partial(show_forecast, ahead)))
     assert "at most 12 by your budget (budget.alone)" in text and "epsilon alone" in text
+    without = replace(ahead, budget_alone=None)
+    text = shown(said_by(functools.partial(show_forecast, without)))
+    assert "your budget names none for it (budget.alone)" in text
 
 
 def test_status_tells_both_and_when_one_is_spent(charged: HospitalFolder) -> None:
