@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from client.training.clipped_sum import clipped_sum
 
 from client.budget.plan import plan_round
 from client.ledger.ledger import Ledger
@@ -14,6 +13,7 @@ from client.participant import Participant
 from client.private.randomness import Randomness
 from client.records.dataset import open_dataset
 from client.site.site import Site
+from client.training.one_step import clipped_sum
 from irene_model.errors import ConfigError
 from irene_model.secure.grid import grid_of_training
 from irene_model.secure.vector import flatten, unflatten
