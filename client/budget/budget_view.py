@@ -78,7 +78,7 @@ def alone_sentence(report: BudgetReport) -> str:
     """What is spent if everybody else colludes; "" where that is the same."""
     if report.spent_alone is None:
         return ""
-    spent = f"If everybody else colludes: epsilon {number(report.spent_alone.smallest)}"
+    spent = f"Alone, if everybody else colludes: epsilon {number(report.spent_alone.smallest)}"
     if report.budget_alone is None:
         return spent if report.budget is None else f"{spent}, and no budget (budget.alone)"
     left = number(report.left_alone or 0.0)
@@ -89,23 +89,20 @@ def _runs(report: BudgetReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("run", no_wrap=True)
     shared = any(run.epsilon_alone is not None for run in report.runs)
-    more = ("attempts", "if all others collude") if shared else ()
-    for column in ("rounds", *more[:1], "evaluations", "noise", "rate", "steps", "RDP", "PRV",
-                   "epsilon", *more[1:]):  # fmt: skip
+    bounds = ("epsilon", "alone") if shared else ("RDP", "PRV", "epsilon")
+    for column in ("rounds", "evaluations", "noise", "rate", "steps", *bounds):
         table.add_column(column, justify="right")
     for run in report.runs:
         table.add_row(
             escape(run.run),
             str(run.rounds),
-            *[str(run.attempts or run.rounds)] * shared,
             str(run.evaluations),
             "mixed" if run.noise_multiplier is None else f"{run.noise_multiplier:.3g}",
             "mixed" if run.sample_rate is None else f"{run.sample_rate:.3g}",
             str(run.steps),
-            number(run.epsilon.rdp),
-            number_or_unknown(run.epsilon.prv),
+            *([] if shared else [number(run.epsilon.rdp), number_or_unknown(run.epsilon.prv)]),
             number(run.epsilon.smallest),
-            *[number((run.epsilon_alone or run.epsilon).smallest)] * shared,
+            *([number((run.epsilon_alone or run.epsilon).smallest)] if shared else []),
         )
     return table
 

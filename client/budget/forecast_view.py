@@ -45,7 +45,7 @@ def _alone(forecast: Forecast) -> str:
     )
     return (
         "The noise is that of as few sites as a secure sum may have, without those that collude; "
-        f"the last epsilon is yours if everybody else colludes, {bound}"
+        f"`alone` is your epsilon if everybody else colludes, {bound}"
     )
 
 
@@ -53,7 +53,7 @@ def _table(forecast: Forecast) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     shared = forecast.fitting.epsilon_alone is not None
     for column in ("rounds", "noise multiplier", "RDP", "PRV", "epsilon",
-                   *["if all others collude"] * shared):  # fmt: skip
+                   *["alone"] * shared):  # fmt: skip
         table.add_column(column, justify="right")
     table.add_column("")
 

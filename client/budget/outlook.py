@@ -92,13 +92,23 @@ def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
     rounds, (charged, colluding) = study.federation.rounds, charged_so_far(site, delta=delta)
     most = None if budget is None else budget.epsilon
     ahead = _ahead(
-        charged, plan.mechanism, {s: n.mechanism for s, n in run.items()}, most, rounds, delta
+        charged,
+        plan.mechanism,
+        run={split: noise.mechanism for split, noise in run.items()},
+        most=most,
+        rounds=rounds,
+        delta=delta,
     )
     other = None
     if study.federation.secure is not None:
         alone = None if budget is None else budget.alone or 0.0  # without it none is accepted
         other = _ahead(
-            colluding, plan.alone, {s: n.alone for s, n in run.items()}, alone, rounds, delta
+            colluding,
+            plan.alone,
+            run={split: noise.alone for split, noise in run.items()},
+            most=alone,
+            rounds=rounds,
+            delta=delta,
         )
     fitting = [each.rounds_left for each in (ahead, other) if each is not None]
     return Outlook(
@@ -110,9 +120,10 @@ def look_ahead(site: Site, study: Study, declared: int) -> Outlook:
     )
 
 
-def _ahead(  # noqa: PLR0917
+def _ahead(
     charged: Charged,
     mechanism: Mechanism,
+    *,
     run: Mapping[Split, Mechanism],
     most: float | None,
     rounds: int,

@@ -15,7 +15,8 @@ class Cost:
 
     rounds_left of the study's `rounds` fit into what is left of the budget (None: no budget).
     epsilon: what the ledger would hold after all of them, evaluations included; infinite without
-    noise.
+    noise. budget_alone and epsilon_alone: the same if everybody else colludes; None without secure
+    sums.
     """
 
     declared_patients: int
@@ -25,6 +26,8 @@ class Cost:
     rounds_left: int
     budget: float | None
     epsilon: float
+    budget_alone: float | None = None
+    epsilon_alone: float | None = None
 
 
 def reckon(site: Site, study: Study, training_patients: int) -> tuple[Cost | None, list[Doubt]]:
@@ -35,6 +38,7 @@ def reckon(site: Site, study: Study, training_patients: int) -> tuple[Cost | Non
     budget = None if site.budget == "none" else site.budget.epsilon
     try:
         ahead = look_ahead(site, study, declared)
+        other = ahead.if_all_collude
         cost = Cost(
             declared_patients=declared,
             sample_rate=ahead.mechanism.sample_rate,
@@ -43,6 +47,8 @@ def reckon(site: Site, study: Study, training_patients: int) -> tuple[Cost | Non
             rounds_left=ahead.rounds_left,
             budget=budget,
             epsilon=ahead.after_all,
+            budget_alone=None if site.budget == "none" or other is None else site.budget.alone,
+            epsilon_alone=None if other is None else other.after_all,
         )
         hopeless = hope(study, ahead.mechanism, declared)
         return cost, [
@@ -64,24 +70,29 @@ def _doubt_limits(site: Site, study: Study, declared: int) -> list[Doubt]:
 
 
 def _doubt_budget(cost: Cost) -> list[Doubt]:
-    if cost.budget is None or (cost.rounds_left == cost.rounds and cost.epsilon <= cost.budget):
+    budget = None if cost.budget is None else f"the budget of epsilon {cost.budget:g}"
+    beyond = cost.budget is not None and cost.epsilon > cost.budget
+    if cost.budget_alone is not None and cost.epsilon_alone is not None:
+        budget = f"{budget}, or {cost.budget_alone:g} if everybody else colludes (budget.alone),"
+        beyond = beyond or cost.epsilon_alone > cost.budget_alone
+    if budget is None or (cost.rounds_left == cost.rounds and not beyond):
         return []
     mend = (
         "Ask for more noise or fewer rounds: `irene-client budget SITE.yaml --study STUDY.yaml "
         "--plan` says how much."
     )
     if cost.rounds_left == 0:
-        said = f"the budget of epsilon {cost.budget:g} has room for no round of this study"
+        said = f"{budget} has room for no round of this study"
         return _grave(said, mend)
     if cost.rounds_left < cost.rounds:
         said = (
-            f"the budget of epsilon {cost.budget:g} has room for {cost.rounds_left} of the study's "
-            f"{cost.rounds} rounds; the site declines the others"
+            f"{budget} has room for {cost.rounds_left} of the study's {cost.rounds} rounds; the "
+            "site declines the others"
         )
     else:
         said = (
-            f"the budget of epsilon {cost.budget:g} has room for all rounds, and not for all "
-            "evaluations; the site declines the others"
+            f"{budget} has room for all rounds, and not for all evaluations; the site declines the "
+            "others"
         )
     return list(doubts_of("budget", [said], mend))
 

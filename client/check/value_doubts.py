@@ -171,6 +171,12 @@ def _doubt_texts(texts: Sequence[str]) -> Iterator[str]:
             f"text: {most} of {len(texts)} texts are one and the same: is it the right column, or "
             "a phrase that an export puts there?"
         )
+    wordless = sum(not any(map(str.isalpha, text)) for text in texts)
+    if wordless >= max(_LEAST, _SHARE * len(texts)):
+        yield (
+            f"text: {wordless} of {len(texts)} texts hold numbers or signs and no letter: is it "
+            "the right column?"
+        )
     marked = sum(bool(_MARKUP.search(text)) for text in texts)
     if marked:
         yield (

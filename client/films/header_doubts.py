@@ -40,6 +40,12 @@ def doubt_headers(images: Sequence[Headed], wanted: ImageFilter) -> list[str]:
         ),
         *_told(
             headers,
+            lambda h: h.called_lateral and not h.view,
+            "are called lateral by their description, and name no view (ViewPosition): look at "
+            "them",
+        ),
+        *_told(
+            headers,
             lambda h: bool(h.body_part) and not any(each in h.body_part for each in _CHEST),
             "are of another part of the body than the chest (BodyPartExamined)",
         ),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from client.films.header_doubts import Headed, doubt_headers
 from client.films.polarity import core_of, count_negatives
 from client.films.sheet import ON_THE_SHEET, choose
+from client.films.turned import Grid, count_turned, grid_of
 from client.films.twins import BITS, fingerprint
 from client.images import BadImages, ImageFile, Progress, Radiograph, read_radiographs
 from client.records import PlacedRecord, image_files
@@ -25,7 +26,8 @@ class Films:
 
     blank: how many hold at most two grey levels. flat: how many others hold few shades.
     small: how many are smaller than the square.
-    coloured: how many hold colours. negatives: how many look like negatives of the others.
+    coloured: how many hold colours. negatives, turned: how many look like negatives of the
+    others, or turned among them.
     headed: the headers of those that have one. records, prints: of those that are not blank, with
     their fingerprints (N, 512), in one order. sheet: split and pixels of some, for people to look
     at.
@@ -36,6 +38,7 @@ class Films:
     small: int
     coloured: int
     negatives: int
+    turned: int
     headed: tuple[Headed, ...] = field(repr=False)
     records: Sequence[Record] = field(repr=False)
     prints: npt.NDArray[np.bool_] = field(repr=False)
@@ -66,6 +69,11 @@ class Films:
             said.append(
                 f"{self.negatives} images look like negatives of the others: is air white in them?"
             )
+        if self.turned:
+            said.append(
+                f"{self.turned} images look turned by a quarter or upside down among the others: "
+                "are they upright?"
+            )
         return said
 
 
@@ -79,6 +87,7 @@ class _Seen:
     small: bool
     coloured: bool
     core: npt.NDArray[np.float32]
+    grid: Grid
     print_: npt.NDArray[np.bool_]
     headed: Headed | None
     shown: Pixels | None
@@ -102,6 +111,7 @@ def look_at_films(
             small=radiograph.enlarged,
             coloured=radiograph.coloured,
             core=core_of(pixels),
+            grid=grid_of(pixels),
             print_=fingerprint(pixels),
             headed=None if header is None else Headed(header=header, patient_id=record.patient_id),
             shown=pixels if file.row in on_sheet else None,
@@ -116,6 +126,7 @@ def look_at_films(
         small=sum(seen.small for seen in found),
         coloured=sum(seen.coloured for seen in found),
         negatives=count_negatives([seen.core for seen in found]),
+        turned=count_turned([seen.grid for seen in found]),
         headed=tuple(seen.headed for seen in found if seen.headed is not None),
         records=[placed[seen.row].record for seen in telling],
         prints=np.array([seen.print_ for seen in telling], np.bool_).reshape(-1, BITS),

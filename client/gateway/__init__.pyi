@@ -13,6 +13,7 @@ from .connection import (
     remembered,
 )
 from .flower_clock import keep_time
+from .pauses import quicken
 from .proxy import NONE, shown, way_out
 from .trouble import explained
 
@@ -32,6 +33,7 @@ __all__ = [
     "last_progress",
     "log_file",
     "node_folder",
+    "quicken",
     "read_clock",
     "remember",
     "remembered",

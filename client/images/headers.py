@@ -1,5 +1,6 @@
 """What a radiograph's DICOM header says beside its pixels: facts to count, or to choose by."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ _MODALITIES = (
     *("NM", "BI", "DG", "ES", "GM", "OP", "OPT", "SC", "SM", "BMD", "RTIMAGE", "SEG", "TG"),
 )
 _VIEWS = ("AP", "PA", "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "LAT", "OBL")
+_DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+_LATERAL = re.compile(r"(?<![A-Z])(LAT|LATERAL\w*|LATL|SEITL\w*|PROFIL\w*|LL|RL)(?![A-Z])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ class HeaderFacts:
 
     raw: detector data that is meant for processing, not for eyes. rows_to, columns_to: the
     patient's side to which rows and columns run (L, F, ...). turned: by degrees, against the
-    detector.
+    detector. called_lateral: by a free text, of which no more than that is kept.
     """
 
     modality: str = ""
@@ -39,6 +42,7 @@ class HeaderFacts:
     rows_to: str = ""
     columns_to: str = ""
     turned: float = 0.0
+    called_lateral: bool = False
 
     @property
     def known_modality(self) -> str:
@@ -65,6 +69,7 @@ def facts_of(dataset: Any) -> HeaderFacts:
         rows_to=sides[0] if len(sides) == 2 else "",
         columns_to=sides[1] if len(sides) == 2 else "",
         turned=number(dataset, "FieldOfViewRotation") or 0.0,
+        called_lateral=any(_LATERAL.search(word(dataset, text)) for text in _DESCRIPTIONS),
     )
 
 

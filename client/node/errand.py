@@ -5,11 +5,14 @@ what the server shipped. It leans on Flower's internals. Where they are not as t
 was written, nothing runs at all.
 """
 
+import contextlib
 import importlib
 import inspect
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Thread
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,6 @@ from client.trainer import OldCode, Parcel, TrainerLost, hand_over, patience_s
 
 if TYPE_CHECKING:
     from flwr.app import Context, Message
-    from flwr.supercore.heartbeat import HeartbeatSender
     from flwr.supercore.runtime import RuntimeHttpClient
 
 _RUNTIME = "flwr.supernode.runtime.run_clientapp"
@@ -30,6 +32,7 @@ USED = {
     "push_task_output": ["client", "context", "sub_status", "details"],
 }
 """Flower's functions that are called, with their parameters."""
+_BEAT_S = 20.0  # Flower gives a task up after 60
 _log = logging.getLogger(__name__)
 
 
@@ -58,27 +61,24 @@ class Errand:
 
         Raises OldCode, after the reply, where this process runs other code than is installed.
         """
-        flower = check_flower()
-        client, beats = self._connected()
-        context, done, old = None, False, None
-        beats.start()
+        flower, client = check_flower(), self._connected()
+        with contextlib.closing(client), _alive(client):
+            self._answer(flower, client)
+
+    def _answer(self, flower: ModuleType, client: "RuntimeHttpClient") -> None:
+        context, old = None, None
+        status, details = "failed", "the message was not answered"
         try:
             message, context, *_ = flower.pull_task_input(client)
             try:
                 reply = self._reply(message, context)
-            except OldCode as error:
-                old, reply = error, _refused(message, context, error)
             except Exception as error:
+                old = error if isinstance(error, OldCode) else None
                 reply = _refused(message, context, error)
             flower.push_message(client, reply, context)
-            done = True
+            status, details = "completed", ""
         finally:
-            status, details = ("completed", "") if done else ("failed", "the message was not read")
-            try:
-                flower.push_task_output(client, context, status, details)
-            finally:
-                beats.stop()
-                client.close()
+            flower.push_task_output(client, context, status, details)
         if old is not None:
             raise old
 
@@ -103,11 +103,8 @@ class Errand:
             raise TrainerLost("the trainer's answer is none")
         return message_of(values, answer.arrays, message)
 
-    def _connected(self) -> "tuple[RuntimeHttpClient, HeartbeatSender]":
-        """As Flower's program is: with the token, and signs of life for the task."""
-        import httpx
-        from flwr.proto.runtime_pb2 import SendTaskHeartbeatRequest
-        from flwr.supercore.heartbeat import HeartbeatSender
+    def _connected(self) -> "RuntimeHttpClient":
+        """As Flower's program is, with the task's token."""
         from flwr.supercore.interceptors import (
             RuntimeTokenHttpInterceptor,
             RuntimeVersionHttpInterceptor,
@@ -116,7 +113,7 @@ class Errand:
         from flwr.supercore.runtime import RuntimeHttpClient
         from flwr.supercore.tls import validate_and_resolve_root_certificates
 
-        client = RuntimeHttpClient.from_server_address(
+        return RuntimeHttpClient.from_server_address(
             server_address=self.runtime,
             insecure=self.insecure,
             root_certificates=validate_and_resolve_root_certificates(
@@ -129,15 +126,30 @@ class Errand:
             retry_invoker=make_simple_http_retry_invoker(),
         )
 
-        def beat() -> bool:
-            """Flower's own ends the process where the task is gone; the next one is to be taken."""
+
+@contextlib.contextmanager
+def _alive(client: "RuntimeHttpClient") -> Iterator[None]:
+    """Signs of life for the task, from a thread that nobody waits for.
+
+    Flower's own would end this process where the task is gone; here the next one is to be taken.
+    """
+    from flwr.proto.runtime_pb2 import SendTaskHeartbeatRequest
+
+    over = Event()
+
+    def beat() -> None:
+        while not over.is_set():
             try:
                 client.SendTaskHeartbeat(SendTaskHeartbeatRequest())
-            except httpx.HTTPError:
-                return False
-            return True
+            except Exception:
+                _log.debug("no sign of life could be given", exc_info=True)
+            over.wait(_BEAT_S)
 
-        return client, HeartbeatSender(beat)
+    Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _refused(message: "Message", context: "Context", error: Exception) -> "Message":

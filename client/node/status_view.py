@@ -54,7 +54,7 @@ def _facts(status: NodeStatus) -> list[tuple[str, str]]:
         spent, left = number(budget.spent.smallest), number(budget.left or 0.0)
         facts.append(("privacy", f"epsilon {spent} of {budget.budget:g} spent, {left} left"))
     if budget is not None and budget.spent_alone is not None:
-        facts.append(("relying on nobody", alone_sentence(budget)))
+        facts.append(("", alone_sentence(budget)))
     if budget is not None and budget.loss is not None:
         facts.append(("lost ledger", loss_sentence(budget.loss)))
     return facts

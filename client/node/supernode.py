@@ -16,10 +16,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.gateway import Reading, keep, keep_time, read_clock
+from client.gateway import Reading, keep, keep_time, quicken, read_clock
 from client.node.ending import run_and_end
 from client.node.launch import forbid_programs
-from client.node.pauses import quicken
 from client.node.pulse import Pulse, pulse_of
 
 NAME = "supernode"

@@ -152,6 +152,8 @@ class Frame:
 def read_frame(site: Site, table: Table, key: str) -> Frame:
     """The table as text; `key` is where site.yaml names it, for the errors."""
     path, shown = site.resolve(table.path), str(table.path)
+    if path.is_dir():
+        raise DataError(f"{shown}: is a folder, named by {key}.path; name the table's file in it")
     if not path.is_file():
         hint = "; paths are written with / here" if "\\" in shown else ""
         raise DataError(f"{shown}: no such file, named by {key}.path; it is sought at {path}{hint}")

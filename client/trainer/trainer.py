@@ -22,6 +22,7 @@ from client.trainer.channel import Stranger, check_peer, listen
 from client.trainer.handover import patience_s
 from client.trainer.installation import installed
 from client.trainer.parcels import NoParcel, Parcel, receive, send
+from irene_model.errors import IreneError
 
 NAME, MODULE = "trainer", "client.trainer.trainer"
 TRIAL = "trial"
@@ -58,6 +59,7 @@ class Trainer:
         with listen(self.folder) as listener:
             import client.participant  # noqa: F401  # seconds, which no message should wait for
 
+            gc.freeze()  # what stays for good need not be looked through after each message
             while installed() == known and not self._idle and not self.shaken:
                 if select.select([listener], [], [], min(_TURN_S, self.idle_s))[0]:
                     peer, _ = listener.accept()
@@ -78,11 +80,10 @@ class Trainer:
             send(peer, Parcel(facts={"installed": known}))
             question = receive(peer)
             self.warm = True
-            try:
-                reply = _reply(question)
-            finally:
-                del question
-                self._worked = time.monotonic()
+            reply = _reply(question)
+            self.idle_s = _idle_s(question)
+            del question
+            self._worked = time.monotonic()
             self.shaken = reply.facts["values"].get("code") == "error"
             send(peer, reply)
         except (NoParcel, Stranger, OSError) as error:
@@ -109,6 +110,16 @@ def _reply(question: Parcel) -> Parcel:
     finally:
         faulthandler.cancel_dump_traceback_later()
     return Parcel(facts={"values": reply.values}, arrays=reply.packed())
+
+
+def _idle_s(question: Parcel) -> float:
+    """What site.yaml says now; the usual time where it can't be read."""
+    from client.site import Site
+
+    try:
+        return Site.read(Path(str(question.facts["config"]["site"]))).trainer.idle_s
+    except (IreneError, KeyError):
+        return _IDLE_S
 
 
 def _give_memory_back() -> None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -33,7 +34,8 @@ from irene_model.operations.supervised import running as known_processes
 
 _TURN_S, _GRACE_S, _SLOW_S = 0.2, 15.0, 30.0
 _FIRST_PAUSE_S, _HEALTHY_S = 1.0, 60.0
-_LARGEST_LOG = 10_000_000  # bytes; the log is put aside at the next start, once
+_LARGEST_LOG = 10_000_000  # bytes; what is there is then put aside, once
+_LOGS_S = 60.0  # between two looks at how large they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,7 @@ class Supervisor:
     observe: Callable[[str], None]
     every: Callable[[], None] | None = None
     _ending: bool = field(default=False, init=False)
+    _logs_due: float = field(default=0.0, init=False)
 
     def run(self) -> None:
         """Start all in order and keep them alive; returns after a signal or `stop`.
@@ -96,6 +99,7 @@ class Supervisor:
             try:
                 while not self._ending:
                     self._turn(children)
+                    self._look_at_logs()
                     if self.every is not None:
                         self.every()
                     time.sleep(_TURN_S)
@@ -115,6 +119,15 @@ class Supervisor:
 
     def _mark(self, service: Service) -> str:
         return f"{self.state.resolve()}/{service.name}"
+
+    def _look_at_logs(self) -> None:
+        """What runs for months never starts anew, and its log is put aside while it writes."""
+        if time.monotonic() < self._logs_due:
+            return
+        self._logs_due = time.monotonic() + _LOGS_S
+        for service in self.services:
+            with contextlib.suppress(OSError):  # a full disk ends no service
+                put_aside(service.log)
 
     def _turn(self, children: Sequence[_Child]) -> None:
         """One look at all children; one that was never started waits for those before it."""
@@ -213,7 +226,19 @@ class Supervisor:
 def _log_of(service: Service) -> IO[bytes]:
     """The log, appended to; readable by its owner alone."""
     private_folder(service.log.parent)
-    if service.log.exists() and service.log.stat().st_size > _LARGEST_LOG:
-        service.log.replace(service.log.with_suffix(".log.1"))
+    put_aside(service.log)
     descriptor = open_private(service.log, os.O_WRONLY | os.O_APPEND)
     return os.fdopen(descriptor, "wb")
+
+
+def put_aside(log: Path) -> None:
+    """Move what is in a large log to its `.log.1`; whoever appends to it goes on in the log.
+
+    What is written between the copy and the cut, a line at most, is lost.
+    """
+    if not log.exists() or log.stat().st_size <= _LARGEST_LOG:
+        return
+    aside = os.fdopen(open_private(log.with_suffix(".log.1"), os.O_WRONLY | os.O_TRUNC), "wb")
+    with aside, log.open("rb") as written:
+        shutil.copyfileobj(written, aside)
+    os.truncate(log, 0)

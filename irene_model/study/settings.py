@@ -82,6 +82,15 @@ def _copied(document: Mapping[str, Any]) -> dict[str, Any]:
     return {k: _copied(v) if isinstance(v, dict) else v for k, v in document.items()}
 
 
+_EMPTY = "is empty; fill it or leave it out"
+_PLAIN = {  # pydantic's kinds of problems, in words for people
+    "string_type": "expected text; put it in quotes, as 'no' or '2'",
+    "dict_type": "expected keys, each with its value, as `name: value`",
+    "model_type": "expected keys, each with its value, as `name: value`",
+    "missing": "is required",
+}
+
+
 def _sentence(kind: type[BaseModel], problem: Any) -> str:
     """One pydantic problem as `key: what was wrong`, without the offending value."""
     location = [str(part) for part in problem["loc"]]
@@ -90,10 +99,9 @@ def _sentence(kind: type[BaseModel], problem: Any) -> str:
         close = difflib.get_close_matches(location[-1], _keys_at(kind, location[:-1]), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         return f"{key}: unknown key{hint}"
-    if problem["type"] == "string_type":
-        return f"{key}: expected text; put it in quotes, as 'no' or '2'"
-    if problem["type"] == "missing":
-        return f"{key}: is required"
+    if problem["type"] in _PLAIN:
+        empty = problem["input"] is None and problem["type"] in ("dict_type", "model_type")
+        return f"{key}: {_EMPTY if empty else _PLAIN[problem['type']]}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}: needs the key {problem['ctx']['discriminator']}"
     if problem["type"] == "union_tag_invalid":

@@ -79,7 +79,7 @@ def moment(stamp: Any) -> datetime | None:
 
 
 def end_of(line: JsonMapping) -> datetime | None:
-    """When the round of `line` was over, but for its evaluation."""
+    """When the round of `line` was over, with its evaluation if it had one."""
     start = moment(line.get("started"))
     try:
         return start and start + timedelta(seconds=known(line.get("seconds")) or 0.0)

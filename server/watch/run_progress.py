@@ -150,8 +150,7 @@ def read_progress(folder: Path, *, now: datetime, expected: Sequence[str] = ()) 
 def seconds_a_round(lines: Sequence[JsonMapping]) -> float | None:
     """The median time from one round's start to the next one's; None before the first.
 
-    It holds the evaluation, which a line's `seconds` do not. The median passes over a night between
-    a stop and a resumption.
+    The median passes over a night between a stop and a resumption.
     """
     starts = [moment(line.get("started")) for line in lines]
     gaps = [

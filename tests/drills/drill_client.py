@@ -1,53 +1,50 @@
 """A hospital's client in the federation drill: the installed one, noted, and sometimes spoiled.
 
-The installed program is started as ever; `tests/drills/hand` puts this app into it. The plan is a
-JSON file: `notes`, a folder for every update that leaves; `spoil`, round -> what becomes
+The installed trainer is started as ever; `tests/drills/hand` puts this answer into it. The plan is
+a JSON file: `notes`, a folder for every update that leaves; `spoil`, round -> what becomes
 of it (`nan`, `shape`, `scale`, `study`); `slowness`, how many times longer everything takes. It is
 read for each message, and is what a hospital could do to its own machine.
 """
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import Context, Message
 from safetensors.numpy import save_file
 
-from irene_model.exchange.protocol import Arrays
+from client.answers import Asked
+from irene_model.exchange.protocol import Arrays, Flat
 from irene_model.exchange.replies import TrainReply
 
 HUGE = np.float32(1e4)
 
 
 class Noted:
-    """The installed app with a hand on its replies."""
+    """The installed client's answers with a hand on them."""
 
-    def __init__(self, module: Any, plan: Path) -> None:
-        """`module`: client.app, whose app this stands before."""
-        self._module = module
-        self._app = module.app
+    def __init__(self, answer: Callable[[Asked, Mapping[str, Any]], Flat], plan: Path) -> None:
+        """`answer`: that of client.answers, before which this stands."""
+        self._answer = answer
         self._plan = plan
 
-    def __call__(self, message: Message, context: Context) -> Message:
-        """The app's reply; an honest update is noted before it goes."""
+    def __call__(self, asked: Asked, config: Mapping[str, Any]) -> Flat:
+        """The client's reply; an honest update is noted before it goes."""
         plan = json.loads(self._plan.read_text())
         started = time.monotonic()
-        reply: Message = self._app(message, context)
+        reply = self._answer(asked, config)
         time.sleep((plan["slowness"] - 1) * (time.monotonic() - started))
-        if message.metadata.message_type != "train":
+        if asked.kind != "train":
             return reply
-        answer = TrainReply.from_flat(self._module._flat(reply))
+        answer = TrainReply.from_flat(reply)
         if answer.outcome != "updated":
             return reply
         how = plan["spoil"].get(str(answer.round))
         if how is not None:
-            bad: Message = self._module._message(spoiled(answer, how).to_flat(), message)
-            return bad
-        run = str(message.content.config_records["values"]["run"])
-        _note(Path(plan["notes"]) / run, answer)
+            return spoiled(answer, how).to_flat()
+        _note(Path(plan["notes"]) / str(asked.values["run"]), answer)
         return reply
 
 

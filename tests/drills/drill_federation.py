@@ -141,7 +141,7 @@ class Drill(Background):
 
     def kill_client(self, name: str) -> None:
         """kill -9 of a hospital's client at its work."""
-        self._kill_when_there("client.node.installed", str(self._plan_file(name)))
+        self._kill_when_there("client.trainer.trainer", str(self._plan_file(name)))
 
     def run(self, *command: str) -> str:
         """A command to its end; its stdout."""

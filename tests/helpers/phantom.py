@@ -51,11 +51,12 @@ def write_dicom(
     big = not syntax.is_little_endian
     image.PixelData = values.astype(values.dtype.newbyteorder(">" if big else "<")).tobytes()
     image["PixelData"].VR = "OW" if bits > 8 else "OB"
-    for keyword, value in fields.items():
-        if value is None:
-            delattr(image, keyword)
-        else:
-            setattr(image, keyword, value)
+    with pydicom.config.disable_value_validation():
+        for keyword, value in fields.items():
+            if value is None:
+                delattr(image, keyword)
+            else:
+                setattr(image, keyword, value)
     if "BitsStored" in image:
         image.HighBit = image.BitsStored - 1
     with pydicom.config.disable_value_validation():

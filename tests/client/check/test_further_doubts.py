@@ -39,6 +39,7 @@ def test_a_column_of_words_for_nothing_is_told(
     [
         (lambda n: "see report", "20 of 20 texts are one and the same"),
         (lambda n: "see report" if n % 8 else f"cough {n}", "17 of 20 texts are one and the same"),
+        (lambda n: str(12345 + n), "20 of 20 texts hold numbers or signs and no letter"),
         (lambda n: f"<p>cough {n}</p>", "20 of 20 texts hold marks of a web page"),
         (lambda n: f"cough &amp; fever {n}", "20 of 20 texts hold marks of a web page"),
         (lambda n: r"{\rtf1\ansi cough " + str(n), "20 of 20 texts hold marks of a web page"),

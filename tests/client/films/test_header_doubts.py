@@ -33,6 +33,7 @@ def doubts(*headers: HeaderFacts, wanted: ImageFilter | None = None) -> list[str
         replace(USUAL, view="AP", modality="CR", rows_to="LA", columns_to="FP"),
         replace(USUAL, body_part="THORAX AP", patient_id="p1 ", turned=90),
         replace(USUAL, rows_to="", columns_to=""),
+        replace(USUAL, called_lateral=True),  # a field of its own knows better
     ],
 )
 def test_the_usual_is_no_doubt(header: HeaderFacts) -> None:
@@ -46,6 +47,7 @@ def test_the_usual_is_no_doubt(header: HeaderFacts) -> None:
         ({"modality": "MEYER"}, "2 images are of modality unknown to DICOM"),
         ({"view": "LL"}, "2 images are of view LL, not PA or AP"),
         ({"view": "MEYER"}, "2 images are of view unknown to DICOM"),
+        ({"view": "", "called_lateral": True}, "2 images are called lateral by their description"),
         ({"body_part": "KNEE"}, "2 images are of another part of the body than the chest"),
         ({"raw": True}, "2 images are raw detector data"),
         ({"burned_in": True}, "2 images have writing in the picture"),

@@ -64,7 +64,10 @@ CAUSES: dict[str, tuple[Spoil, str]] = {
     "bomb": (bomb, "unpacks to far more than a radiograph's size"),
     "cut DICOM": (cut, "cut off"),
     "empty file": (lambda p: p.write_bytes(b""), "the file is empty"),
-    "web page": (lambda p: p.write_text("<html>SECRET"), "is no image that can be read"),
+    "web page": (
+        lambda p: p.write_text("<html>SECRET"),
+        "is a web page or XML, perhaps of a login",
+    ),
     "frames of a PNG": (
         lambda p: p.write_bytes(
             encoded(

@@ -1,4 +1,4 @@
-"""SuperExec starts one kind of task in one way, and gives signs of life."""
+"""SuperExec answers one kind of task in one way, and gives signs of life."""
 
 import hashlib
 import importlib
@@ -15,9 +15,10 @@ import pytest
 
 from client.gateway.connection import Connection, node_folder, remember
 from client.node import superexec
-from client.node.launch import NotOurs
+from client.node.errand import Errand
 from client.node.pulse import Pulse, pulse_of
 from client.node.superexec import InstalledExecutor, await_node, flower_superexec
+from client.trainer.handover import OldCode
 from irene_model.errors import IreneError
 from irene_model.operations.orphans import born
 from tests.helpers.hospital_folder import HospitalFolder
@@ -48,34 +49,69 @@ def test_flower_is_the_one_that_was_read() -> None:
     assert hashlib.sha256(source.encode()).hexdigest() == SOURCE
 
 
-def test_one_kind_of_task_is_started_and_all_others_are_refused(
+def test_one_kind_of_task_is_answered_and_all_others_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flwr.supercore.constant import TaskType
     from flwr.supercore.superexec.executor.types import LaunchResultStatus
 
-    begun: list[tuple[list[str], str]] = []
-    monkeypatch.setattr(superexec, "begin", lambda words, token: begun.append((words, token)))
+    run: list[Errand] = []
+
+    def noted(errand: Errand) -> None:
+        run.append(errand)
+
+    monkeypatch.setattr(Errand, "run", noted)
     ours = executor(tmp_path)
     assert ours.get_eligible_capacity(set(TaskType), insecure=True) == (set(TaskType), set())
     said = {task: ours.launch(spec(task)) for task in TaskType}
     accepted = [task for task, one in said.items() if one.status == LaunchResultStatus.ACCEPTED]
     assert accepted == [TaskType.CLIENT_APP]
     assert all("a node runs none" in (said[t].message or "") for t in set(TaskType) - {*accepted})
-    words = [str(tmp_path), "--runtime-api-address", "127.0.0.1:1", "--insecure"]
-    assert begun == [([*words, "--parent-pid", "7"], "t4711")]  # nothing is installed for a server
+    assert ours._errand is not None
+    ours._errand.join(10)
+    (errand,) = run  # nothing is installed for a server
+    assert (errand.folder, errand.runtime, errand.token) == (tmp_path, "127.0.0.1:1", "t4711")
+    assert "t4711" not in repr(errand)
 
 
-def test_what_is_not_ours_ends_superexec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_message_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flwr.supercore.constant import TaskType
 
-    def not_ours(*_: object) -> None:
-        raise NotOurs("something else answered")
+    done = threading.Event()
+    monkeypatch.setattr(Errand, "run", lambda _: done.wait(30))
+    ours = executor(tmp_path)
+    ours.launch(spec(TaskType.CLIENT_APP))
+    assert ours.get_eligible_capacity(set(TaskType)) == (set(), set())
+    done.set()
+    until = time.monotonic() + 30
+    while ours.get_eligible_capacity(set(TaskType)) == (set(), set()):
+        assert time.monotonic() < until
+    ours.close()
 
-    monkeypatch.setattr(superexec, "begin", not_ours)
+
+@pytest.mark.parametrize("how", ["seen", "told"])
+def test_other_code_than_runs_takes_the_next_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """It ends before it takes one, for its supervisor to start what is installed."""
+    from flwr.supercore.constant import TaskType
+
+    ours = executor(tmp_path)
+    if how == "seen":
+        monkeypatch.setattr(superexec, "installed", lambda: "another")
+        monkeypatch.setattr(superexec, "_CODE_S", -1.0)
+    else:
+
+        def old(_: Errand) -> None:
+            raise OldCode("other code is installed than runs here")
+
+        monkeypatch.setattr(Errand, "run", old)
+        ours.launch(spec(TaskType.CLIENT_APP))
     with pytest.raises(SystemExit) as ended:
-        executor(tmp_path).launch(spec(TaskType.CLIENT_APP))
-    assert ended.value.code == 1
+        for _ in range(100):
+            ours.get_eligible_capacity(set(TaskType))
+            time.sleep(0.05)
+    assert ended.value.code == 0
 
 
 def test_each_look_for_a_task_is_a_sign_of_life(

@@ -77,7 +77,7 @@ def test_a_column_in_both_tables_is_refused(hospital: HospitalFolder) -> None:
         ("columns.age", "years", "no column 'years', named by columns.age"),
         ("records.separator", ";", 'read as separated by a semicolon; set records.separator: ","'),
         ("records.path", "encounter.csv", "encounter.csv: no such file, named by records.path"),
-        ("records.path", "images", "no such file"),
+        ("records.path", "images", "is a folder"),
         ("records.encoding", "utf-9", "records.encoding names no known encoding"),
         ("labs.CRP.unit", "umol/L", "labs.CRP.unit: 'umol/L' can't become the study's 'mg/L'"),
         ("exclude", ["R999"], "exclude: no record has the id of entry 1;"),

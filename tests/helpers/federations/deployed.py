@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,21 @@ class Use:
     bytes: int
     files: int
     processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The federation when a round's line had been written, `at` seconds of the monotonic clock.
+
+    coordinator, hospital: bytes on disk of the coordinator's folder and of the largest of the
+    hospitals' own (their data is not counted).
+    """
+
+    round: int
+    at: float
+    uses: Mapping[str, Use]
+    coordinator: int
+    hospital: int
 
 
 @dataclass(kw_only=True)
@@ -89,9 +105,42 @@ class Deployed(Background):
 
     def lines_of(self, run: str) -> list[dict[str, Any]]:
         """The whole lines of rounds.jsonl."""
-        path = self.coordinator.runs / run / "rounds.jsonl"
+        path = self._lines(run)
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def rounds_of(self, run: str, *, silence_s: float = 900.0) -> Iterator[Sample]:
+        """Submit the run and give a sample for each of its rounds, until it has ended well.
+
+        silence_s: the most between two rounds.
+        """
+        follower = self.submit(run)
+        seen, heard = 0, time.monotonic()
+        while True:
+            ended = follower.poll() is not None
+            count = len(self.lines_of(run)) if self._lines(run).exists() else 0
+            if count > seen:
+                seen, heard = count, time.monotonic()
+                yield self.sample(seen, {"follower": follower.pid})
+            if ended:
+                break
+            assert time.monotonic() - heard < silence_s, self.logs()
+            time.sleep(0.05)
+        assert follower.returncode == 0, self.logs()
+
+    def sample(self, round: int, followers: Mapping[str, int]) -> Sample:
+        """What is used now."""
+        own = [bytes_of(path.parent / ".irene") for path in self.sites.values()]
+        return Sample(
+            round=round,
+            at=time.monotonic(),
+            uses=self.uses(followers),
+            coordinator=bytes_of(self.coordinator.path),
+            hospital=max(own),
+        )
+
+    def _lines(self, run: str) -> Path:
+        return self.coordinator.runs / run / "rounds.jsonl"
 
     def command(self, *command: str) -> str:
         """A command to its end; its stdout."""

@@ -1,0 +1,20 @@
+"""The demo's study with few patients, in whose rounds all but nothing is training."""
+
+from pathlib import Path
+
+from simulations.hospitals.scenario import Scenario
+
+DEMO = Path(__file__).resolve().parents[3] / "simulations" / "scenarios" / "demo.yaml"
+
+
+def demo_rounds(rounds: int, *, patients: int = 600) -> Scenario:
+    """The demo's model, strategy and four hospitals."""
+    return Scenario.read(
+        DEMO,
+        [
+            f"federation.rounds={rounds}",
+            "federation.minimum_sites=4",
+            f"cohort.patients={patients}",
+            "training.expected_batch=32",
+        ],
+    )
