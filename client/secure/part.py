@@ -41,9 +41,10 @@ class Part:
     ) -> dict[str, npt.NDArray[np.uint32]]:
         """What leaves: "sum", (D,) uint32, of `vector` (D,) on the grid, noised and masked.
 
-        Raises ConfigError for a vector that leaves the grid: nothing may wrap round.
+        What lies beyond the grid's bound is set to it: that moves no two vectors further apart, and
+        to refuse instead would tell which patients were drawn. ConfigError for what is no number.
         """
-        noised = grid.noised(vector, self._bits())
+        noised = grid.noised(np.clip(vector, -grid.bound, grid.bound), self._bits())
         if self.key is None:
             return {"sum": noised.astype(np.uint32)}  # modulo 2^32
         return {"sum": mask(noised, self.key, self.attempt)}
@@ -102,5 +103,6 @@ def judged(
         partners=partners,
         me=membership.name,
     )
-    assert masked or seed is not None
+    if not masked and seed is None:
+        raise ValueError("a real site never leaves out its masks")
     return Part(attempt=attempt, key=membership.key if masked else None, seed=seed)

@@ -26,7 +26,7 @@ def show_roster(membership: Membership, console: Console) -> None:
     console.print(table)
     for line in (
         f"Roster fingerprint {read_out(roster.fingerprint)}",
-        "Your own keys in it are right. Compare the fingerprint with each of the other "
+        "Your own mask key in it is right. Compare the fingerprint with each of the other "
         "hospitals, by telephone say, and not with the coordinator: whoever swaps their keys can "
         "read what you send.",
     ):

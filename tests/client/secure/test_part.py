@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from client.secure.membership import Membership
@@ -36,8 +38,8 @@ def asked(name: str = "north", **fields: Any) -> Part:
     return part
 
 
-GRID = Grid.of(bound=10.0, sensitivity=1.0, share=2.0, sites=4, dimensions=4096)
-SILENT = Grid.of(bound=10.0, sensitivity=1.0, share=0.0, sites=4, dimensions=4096)
+GRID = Grid.of(bound=30.0, sensitivity=1.0, share=2.0, sites=4, dimensions=4096)
+SILENT = Grid.of(bound=30.0, sensitivity=1.0, share=0.0, sites=4, dimensions=4096)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +145,37 @@ def test_noise_is_of_the_operating_system_and_in_a_simulation_of_every_attempt()
         assert each.std() == pytest.approx(GRID.deviation, rel=0.06)
 
 
-def test_a_vector_that_leaves_the_grid_is_refused_and_does_not_wrap_round() -> None:
-    for value in (10.5, np.nan, np.inf):
-        vector = np.zeros(8, np.float32)
-        vector[3] = value
-        with pytest.raises(ConfigError, match="leaves the study's grid"):
-            asked().hidden(vector, GRID)
+def test_what_lies_beyond_the_grid_is_set_to_its_bound_and_does_not_wrap_round() -> None:
+    """Neither refused, which would tell of the patients who were drawn, nor left as it is."""
+    vector = np.array([0, 30, 30.5, -np.inf, 1e30, -31], np.float32)
+    sums = [asked().hidden(vector, SILENT)["sum"]]
+    sums += [asked(n).hidden(np.zeros(6), SILENT)["sum"] for n in ("east", "south")]
+    decoded = SILENT.decode(sum(sums, np.zeros(6, np.uint32)))
+    np.testing.assert_allclose(decoded, [0, 30, 30, -30, 30, -30], atol=1e-6)
+    with pytest.raises(ConfigError):
+        asked().hidden(np.array([np.nan], np.float32), GRID)
+
+
+def test_a_real_site_never_leaves_out_its_masks() -> None:
+    request = TrainRequest.about(SECURE, run="r", round=1, attempt=1, partners="east,north,south")
+    with pytest.raises(ValueError, match="never leaves out its masks"):
+        judged(request, membership(), masked=False)
+
+
+@given(st.lists(st.sampled_from((*NAMES, "mars")), max_size=6), st.integers(0, 3))
+def test_whatever_is_accepted_is_a_sum_that_hides_this_site(names: list[str], number: int) -> None:
+    fields = {"attempt": number, "partners": ",".join(names)}
+    honest = (
+        number > 0
+        and names == sorted(set(names))
+        and set(names) <= set(NAMES)
+        and "north" in names
+        and len(names) >= 3
+    )
+    if honest:
+        part = asked(**fields)
+        assert (part.number, part.sites, part.partners) == (number, len(names), ",".join(names))
+        assert part.key is not None and part.seed is None
+    else:
+        with pytest.raises(ProtocolError):
+            asked(**fields)
