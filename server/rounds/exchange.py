@@ -5,6 +5,8 @@ offline is not looked at: asked for its reply, Flower would answer with an error
 message away, and a network that was cut for a minute would cost the update.
 """
 
+import contextlib
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,12 +14,14 @@ from dataclasses import dataclass, replace
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from httpx import HTTPStatusError
 
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Flat, Request
 from irene_model.study import STYPE, Packed
 from server.rounds.looks import Looks
 
+_log = logging.getLogger(__name__)
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, DecodeError)
 _TYPES = {"hello": "query", "train": "train", "evaluate": "evaluate"}
 # Flower's own codes; its reasons may hold a site's exception text and stay out of our records.
@@ -202,7 +206,8 @@ class Exchange:
         """
         for identifier in sent.identifiers:
             try:
-                yield from self._grid.pull_messages([identifier])
+                with _patience():
+                    yield from self._grid.pull_messages([identifier])
             except _UNREADABLE as error:
                 yield f"the reply can't be read ({type(error).__name__})"
 
@@ -210,7 +215,8 @@ class Exchange:
         """The nodes that are online, as they were a moment ago."""
         moment = time.monotonic()
         if now or moment - self._looked >= _LOOK_S:
-            self._online, self._looked = frozenset(self._grid.get_node_ids()), moment
+            with _patience():
+                self._online, self._looked = frozenset(self._grid.get_node_ids()), moment
         return self._online
 
     def _offline_s(self, node: int) -> float:
@@ -218,6 +224,20 @@ class Exchange:
             self._offline_since.pop(node, None)
             return 0.0
         return time.monotonic() - self._offline_since.setdefault(node, time.monotonic())
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """A SuperLink that fails at one look, as where its database is locked, is looked at again.
+
+    What it threw away meanwhile is overdue one day, and asked for again.
+    """
+    try:
+        yield
+    except HTTPStatusError as error:
+        if error.response.status_code < 500:
+            raise
+        _log.warning("the SuperLink answers %d; looking again", error.response.status_code)
 
 
 def _read(message: Message, sent: Sent, seconds: float) -> Reply:

@@ -21,7 +21,8 @@ from client.site.site import Site
 from irene_model.exchange.protocol import Arrays
 from irene_model.network.model import IreneModel
 from irene_model.privacy.accountants import epsilons
-from irene_model.study.wire import STYPE, pack
+from irene_model.study.bundle import BUNDLE, bundled, unbundled
+from irene_model.study.wire import STYPE, Packed, pack
 from irene_model.weights.weights import to_arrays
 from server.runs.run_folder import Json, RunFolder
 from simulations.run import simulate, start_run
@@ -247,12 +248,14 @@ def hostile_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
         index = int(context.node_config["partition-id"])
         reply = answer(message, Participant(site=sites[index], simulation_seed=seed))
         if message.metadata.message_type == "train" and index in (1, 2):
-            arrays = reply.content.array_records["arrays"]
             bias = np.full(2, np.nan, np.float32) if index == 1 else np.zeros(1, np.float32)
-            packed = pack(bias, "float32")
-            bias_sent = Array(packed.encoding, packed.shape, STYPE, packed.data)
-            spoilt = ArrayRecord({**dict(arrays), "head.bias": bias_sent})
-            reply.content["arrays"] = spoilt
+            sent = reply.content.array_records["arrays"][BUNDLE]
+            bundle = Packed(encoding=BUNDLE, shape=tuple(sent.shape), data=sent.data)
+            arrays = {**dict(unbundled({BUNDLE: bundle})), "head.bias": pack(bias, "float32")}
+            spoilt = bundled(arrays)[BUNDLE]
+            reply.content["arrays"] = ArrayRecord(
+                {BUNDLE: Array(spoilt.encoding, spoilt.shape, STYPE, spoilt.data)}
+            )
         return reply
 
     app.query()(respond)

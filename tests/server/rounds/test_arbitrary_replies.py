@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from irene_model.exchange.protocol import Arrays, Flat
 from irene_model.exchange.protocol import Message as Typed
+from irene_model.study.bundle import bundled
+from irene_model.study.wire import Packed, pack
 from server.app import execute
 from server.runs.run_folder import Json, RunFolder
 from tests.helpers.direct_grid import DirectGrid, Node, records_of
@@ -107,7 +109,9 @@ packed = st.builds(
 @st.composite
 def lies(draw: st.DrawFn) -> Any:
     """What becomes of one true reply on its way: a function of it, or one of Flower's errors."""
-    what = draw(st.sampled_from(["values", "values", "values", "arrays", "records", "bytes", 8]))
+    what = draw(
+        st.sampled_from(["values", "values", "values", "arrays", "records", "bytes", "bundle", 8])
+    )
     fields, spoiled = draw(changes), draw(arrays())
     missing = draw(st.sets(st.sampled_from(["arrays", "values"]), min_size=1))
     odd = draw(st.dictionaries(st.sampled_from(["head.bias", "histograms", "x"]), packed))
@@ -123,6 +127,11 @@ def lies(draw: st.DrawFn) -> Any:
             values = {**flat.values, **fields}
             kept: Any = {k: v for k, v in values.items() if v is not None}
             return RecordDict({"arrays": records["arrays"], "values": ConfigRecord(kept)})
+        if what == "bundle":
+            inside = {name: _packed(each) for name, each in odd.items()}
+            true = {name: pack(array, flat.encoding) for name, array in flat.arrays.items()}
+            each = {name: _array(one) for name, one in bundled({**true, **inside}).items()}
+            return RecordDict({"arrays": ArrayRecord(each), "values": records["values"]})
         if what == "bytes":
             each = {**records.array_records["arrays"], **odd}
             return RecordDict({"arrays": ArrayRecord(each), "values": records["values"]})
@@ -130,6 +139,14 @@ def lies(draw: st.DrawFn) -> Any:
         return RecordDict({**rest, "more": MetricRecord({"x": 1.0})})
 
     return told
+
+
+def _packed(array: Array) -> Packed:
+    return Packed(encoding=array.dtype, shape=tuple(array.shape), data=array.data)
+
+
+def _array(packed: Packed) -> Array:
+    return Array(packed.encoding, packed.shape, "irene", packed.data)
 
 
 def run(path: Path, replies: Iterator[Any]) -> tuple[Json, RunFolder]:
