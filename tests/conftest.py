@@ -19,6 +19,7 @@ _FEDERATIONS = (
     "test_coordination.py",
     "test_federation_drill.py",
     "test_deployment.py",
+    "test_secure_federation.py",
     "test_run.py",
 )
 
