@@ -16,6 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from client.consent import read_mask_key
+from client.records import SiteDataset, open_dataset
 from client.site import Site
 from irene_model.journal import open_private, private_folder
 from irene_model.operations import loopback_direct
@@ -43,6 +44,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
+_LOOK_S = 0.02  # between two looks for replies: Flower's grid is in this very process
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -116,7 +118,14 @@ def simulate(
     @server.main()
     def _main(grid: Grid, _context: Context) -> None:
         reports.append(
-            execute(grid, folder, expected_sites=len(sites), give_up=True, observe=observe)
+            execute(
+                grid,
+                folder,
+                expected_sites=len(sites),
+                give_up=True,
+                observe=observe,
+                poll_s=_LOOK_S,
+            )
         )
 
     _run_engine(
@@ -136,18 +145,41 @@ def client_app(sites: Sequence[Site], *, seed: int, masked: bool = True) -> Clie
     app = ClientApp()
 
     def respond(message: Message, context: Context) -> Message:
+        # What is imported here is that of the process, which stays; all else comes with a message.
         from client.app import answer
         from client.participant import Participant
+        from simulations.run import KEPT
 
         site = sites[int(context.node_config["partition-id"])]
         _log_to(site)
-        participant = Participant(site=site, simulation_seed=seed, masked=masked)
+        participant = Participant(site=site, simulation_seed=seed, masked=masked, dataset=KEPT.open)
         return answer(message, participant)
 
     app.query()(respond)
     app.train()(respond)
     app.evaluate()(respond)
     return app
+
+
+class KeptDatasets:
+    """Data sets that one process has opened, for a run in which no hospital's file changes.
+
+    A deployed client looks at its files for every message; here they are a run's own.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Path, str, str], SiteDataset] = {}
+
+    def open(self, site: Site, study: Study) -> SiteDataset:
+        """The data set, as it was when the process first opened it."""
+        key = (site.folder, site.model_dump_json(), study.fingerprint)
+        if key not in self._kept:
+            self._kept[key] = open_dataset(site, study)
+        return self._kept[key]
+
+
+KEPT = KeptDatasets()
+"""Of this process."""
 
 
 def _log_to(site: Site) -> None:
