@@ -6,6 +6,7 @@ exception text; the details go to the site's own log.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,14 @@ class Participant:
     randomness from the operating system.
     consent: what the site's people have approved; None asks nobody, in a simulation.
     releases: where all that leaves is noted before it does.
+    dataset: opens the site's data set, looking whether its files are the same.
     """
 
     site: Site
     simulation_seed: int | None = None
     consent: Consent | None = None
     releases: Releases | None = None
+    dataset: Callable[[Site, Study], SiteDataset] = open_dataset
 
     @classmethod
     def at(cls, path: Path, simulation_seed: int | None = None) -> "Participant":
@@ -253,4 +256,4 @@ class Participant:
 
     def _dataset(self, study: Study) -> SiteDataset:
         check_study(self.site.limits, study)  # before any file is opened
-        return open_dataset(self.site, study)
+        return self.dataset(self.site, study)

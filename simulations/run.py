@@ -1,27 +1,27 @@
-"""One federated run on this machine: real server, real clients, Flower's simulation engine.
+"""One federated run on this machine: real server, real clients, in processes that stay.
 
 A simulated site is a folder like a real one and is read by the same client code; only the way in
-which messages travel differs from the deployment. The engine is chosen here and nowhere else.
+which messages travel differs from the deployment (`simulations.engine`).
 """
 
 import logging
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
-from flwr.serverapp import Grid, ServerApp
 
+from client.records import SiteDataset, open_dataset
 from client.site import Site
 from irene_model.journal import open_private, private_folder
-from irene_model.operations import loopback_direct
+from irene_model.study import Study
 from irene_model.weights import StartingPoint
 from server.app import execute
 from server.rounds import Observer
 from server.runs import RunFolder
+from simulations.engine import sites_on_ray
 from simulations.hospitals import (
     Progress,
     Scenario,
@@ -31,13 +31,6 @@ from simulations.hospitals import (
     write_hospitals,
 )
 
-_QUIET = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
-}
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -93,27 +86,17 @@ def simulate(
         # A joined site's path is absolute and stays as it is under `/`.
         files = [(folder.path / path).resolve() for path in folder.info["site_files"]]
         sites = [Site.read(path) for path in files]
-    reports: list[Path] = []
-    server = ServerApp()
-
-    @server.main()
-    def _main(grid: Grid, _context: Context) -> None:
-        reports.append(
-            execute(grid, folder, expected_sites=len(sites), give_up=True, observe=observe)
+    client = client_app(sites, seed=folder.info["seed"])
+    parallel = min(folder.info["parallel_sites"], len(sites))
+    with sites_on_ray(client, count=len(sites), parallel=parallel) as grid:
+        return execute(
+            grid, folder, expected_sites=len(sites), give_up=True, observe=observe, poll_s=0.0
         )
-
-    _run_engine(
-        server,
-        client_app(sites, seed=folder.info["seed"]),
-        num_sites=len(sites),
-        parallel=folder.info["parallel_sites"],
-    )
-    return reports[0]
 
 
 def client_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
     """The installed client, with the site found by the node's partition."""
-    app = ClientApp()
+    app, kept = ClientApp(), KeptDatasets()
 
     def respond(message: Message, context: Context) -> Message:
         from client.app import answer
@@ -121,7 +104,7 @@ def client_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
 
         site = sites[int(context.node_config["partition-id"])]
         _log_to(site)
-        return answer(message, Participant(site=site, simulation_seed=seed))
+        return answer(message, Participant(site=site, simulation_seed=seed, dataset=kept.open))
 
     app.query()(respond)
     app.train()(respond)
@@ -129,34 +112,25 @@ def client_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
     return app
 
 
+class KeptDatasets:
+    """Data sets that one process has opened, for a run in which no hospital's file changes.
+
+    A deployed client looks at its files for every message; here they are a run's own.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Path, str, str], SiteDataset] = {}
+
+    def open(self, site: Site, study: Study) -> SiteDataset:
+        """The data set, as it was when the process first opened it."""
+        key = (site.folder, site.model_dump_json(), study.fingerprint)
+        if key not in self._kept:
+            self._kept[key] = open_dataset(site, study)
+        return self._kept[key]
+
+
 def _log_to(site: Site) -> None:
-    """A simulated client's log lies beside its site.yaml; Ray shares processes between sites."""
+    """A simulated client's log lies beside its site.yaml; processes are shared between sites."""
     log = private_folder(site.folder / ".irene") / "client.log"
     os.close(open_private(log, os.O_WRONLY))
     logging.basicConfig(filename=log, level=logging.INFO, format=_LOG_FORMAT, force=True)
-
-
-def _run_engine(server: ServerApp, client: ClientApp, *, num_sites: int, parallel: int) -> None:
-    """Flower's engine on Ray, in this process; errors of the server come back as they are."""
-    os.environ.update({**loopback_direct(os.environ), **_QUIET})
-    from flwr.simulation import run_simulation
-
-    cores = max(1, (os.cpu_count() or 1) // parallel)
-    logging.getLogger("flwr").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        run_simulation(
-            server_app=server,
-            client_app=client,
-            num_supernodes=num_sites,
-            backend_config={
-                "client_resources": {"num_cpus": cores, "num_gpus": 0.0},
-                "init_args": {
-                    "num_cpus": cores * parallel,
-                    "include_dashboard": False,
-                    "_node_ip_address": "127.0.0.1",  # Ray would look for the internet's way out
-                    "log_to_driver": False,
-                    "logging_level": logging.ERROR,
-                },
-            },
-        )
