@@ -27,6 +27,7 @@ from opacus.accountants.analysis.prv import Domain, compose_heterogeneous
 from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
 
 from irene_model.privacy.loss_grid import AddedPatient, RemovedPatient, on_grid
+from irene_model.privacy.renyi import NOISES, divergences
 
 # Orders 2 to 63 bind at ordinary budgets, those below 2 at a large epsilon (and they are slow to
 # compute), those above 63 at a small one. Any set gives a valid bound.
@@ -181,5 +182,8 @@ def _curve(noise: float, rate: float) -> npt.NDArray[np.float64]:
 
     A divergence is not below 0; what is nearly 0 can be computed as less.
     """
-    found = compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=_ORDERS)
+    if NOISES[0] <= noise <= NOISES[1]:
+        found = divergences(_ORDERS, rate=rate, noise=noise)
+    else:
+        found = compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=_ORDERS)
     return np.maximum(np.asarray(found, dtype=np.float64), 0.0)
