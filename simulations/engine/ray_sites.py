@@ -106,7 +106,7 @@ class _Shelf:
 
 
 class _RaySites:
-    """The driver's end of a process, which is started anew where it has died."""
+    """The driver's end of a process; one that has died is started anew for the next message."""
 
     def __init__(self, actor: Any, client: ClientApp, shelf: _Shelf) -> None:
         self._actor, self._client, self._shelf = actor, client, shelf
@@ -116,11 +116,13 @@ class _RaySites:
         """The reply; raises where the process died meanwhile."""
         import ray
 
+        if self._handle is None:
+            self._handle = self._actor.remote(self._client)
         place = self._shelf.place_of(message.content.array_records["arrays"])
         message.content = RecordDict({"values": message.content["values"]})
         try:
             reply: Message = ray.get(self._handle.answer.remote(message, place, site))
         except ray.exceptions.RayActorError:
-            self._handle = self._actor.remote(self._client)
+            self._handle = None
             raise
         return reply
