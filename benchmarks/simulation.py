@@ -22,8 +22,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import flower_example
-from benchmarks.stopwatch import Stopwatch, Watched, family_seconds
+from benchmarks.simulated import flower_example
+from benchmarks.simulated.stopwatch import Stopwatch, Watched, family_seconds
 from client.budget import declared_patients, plan_round
 from client.records import open_dataset
 from client.site import Site
