@@ -1,6 +1,6 @@
 """What a message costs at a hospital: the trainer that stays, beside a fresh process for each.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.trainer --out runs/trainer
+    OMP_NUM_THREADS=1 python -m benchmarks.deployed.trainer --out runs/trainer
 
 Both answer the same messages of the smoke scenario's first hospital, in turns: a greeting, which
 trains nothing, and a round of two steps. The trainer gets them through its socket; what hands them
@@ -40,7 +40,7 @@ from simulations.hospitals import Scenario, write_hospitals
 app = new_app(
     "Processor time and seconds of a message at a hospital, with and without a trainer.\n"
 )
-SCENARIO = Path(__file__).parents[1] / "simulations" / "scenarios" / "smoke.yaml"
+SCENARIO = Path(__file__).parents[2] / "simulations" / "scenarios" / "smoke.yaml"
 _FRESH = """
 import socket
 from client.answers import Asked, safe_answer
