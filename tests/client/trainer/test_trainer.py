@@ -164,7 +164,7 @@ def test_an_idle_trainer_gives_its_memory_back(shared: KeptTrainer) -> None:
 
 
 def test_memory_and_files_do_not_grow_over_many_messages(shared: KeptTrainer) -> None:
-    """Greetings: with each round the ledger has more to account for, which is kept up to a bound."""
+    """Greetings: each round gives the ledger more to account for, which is kept up to a bound."""
     for round in range(100, 105):
         assert train(shared, round).values["outcome"] == "updated"
     for _ in range(50):
