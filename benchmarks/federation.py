@@ -3,7 +3,7 @@
     python -m benchmarks.federation memory --sites 4 --sites 16 --sites 64
 
 Each figure is a fresh process's, which runs whole rounds of the real round loop, or of Flower's
-strategy; the sites alone are emulated (`benchmarks.emulated_sites`).
+strategy; the sites alone are emulated (`benchmarks.deployed.emulated_sites`).
 """
 
 import json
@@ -21,7 +21,7 @@ from flwr.serverapp.strategy import FedAvg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.emulated_sites import EmulatedSites
+from benchmarks.deployed.emulated_sites import EmulatedSites
 from irene_model.console import new_app, run_app
 from irene_model.study import Study
 from irene_model.weights import new_model, to_arrays

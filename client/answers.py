@@ -3,9 +3,10 @@
 Neither Flower nor torch is imported before a message is answered.
 """
 
+import functools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from irene_model.study import Packed
 
 if TYPE_CHECKING:
     from client.participant import Participant
+    from client.records import KeptDataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,4 +95,12 @@ def _participant(config: Mapping[str, Any]) -> "Participant":
         raise ConfigError(
             f"--node-config: {unknown[0]}: unknown key; a node takes only `site` and `name`"
         )
-    return Participant.of_node(Path(str(config["site"])))
+    return replace(Participant.of_node(Path(str(config["site"]))), dataset=_kept().open)
+
+
+@functools.cache
+def _kept() -> "KeptDataset":
+    """What this process keeps between messages."""
+    from client.records import KeptDataset
+
+    return KeptDataset()

@@ -6,6 +6,7 @@ exception text; the details go to the site's own log.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class Participant:
     consent: what the site's people have approved; None asks nobody, in a simulation.
     releases: where all that leaves is noted before it does.
     masked: False leaves out the masks of secure sums, in simulations alone: their sum is the same.
+    dataset: opens the site's data set, looking whether its files are the same.
     """
 
     site: Site
@@ -70,6 +72,7 @@ class Participant:
     consent: Consent | None = None
     releases: Releases | None = None
     masked: bool = True
+    dataset: Callable[[Site, Study], SiteDataset] = open_dataset
 
     @classmethod
     def at(cls, path: Path, simulation_seed: int | None = None) -> "Participant":
@@ -289,4 +292,4 @@ class Participant:
 
     def _dataset(self, study: Study) -> SiteDataset:
         check_study(self.site.limits, study)  # before any file is opened
-        return open_dataset(self.site, study)
+        return self.dataset(self.site, study)

@@ -34,14 +34,16 @@ def execute(
     enrolled: Path | None = None,
     give_up: bool = False,
     observe: Observer | None = None,
+    poll_s: float | None = None,
 ) -> Path:
     """Run what is left of the run in `folder`; returns the path of its report.
 
     enrolled: the coordinator's list of sites. give_up: too few updates end the run with an error,
-    where nobody is there to bring a site back.
+    where nobody is there to bring a site back. poll_s: seconds between two looks for replies, for
+    a grid whose looks cost something else than a SuperLink's.
     """
     loop = RoundLoop(
-        exchange=Exchange(grid),
+        exchange=Exchange(grid) if poll_s is None else Exchange(grid, poll_s=poll_s),
         folder=folder,
         expected_sites=expected_sites,
         register=RegisterFile(enrolled),

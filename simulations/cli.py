@@ -242,6 +242,7 @@ def audit(
     """Attack the first site of a scenario and compare what leaks with the epsilon it claims.
 
     Canaries join the site's patients or not by coins; its updates are then searched for the coins.
+    Under secure sums the sum is, for the coordinator with the colluding sites and for all others.
     The result is a lower bound on epsilon with 95 % confidence: above the claim, something is
     broken (exit code 1). Below it, nothing is proved, only tried.
 
@@ -252,7 +253,7 @@ def audit(
     from simulations.hospitals import Scenario
 
     with RunProgress() as progress:
-        found = audit_first_site(
+        audits = audit_first_site(
             Scenario.read(scenario, set_ or []),
             out,
             canaries=canaries,
@@ -260,8 +261,9 @@ def audit(
             seed=seed,
             progress=progress.attack,
         )
-    progress.findings(found, out / "audit.json")
-    if found.refuted:
+    for found in audits:
+        progress.findings(found, out / "audit.json")
+    if any(found.refuted for found in audits):
         raise typer.Exit(1)
 
 

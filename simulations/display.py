@@ -140,13 +140,16 @@ class RunProgress:
 
     def findings(self, found: Audit, path: Path) -> None:
         """What an audit proved beside what the ledger claims."""
-        table = Table(title=f"Audit with {found.canaries} canaries", title_justify="left")
+        title = f"Audit with {found.canaries} canaries, against {found.against}"
+        table = Table(title=title, title_justify="left")
         for column in ("attack", "guesses", "right", "epsilon at least"):
             table.add_column(column, justify="left" if column == "attack" else "right")
         for each in found.findings:
             bound = figure(each.epsilon_at_least, 2)
             table.add_row(each.attack, str(each.guesses), str(each.correct), bound)
         self._console.print(table)
+        if found.noise_found is not None:
+            self._console.print(f"noise    {found.noise_found:.1%} of the claimed")
         self._console.print(
             f"claimed  epsilon {figure(found.epsilon_claimed, 2)} at delta {found.delta:g}: "
             + ("REFUTED, at" if found.refuted else "not refuted, at")

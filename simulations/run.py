@@ -5,17 +5,20 @@ which messages travel differs from the deployment. The engine is chosen here and
 """
 
 import logging
+import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from client.consent import read_mask_key
+from client.records import SiteDataset, open_dataset
 from client.site import Site
 from irene_model.journal import open_private, private_folder
 from irene_model.operations import loopback_direct
@@ -43,6 +46,8 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
+_GPU_SHARES = 10_000  # into so many Ray divides a GPU
+_LOOK_S = 0.02  # between two looks for replies: Flower's grid is in this very process
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -99,12 +104,17 @@ def _with_roster(scenario: Scenario, joined: Mapping[Path, Site], seed: int) -> 
 
 
 def simulate(
-    folder: RunFolder, *, observe: Observer | None = None, sites: Sequence[Site] | None = None
+    folder: RunFolder,
+    *,
+    observe: Observer | None = None,
+    sites: Sequence[Site] | None = None,
+    watched: Callable[[ClientApp], ClientApp] = lambda client: client,
 ) -> Path:
     """Run what is left of the run in `folder`; returns the path of its report.
 
     `sites` stand for the site files that the run names: in a comparison the same patients take
-    part in many runs, and each run charges a ledger of its own.
+    part in many runs, and each run charges a ledger of its own. watched: what stands around the
+    client, for measuring it.
     """
     if sites is None:
         # A joined site's path is absolute and stays as it is under `/`.
@@ -116,12 +126,20 @@ def simulate(
     @server.main()
     def _main(grid: Grid, _context: Context) -> None:
         reports.append(
-            execute(grid, folder, expected_sites=len(sites), give_up=True, observe=observe)
+            execute(
+                grid,
+                folder,
+                expected_sites=len(sites),
+                give_up=True,
+                observe=observe,
+                poll_s=_LOOK_S,
+            )
         )
 
+    client = client_app(sites, seed=folder.info["seed"], masked=folder.info.get("masks", True))
     _run_engine(
         server,
-        client_app(sites, seed=folder.info["seed"], masked=folder.info.get("masks", True)),
+        watched(client),
         num_sites=len(sites),
         parallel=folder.info["parallel_sites"],
     )
@@ -136,18 +154,41 @@ def client_app(sites: Sequence[Site], *, seed: int, masked: bool = True) -> Clie
     app = ClientApp()
 
     def respond(message: Message, context: Context) -> Message:
+        # What is imported here is that of the process, which stays; all else comes with a message.
         from client.app import answer
         from client.participant import Participant
+        from simulations.run import KEPT
 
         site = sites[int(context.node_config["partition-id"])]
         _log_to(site)
-        participant = Participant(site=site, simulation_seed=seed, masked=masked)
+        participant = Participant(site=site, simulation_seed=seed, masked=masked, dataset=KEPT.open)
         return answer(message, participant)
 
     app.query()(respond)
     app.train()(respond)
     app.evaluate()(respond)
     return app
+
+
+class KeptDatasets:
+    """Data sets that one process has opened, for a run in which no hospital's file changes.
+
+    A deployed client looks at its files for every message; here they are a run's own.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Path, str, str], SiteDataset] = {}
+
+    def open(self, site: Site, study: Study) -> SiteDataset:
+        """The data set, as it was when the process first opened it."""
+        key = (site.folder, site.model_dump_json(), study.fingerprint)
+        if key not in self._kept:
+            self._kept[key] = open_dataset(site, study)
+        return self._kept[key]
+
+
+KEPT = KeptDatasets()
+"""Of this process."""
 
 
 def _log_to(site: Site) -> None:
@@ -157,12 +198,19 @@ def _log_to(site: Site) -> None:
     logging.basicConfig(filename=log, level=logging.INFO, format=_LOG_FORMAT, force=True)
 
 
+def gpu_share(gpus: int, parallel: int) -> float:
+    """What of a GPU each of `parallel` processes gets, rounded down as Ray counts."""
+    return min(1.0, math.floor(_GPU_SHARES * gpus / parallel) / _GPU_SHARES)
+
+
 def _run_engine(server: ServerApp, client: ClientApp, *, num_sites: int, parallel: int) -> None:
     """Flower's engine on Ray, in this process; errors of the server come back as they are."""
     os.environ.update({**loopback_direct(os.environ), **_QUIET})
     from flwr.simulation import run_simulation
 
+    parallel = min(parallel, num_sites)
     cores = max(1, (os.cpu_count() or 1) // parallel)
+    gpus = gpu_share(torch.cuda.device_count(), parallel)
     logging.getLogger("flwr").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -171,7 +219,7 @@ def _run_engine(server: ServerApp, client: ClientApp, *, num_sites: int, paralle
             client_app=client,
             num_supernodes=num_sites,
             backend_config={
-                "client_resources": {"num_cpus": cores, "num_gpus": 0.0},
+                "client_resources": {"num_cpus": cores, "num_gpus": gpus},
                 "init_args": {
                     "num_cpus": cores * parallel,
                     "include_dashboard": False,

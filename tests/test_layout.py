@@ -33,7 +33,17 @@ def modules(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.py") if path.name != "__init__.py"]
 
 
-@pytest.mark.parametrize("folder", [*PACKAGES, *WINGS, "benchmarks", "benchmarks/engines"])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *PACKAGES,
+        *WINGS,
+        "benchmarks",
+        "benchmarks/engines",
+        "benchmarks/simulated",
+        "benchmarks/deployed",
+    ],
+)
 def test_a_folder_holds_few_files_and_a_file_few_lines(folder: str) -> None:
     found = modules(CHECKOUT / folder)
     assert 0 < len(found) <= 12, f"{folder}: {len(found)} modules; is it one noun?"

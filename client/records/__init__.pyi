@@ -1,9 +1,10 @@
-from .dataset import SiteDataset, open_dataset, sample_patients
+from .dataset import KeptDataset, SiteDataset, open_dataset, sample_patients
 from .patients import PatientSet, digest
 from .tables import PlacedRecord, image_files, read_placed_records, read_wanted_records
 from .units import own_unit
 
 __all__ = [
+    "KeptDataset",
     "PatientSet",
     "PlacedRecord",
     "SiteDataset",

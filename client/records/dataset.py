@@ -1,6 +1,6 @@
 """A site's records as tensors on disk, its patients by split, and Poisson sampling of patients.
 
-A client process starts anew for every message, so decoded images and encoded records are cached:
+Process after process reads the same files, so decoded images and encoded records are kept on disk:
 pixels as one memory-mapped array, a frozen encoder's vectors of the texts as another, the rest as
 one safetensors file. The cache's name is a hash of what was asked for (mapping and study); it holds
 a list of every file that was read, and is used only while each of them is the same.
@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from irene_model.study import SPLITS, Split, Study
 _log = logging.getLogger(__name__)
 _FORMAT = 4  # raise when the meaning of a cached file changes
 _TEXTS_AT_ONCE = 512
+_TENSORS = "tensors.safetensors"
 # The study's text has the sha256 of the encoder's files: where they lie is no matter.
 _NOT_DATA = {
     *("budget", "device", "ledger", "mask_key", "cache", "encoders"),
@@ -83,6 +85,34 @@ def sample_patients(
 
 def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> SiteDataset:
     """The site's data set, from the cache where the files have not changed."""
+    with _current(site, study, progress) as folder:
+        return _opened(folder, site, study)
+
+
+class KeptDataset:
+    """The data set that a process opened last, given again as long as it is the same.
+
+    The files that it was made of are looked at each time, as `open_dataset` does.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[object, ...] = ()
+        self._dataset: SiteDataset | None = None
+
+    def open(self, site: Site, study: Study) -> SiteDataset:
+        """`open_dataset`, read again where the cache is another one than last time."""
+        with _current(site, study) as folder:
+            status = (folder / _TENSORS).stat()
+            known = (folder, status.st_ino, status.st_mtime_ns, study.fingerprint)
+            if self._dataset is None or known != self._known:
+                self._dataset = None  # not two of them in memory at a time
+                self._dataset, self._known = _opened(folder, site, study), known
+            return self._dataset
+
+
+@contextmanager
+def _current(site: Site, study: Study, progress: Progress | None = None) -> Iterator[Path]:
+    """The folder of the cache, which holds what the files hold now; built where it has to be."""
     site.check_against(study)
     home, key = site.resolve(site.cache), _cache_key(site, study)
     with locked_cache(home, edition=_FORMAT, key=key) as cache:
@@ -90,11 +120,11 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
             read = _tables_read(site)
             with cache.rebuilt(read) as work:
                 read += _fill(work, site, study, progress)
-        return _opened(cache.folder, site, study)
+        yield cache.folder
 
 
 def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
-    tensors = load_file(folder / "tensors.safetensors")
+    tensors = load_file(folder / _TENSORS)
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
     digests = [row.tobytes() for row in tensors.pop("patient_digest").numpy()]
     home = {each: SPLITS[code] for each, code in zip(digests, split.tolist(), strict=True)}
@@ -140,7 +170,7 @@ def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> li
         [list(digest(r.patient_id)) for r in records], dtype=torch.uint8
     )
     tensors["split"] = torch.tensor([SPLITS.index(r.split) for r in records])
-    save_file(tensors, work / "tensors.safetensors")
+    save_file(tensors, work / _TENSORS)
     # What a header has left out comes in as soon as the file is replaced by one that is wanted.
     left_out = account.excluded_images if site.images.asks else []
     return [FileRead.of(str(path)) for path in left_out if path.is_file()]

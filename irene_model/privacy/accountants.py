@@ -23,15 +23,11 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from opacus.accountants.analysis.prv import (
-    Domain,
-    PoissonSubsampledGaussianPRV,
-    TruncatedPrivacyRandomVariable,
-    compose_heterogeneous,
-    discretize,
-)
+from opacus.accountants.analysis.prv import Domain, compose_heterogeneous
 from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
-from scipy.special import erfc
+
+from irene_model.privacy.loss_grid import AddedPatient, RemovedPatient, on_grid
+from irene_model.privacy.renyi import NOISES, divergences
 
 # Orders 2 to 63 bind at ordinary budgets, those below 2 at a large epsilon (and they are slow to
 # compute), those above 63 at a small one. Any set gives a valid bound.
@@ -121,22 +117,6 @@ def _count(mechanisms: Iterable[Mechanism]) -> Counter[tuple[float, float]]:
     return steps
 
 
-class _AddedPatient(PoissonSubsampledGaussianPRV):  # type: ignore[misc]  # Opacus is untyped
-    """The privacy loss where the neighbour has one patient more; Opacus has the one with less.
-
-    With x ~ N(0, σ²), no patient there, the loss is -log(1 - q + q exp((2x - 1) / 2σ²)), so that
-    P(loss <= t) = P(x >= σ²z + 1/2) with z = log((exp(-t) + q - 1) / q).
-    """
-
-    def cdf(self, t: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """P(loss <= t); the loss is at most -log(1 - q)."""
-        rate, noise = self.sample_rate, self.noise_multiplier
-        ratio = (np.exp(-np.asarray(t, dtype=np.float64)) + rate - 1) / rate
-        z = np.log(np.where(ratio > 0, ratio, 1.0))
-        inside = erfc((2 * z * noise**2 + 1) / (2 * math.sqrt(2) * noise)) / 2
-        return np.where(ratio > 0, inside, 1.0)
-
-
 @lru_cache(maxsize=KEPT)
 def _prv(steps: _Steps, delta: float) -> float | None:
     """Epsilon by PRV, rounded up by its errors; None where the numbers carry no bound.
@@ -147,17 +127,14 @@ def _prv(steps: _Steps, delta: float) -> float | None:
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            both = [
-                _prv_one_way(kind, steps, delta)
-                for kind in (PoissonSubsampledGaussianPRV, _AddedPatient)
-            ]
+            both = [_prv_one_way(kind, steps, delta) for kind in (RemovedPatient, AddedPatient)]
     except (ArithmeticError, IndexError, MemoryError, RuntimeError, ValueError):
         return None  # Opacus refuses in many ways: no bound, and RDP has one
     return max(0.0, *both) if all(math.isfinite(found) for found in both) else None
 
 
 def _prv_one_way(
-    kind: type[PoissonSubsampledGaussianPRV],
+    kind: type[RemovedPatient] | type[AddedPatient],
     steps: _Steps,
     delta: float,
 ) -> float:
@@ -173,10 +150,7 @@ def _prv_one_way(
     if not points < min(_LARGEST_GRID, delta_error / np.finfo(np.float64).eps):
         raise ValueError("the grid is too large")
     domain = Domain.create_aligned(-reach, reach, mesh)
-    cells = [
-        discretize(TruncatedPrivacyRandomVariable(loss, domain.t_min, domain.t_max), domain)
-        for loss in losses
-    ]
+    cells = [on_grid(loss, domain) for loss in losses]
     for part, count in zip(cells, counts, strict=True):
         # The cells' edges are rounded, and a composition multiplies what their masses lack or have
         # too much. Scaled to 1 again, it changes delta by no more than that share of itself.
@@ -208,5 +182,8 @@ def _curve(noise: float, rate: float) -> npt.NDArray[np.float64]:
 
     A divergence is not below 0; what is nearly 0 can be computed as less.
     """
-    found = compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=_ORDERS)
+    if NOISES[0] <= noise <= NOISES[1]:
+        found = divergences(_ORDERS, rate=rate, noise=noise)
+    else:
+        found = compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=_ORDERS)
     return np.maximum(np.asarray(found, dtype=np.float64), 0.0)

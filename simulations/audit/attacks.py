@@ -53,17 +53,28 @@ def participation(evidence: Evidence, expected: Matrix, *, scale: float = 1.0) -
     """How much more each record seems to have taken part than `expected`: E[a | y] - E[a], (n,).
 
     expected: each record's chance to take part, (n,). Ridge regression with the variance of a coin
-    of that chance. Nobody has to be believed about the noise: there are far more parameters than
-    records, so it is what no combination of the records explains. The floor keeps the system
-    solvable without noise.
+    of that chance. Nobody has to be believed about the noise: see `noise_variance`. The floor keeps
+    the system solvable without noise.
     """
     identity = np.eye(len(expected))
-    floor = 1e-6 * float(np.trace(evidence.gram)) / len(expected)
-    free = np.linalg.solve(evidence.gram + floor * identity, evidence.products)
-    unexplained = evidence.energy - 2 * free @ evidence.products + free @ evidence.gram @ free
-    noise = max(0.0, float(unexplained)) / (evidence.dimensions - len(expected))
+    floor = _floor(evidence)
+    noise = noise_variance(evidence)
     deviations = scale * np.sqrt(expected * (1 - expected))  # of f a
     beyond = evidence.products - scale * (evidence.gram @ expected)
     weighted = evidence.gram * np.outer(deviations, deviations)
     ridge = (noise + floor * scale**2) * identity
     return np.asarray(deviations * np.linalg.solve(weighted + ridge, deviations * beyond) / scale)
+
+
+def noise_variance(evidence: Evidence) -> float:
+    """What no combination of the records explains, for each parameter: there are far more of these
+    than of records, so it is the noise's variance, and more where the records are not all."""
+    records = len(evidence.products)
+    identity = np.eye(records)
+    free = np.linalg.solve(evidence.gram + _floor(evidence) * identity, evidence.products)
+    unexplained = evidence.energy - 2 * free @ evidence.products + free @ evidence.gram @ free
+    return max(0.0, float(unexplained)) / (evidence.dimensions - records)
+
+
+def _floor(evidence: Evidence) -> float:
+    return 1e-6 * float(np.trace(evidence.gram)) / len(evidence.products)

@@ -55,13 +55,15 @@ def train_at_one_place(
     seed: int,
     start: StartingPoint | None = None,
     going_on: Arrays | None = None,
+    patience: int | None = None,
 ) -> Fitted:
     """Train the study's model on all `members`' patients together; `name` seeds the sampling.
 
     First weights are `start`'s, else drawn from `seed`. going_on: weights that were trained on
     these patients already, which are then among those to choose from, as round 0. The weights kept
-    are those of `best_round` by the exact AUROC on the members' validation patients. ConfigError
-    where nobody is there to train on.
+    are those of `best_round` by the exact AUROC on the members' validation patients. patience: end
+    early once so many judged rounds in a row were no better. ConfigError where nobody is there to
+    train on.
     """
     members = [member for member in members if member.dataset.patients["train"]]
     if not members:
@@ -94,10 +96,13 @@ def train_at_one_place(
         weights = strategy.apply(weights, update, server_rate(study, round))
         if study.federation.evaluated(round):
             judge(round)
+            later = [each for each in validation if each > best_round(validation)]
+            if patience is not None and len(later) >= patience:
+                break
     return Fitted(
         weights=kept,
         kept_round=best_round(validation),
-        rounds=study.federation.rounds,
+        rounds=round,
         validation=validation,
     )
 

@@ -1,8 +1,9 @@
 """Each synthetic hospital's own model beside the one that a run's federation made.
 
 The own model is trained on the hospital's patients alone, without privacy, from the federation's
-first weights and for as many steps; the steps' round that is best on its validation patients is
-kept. Both are judged exactly on the hospital's own test patients.
+first weights and for as many steps, unless it stops getting better before: without noise a few
+steps are enough. The round that is best on its validation patients is kept. Both are judged exactly
+on the hospital's own test patients.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 from client.records import open_dataset
 from client.site import Site
 from irene_model.exchange import Arrays
+from irene_model.study import Study
 from server.runs import RunFolder
 from simulations.compare.arms import Member, macro_auroc, train_at_one_place, without_privacy
 from simulations.compare.intervals import Spread, minus, over_patients
@@ -23,6 +25,7 @@ from simulations.compare.workers import in_workers
 from simulations.hospitals import without_sums
 
 _AT_ONCE = 2
+_EVERY, _PATIENCE = 8, 5  # rounds between two looks; looks without a better one, and it ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +68,12 @@ def _own_model(folder: RunFolder, path: Path) -> OwnModel:
     site = Site.read(path)
     member = Member(site=site, dataset=open_dataset(site, study))
     fitted = train_at_one_place(
-        without_privacy(study),
+        _often_judged(without_privacy(study)),
         [member],
         name=f"local-{site.site}",
         seed=folder.info["seed"],
         going_on=folder.load_checkpoint(0),
+        patience=_PATIENCE,
     )
     of_run = folder.load_checkpoint(folder.last_round)
     (own, own_draws), (federation, draws) = (
@@ -82,6 +86,12 @@ def _own_model(folder: RunFolder, path: Path) -> OwnModel:
         federation=federation,
         gain=over_patients([gain], [minus(draws, own_draws)]),
     )
+
+
+def _often_judged(study: Study) -> Study:
+    """The same training; exact judgements of one's own patients cost no epsilon."""
+    federation = study.federation.model_copy(update={"evaluate_every": _EVERY})
+    return study.model_copy(update={"federation": federation})
 
 
 def _judged(weights: Arrays, member: Member) -> tuple[float | None, Draws]:

@@ -126,16 +126,6 @@ def test_epsilons_that_rounding_makes_negative_are_nothing() -> None:
     assert 0 <= epsilons([mechanism(50.0, 0.5, 1)], delta=1e-1).smallest < 0.1
 
 
-def test_the_loss_of_an_added_patient_is_that_of_one_step() -> None:
-    rate, noise = 0.3, 0.8
-    loss = privacy._AddedPatient(rate, noise)
-    draws = norm.ppf([(i + 0.5) / 20_000 for i in range(20_000)]) * noise
-    drawn = [-math.log(1 - rate + rate * math.exp((2 * x - 1) / (2 * noise**2))) for x in draws]
-    for t in (-2.0, -0.5, 0.0, 0.2, 0.35, 0.4):
-        share = sum(each <= t for each in drawn) / len(drawn)
-        assert float(loss.cdf(t)) == pytest.approx(share, abs=2e-4)
-
-
 @pytest.mark.parametrize(
     ("noise", "rate", "steps"), [(0.05, 0.5, 10), (1.0, 0.1, 10**6)], ids=["noise", "steps"]
 )

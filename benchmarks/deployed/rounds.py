@@ -1,6 +1,6 @@
 """What a round of a real federation costs beyond its training: four hospitals on this machine.
 
-    python -m benchmarks.rounds --rounds 20
+    python -m benchmarks.deployed.rounds --rounds 20
 
 Coordinator, gateway and nodes are started by the commands that people type, with the demo's model
 and few patients, so that training takes a fraction of a second. Processor seconds are read from
@@ -24,7 +24,7 @@ from tests.helpers.federations.deployed import Deployed, Sample
 app = new_app(
     "Seconds and processor seconds of a deployed round, by process.\n"
     "\n"
-    "Start here: `python -m benchmarks.rounds --rounds 20`\n"
+    "Start here: `python -m benchmarks.deployed.rounds --rounds 20`\n"
 )
 
 

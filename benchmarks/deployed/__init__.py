@@ -1,0 +1,1 @@
+"""What deployed federations cost, and the sites that stand in for hospitals there."""

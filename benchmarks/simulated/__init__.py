@@ -1,0 +1,1 @@
+"""What `benchmarks.simulation` measures with, and what it compares with."""

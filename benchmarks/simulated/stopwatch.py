@@ -1,0 +1,85 @@
+"""Where a process's time goes: functions of the product, watched from outside."""
+
+import functools
+import importlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Watched = Mapping[str, tuple[str, ...]]
+"""What it is called -> where the functions are, as `client.records.dataset:SiteDataset.batch`."""
+
+
+class Stopwatch:
+    """Seconds by name, each without those of what was watched inside; one thread's at a time."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.processor: dict[str, float] = {}
+        self._open: list[list[float]] = []
+        self._thread: int | None = None
+
+    def watch(self, watched: Watched) -> None:
+        """From now on, time every call of these functions from this thread."""
+        self._thread = threading.get_ident()
+        for name, places in watched.items():
+            for place in places:
+                module, _, path = place.partition(":")
+                *owners, last = path.split(".")
+                owner: Any = importlib.import_module(module)
+                for each in owners:
+                    owner = getattr(owner, each)
+                setattr(owner, last, self.timed(name, getattr(owner, last)))
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, whose calls are timed as `name`."""
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self._thread:
+                return function(*args, **kwargs)
+            inside = [0.0, 0.0]
+            self._open.append(inside)
+            wall, processor = time.monotonic(), time.process_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                took = (time.monotonic() - wall, time.process_time() - processor)
+                self._open.pop()
+                for spent, whole, of_others in zip(
+                    (self.seconds, self.processor), took, inside, strict=True
+                ):
+                    spent[name] = spent.get(name, 0.0) + whole - of_others
+                if self._open:
+                    self._open[-1][0] += took[0]
+                    self._open[-1][1] += took[1]
+
+        return call
+
+
+OF_PROCESS = Stopwatch()
+"""That of this process, which stays while clients come and go in it."""
+
+
+def family_seconds(root: int) -> float:
+    """Processor seconds of a process and of all that live below it, from Linux's /proc."""
+    import os
+
+    ticks = os.sysconf("SC_CLK_TCK")
+    spent, parents = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has ended meanwhile
+                continue
+            parents[int(entry.name)] = int(fields[1])
+            spent[int(entry.name)] = sum(map(int, fields[11:15])) / ticks
+    family = {root}
+    while True:
+        grown = family | {child for child, parent in parents.items() if parent in family}
+        if grown == family:
+            return sum(spent.get(each, 0.0) for each in family)
+        family = grown
