@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from irene_model.errors import IreneError
 from irene_model.exchange import Arrays
@@ -141,11 +141,9 @@ class RoundLoop:
         if told:
             self.folder.update_info(waiting=None)
 
-    def _tell(self, sites: Json, *, round: int, attempts: int, again: str | None) -> None:
+    def _tell(self, sites: Json, **told: Any) -> None:
         before = self.folder.info.get("waiting")
-        self.folder.update_info(
-            waiting=waiting(before, sites, round=round, attempts=attempts, now=now(), again=again)
-        )
+        self.folder.update_info(waiting=waiting(before, sites, now=now(), **told))
 
     def _report(self, line: Json) -> None:
         _log.info("round %d took %.1f s", line["round"], line["seconds"])
@@ -178,7 +176,7 @@ class RoundLoop:
             self._say_what_is_spent(line)
             _log.warning("%s; trying again in %.0f s", _too_few(line, minimum), pause_s)
             again = (datetime.now(UTC) + timedelta(seconds=pause_s)).isoformat(timespec="seconds")
-            self._tell(sites, round=round, attempts=attempt, again=again)
+            self._tell(sites, round=round, attempts=attempt, again=again, refused=_refused(line))
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
@@ -267,8 +265,12 @@ class RoundLoop:
 
 
 def _too_few(line: Json, minimum: int) -> str:
-    last = (line.get("secure") or [{}])[-1]
-    if last.get("reason"):
-        return f"round {line['round']}: the sum was refused: {last['reason']}"
+    if refused := _refused(line):
+        return f"round {line['round']}: the sum was refused: {refused}"
     reasons = "; ".join(f"{s}: {e['reason']}" for s, e in line["sites"].items() if e["reason"])
     return f"round {line['round']}: fewer than {minimum} sites gave an update ({reasons})"
+
+
+def _refused(line: Json) -> str:
+    """Why the newest sum of the round was refused; empty where none was."""
+    return str((line.get("secure") or [{}])[-1].get("reason", ""))

@@ -8,12 +8,20 @@ _HERE = ("ready", "updated")
 
 
 def waiting(
-    before: Json | None, sites: Json, *, round: int, attempts: int, now: str, again: str | None
+    before: Json | None,
+    sites: Json,
+    *,
+    round: int,
+    attempts: int,
+    now: str,
+    again: str | None,
+    refused: str = "",
 ) -> dict[str, Any]:
     """`waiting` of run.json at the time `now`; `before` is what it was.
 
     sites: what became of each, with outcome and reason. attempts: how often the round had too few
-    updates; 0 where sites are still awaited before it. again: when it is tried again.
+    updates; 0 where sites are still awaited before it. again: when it is tried again. refused: why
+    a secure sum was, of which no site can be named.
     """
     before = before if before and before.get("round") == round else {}
     known = before.get("sites", {})
@@ -27,6 +35,7 @@ def waiting(
         "attempts": attempts,
         "since": before.get("since", now),
         "next": again,
+        **({"refused": refused} if refused else {}),
         "sites": {site: {**each, "since": since(site, each)} for site, each in sites.items()},
     }
 
@@ -41,6 +50,11 @@ def sentence(told: Json) -> str:
     missing = f"; it waits for {', '.join(sites)}" if sites else ""
     if not told.get("attempts"):
         return f"round {told['round']} has not begun{_since(told)}{missing}"
+    if told.get("refused"):
+        return (
+            f"round {told['round']} is tried again by itself{_since(told)}: its sum was refused, "
+            f"{told['refused']}"
+        )
     return (
         f"round {told['round']} had too few updates, {told['attempts']} times{_since(told)}, and "
         f"is tried again by itself{missing}"

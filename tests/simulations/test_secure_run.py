@@ -1,5 +1,6 @@
 """Secure sums among made-up hospitals: real clients, ledgers and messages, in this process."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from client.training.one_step import clipped_sum
 from irene_model.errors import ConfigError
 from irene_model.secure.grid import grid_of_training
 from irene_model.secure.vector import flatten, unflatten
+from irene_model.study.study import Study
 from irene_model.weights.weights import load_arrays, new_model
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import Json, RunFolder
@@ -29,6 +31,7 @@ from simulations.hospitals.secure_sums import (
     without_sums,
     write_mask_keys,
 )
+from simulations.run import simulate, start_run
 from tests.helpers.direct_grid import exchange_with, hospital_node
 from tests.helpers.small_scenario import small_scenario
 
@@ -176,3 +179,18 @@ def test_a_joined_site_must_say_what_may_be_spent_if_all_others_collude(tmp_path
     without = site.model_copy(update={"budget": site.budget.model_copy(update={"alone": None})})
     with pytest.raises(ConfigError, match=f"site {site.site}: .* if everybody else colludes"):
         check_budgets([without], run.folder.study)
+
+
+@pytest.mark.slow
+def test_flowers_engine_runs_it_from_the_scenario_alone(tmp_path: Path) -> None:
+    scenario = small_scenario(tmp_path, *SECURE, "masks=false")
+    folder = start_run(scenario, tmp_path / "run", seed=SEED)
+    simulate(folder)
+    results = json.loads((folder.path / "results.json").read_text())
+    spent = results["arms"]["federated-secure"]["privacy"]
+    assert spent.keys() == {"east", "north", "south", "west"}
+    assert all(0 < each["epsilon"] <= 8 < each["epsilon_alone"] for each in spent.values())
+    secure = Study.read(folder.path / "study.yaml").federation.secure
+    assert secure is not None and secure.roster is not None
+    assert [member.name for member in secure.roster.members] == sorted(spent)
+    assert "nothing of one" in (folder.path / "report.html").read_text()

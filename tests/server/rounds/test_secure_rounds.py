@@ -12,6 +12,7 @@ from irene_model.exchange.protocol import Flat
 from irene_model.study.study import Study
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import Json, RunFolder
+from server.runs.waiting_note import sentence
 from tests.helpers.direct_grid import Node, exchange_with
 from tests.helpers.federations.masked_sites import MaskedSite, breaking, masked_sites, secure_study
 from tests.helpers.federations.three_sites import outcomes
@@ -172,6 +173,8 @@ def test_a_sum_beyond_what_honest_sites_reach_is_refused_and_nobody_named(tmp_pa
     with pytest.raises(IreneError, match="3 sums in a row were refused"):
         run.lines(give_up=False)
     assert run.folder.last_round == 0 and run.folder.rounds() == []
+    said = sentence(run.folder.info["waiting"])
+    assert "its sum was refused, the sum's" in said and "too few updates" not in said
 
 
 def test_a_site_that_fails_again_and_again_costs_ever_fewer_attempts(tmp_path: Path) -> None:
