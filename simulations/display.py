@@ -14,6 +14,14 @@ from irene_model.weights import Provenance
 from server.runs import Json, RunFolder, epsilon_in
 from simulations.audit import Audit
 from simulations.compare import OwnModel, Trial, best_first, gains_by_way
+from simulations.result_tables import (
+    gain_table,
+    interval,
+    label_table,
+    number,
+    own_table,
+    site_table,
+)
 
 
 class RunProgress:
@@ -99,10 +107,10 @@ class RunProgress:
         """The final tables, each hospital's own model beside the federation's, and the files."""
         start = results["arms"].get("start-only")
         for name, arm in ((n, a) for n, a in results["arms"].items() if a is not start):
-            self._console.print(_label_table(name, arm, start))
-            self._console.print(_site_table(arm, start))
+            self._console.print(label_table(name, arm, start))
+            self._console.print(site_table(arm, start))
             if beside:
-                self._console.print(_own_table(name, beside))
+                self._console.print(own_table(name, beside))
         if start is not None:
             self._console.print("start: the AUROC of the first weights alone, before round 1")
         if folder.info.get("stopped"):
@@ -120,13 +128,13 @@ class RunProgress:
     def epoch(self, done: int, total: int, auroc: float | None) -> None:
         """`done` of `total` epochs of pretraining are over, and judged by validation patients."""
         self._progress.update(self._rounds, completed=done, total=total)
-        self._console.print(f"epoch {done:>3}/{total}  validation AUROC {_number(auroc)}")
+        self._console.print(f"epoch {done:>3}/{total}  validation AUROC {number(auroc)}")
 
     def pretrained(self, told: Provenance, out: Path) -> None:
         """What pretraining reached, and where it lies."""
         self._console.print(
-            f"kept epoch {told.kept_epoch}: AUROC {_number(told.validation.auroc)} on "
-            f"{told.validation.patients} validation patients, {_number(told.test.auroc)} on "
+            f"kept epoch {told.kept_epoch}: AUROC {number(told.validation.auroc)} on "
+            f"{told.validation.patients} validation patients, {number(told.test.auroc)} on "
             f"{told.test.patients} test patients of {told.places} public folders"
         )
         self._console.print(f"model    {out}")
@@ -167,7 +175,7 @@ class RunProgress:
         self._progress.update(self._rounds, completed=done)
         self._console.print(
             f"{done:>3}/{total}  seed {trial.seed}  {trial.row}  "
-            f"AUROC {_number(result['auroc']['macro'])}  round {result['kept_round']} of "
+            f"AUROC {number(result['auroc']['macro'])}  round {result['kept_round']} of "
             f"{result['rounds']}  {figure(result['seconds'], 0)} s"
         )
 
@@ -185,15 +193,15 @@ class RunProgress:
             gap = arm["difference"]["auroc"] if arm["difference"] else {"mean": None, "ci95": None}
             table.add_row(
                 name,
-                _number(arm["auroc"]["macro"]),
-                _interval(arm["auroc"]["ci95"]),
+                number(arm["auroc"]["macro"]),
+                interval(arm["auroc"]["ci95"]),
                 "-" if known(gap["mean"]) is None else f"{gap['mean']:+.3f}",
-                _interval(gap["ci95"]),
+                interval(gap["ci95"]),
                 str(len(arm["seeds"])),
             )
         self._console.print(table)
         if gains := gains_by_way(results):
-            self._console.print(_gain_table(gains, results["sites"]))
+            self._console.print(gain_table(gains, results["sites"]))
         self._console.print(f"results  {out / 'results.json'}")
         self._console.print(f"report   {out / 'report.html'}")
 
@@ -201,102 +209,3 @@ class RunProgress:
         """The site files that were written."""
         for path in written:
             self._console.print(str(path))
-
-
-def _label_table(name: str, arm: Json, start: Json | None = None) -> Table:
-    table = Table(title=f"{name}, test patients of all sites", title_justify="left")
-    told = ("start",) if start is not None else ()
-    for column in ("label", "positives", "patients", "AUROC", "95% interval", *told, "AUPRC"):
-        table.add_column(column, justify="left" if column == "label" else "right")
-    for label, auroc in arm["auroc"]["by_label"].items():
-        table.add_row(
-            label,
-            figure(auroc["positives"], 0),
-            figure(auroc["n"], 0),
-            figure(auroc["value"], unknown=auroc.get("note", "-")),
-            _interval(auroc["ci95"]),
-            *([_number(start["auroc"]["by_label"][label]["value"])] if start else []),
-            _number(arm["auprc"]["by_label"][label]["value"]),
-        )
-    table.add_section()
-    macro = arm["auroc"]
-    table.add_row(
-        "macro", "", "", _number(macro["macro"]), _interval(macro["ci95"]),
-        *([_number(start["auroc"]["macro"])] if start else []),
-        _number(arm["auprc"]["macro"]), style="bold",
-    )  # fmt: skip
-    return table
-
-
-def _site_table(arm: Json, start: Json | None = None) -> Table:
-    table = Table(title="Sites", title_justify="left")
-    told = ("start",) if start is not None else ()
-    alone = any("epsilon_alone" in spent for spent in arm["privacy"].values())
-    shared = ("if all others collude",) * alone
-    for column in ("site", "AUROC", *told, "epsilon", *shared, "delta"):
-        table.add_column(column, justify="left" if column == "site" else "right")
-    for site in dict.fromkeys([*arm["auroc"]["by_site"], *arm["privacy"]]):
-        auroc, privacy = arm["auroc"]["by_site"].get(site), arm["privacy"].get(site, {})
-        spent = epsilon_in(privacy)
-        table.add_row(
-            site,
-            _number(auroc),
-            *([_number(start["auroc"]["by_site"].get(site))] if start else []),
-            figure(spent, 2, unknown="no privacy"),
-            *(figure(epsilon_in(privacy, "epsilon_alone"), 2, unknown="-") for _ in shared),
-            f"{privacy['delta']:g}" if spent is not None and known(privacy["delta"]) else "-",
-        )
-    return table
-
-
-def _own_table(arm: str, beside: Sequence[OwnModel]) -> Table:
-    """AUROC of both models on the same patients."""
-    table = Table(
-        title="Is it worth joining? Exact AUROC on each hospital's test patients",
-        title_justify="left",
-    )
-    for column in ("hospital", "own model, no privacy", arm, "gain", "95% interval"):
-        table.add_column(column, justify="left" if column == "hospital" else "right")
-    for each in beside:
-        gain, bounds = each.gain.mean, each.gain.ci95
-        table.add_row(
-            each.site,
-            _number(each.own),
-            _number(each.federation),
-            "-" if gain is None else f"{gain:+.3f}",
-            "-" if bounds is None else _signed(bounds),
-        )
-    return table
-
-
-def _gain_table(gains: Json, sites: Sequence[str]) -> Table:
-    """What each hospital's own test patients gain over the model of its own patients."""
-    table = Table(
-        title="AUROC at each hospital, less that of its own model alone (95% interval)",
-        title_justify="left",
-    )
-    table.add_column("arm / model", overflow="fold")
-    for site in sites:
-        table.add_column(site, justify="right")
-    for way, by_site in gains.items():
-        table.add_row(way, *(_gain(by_site.get(site)) for site in sites))
-    return table
-
-
-def _gain(found: Json | None) -> str:
-    if found is None or known(found["mean"]) is None:
-        return "-"
-    interval = "" if found["ci95"] is None else f" ({_signed(found['ci95'])})"
-    return f"{found['mean']:+.3f}{interval}"
-
-
-def _signed(bounds: Sequence[float]) -> str:
-    return f"{bounds[0]:+.3f} to {bounds[1]:+.3f}"
-
-
-def _number(value: float | None) -> str:
-    return figure(value, unknown="-")
-
-
-def _interval(bounds: Sequence[float] | None) -> str:
-    return "-" if bounds is None else f"{_number(bounds[0])} to {_number(bounds[1])}"

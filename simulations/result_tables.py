@@ -1,0 +1,112 @@
+"""A run's and a comparison's results as tables for a terminal."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from irene_model.console import figure, known
+from server.runs import Json, epsilon_in
+from simulations.compare import OwnModel
+
+
+def label_table(name: str, arm: Json, start: Json | None = None) -> Table:
+    """AUROC and AUPRC of each label, the start's beside where there is one."""
+    table = Table(title=f"{name}, test patients of all sites", title_justify="left")
+    told = ("start",) if start is not None else ()
+    for column in ("label", "positives", "patients", "AUROC", "95% interval", *told, "AUPRC"):
+        table.add_column(column, justify="left" if column == "label" else "right")
+    for label, auroc in arm["auroc"]["by_label"].items():
+        table.add_row(
+            label,
+            figure(auroc["positives"], 0),
+            figure(auroc["n"], 0),
+            figure(auroc["value"], unknown=auroc.get("note", "-")),
+            interval(auroc["ci95"]),
+            *([number(start["auroc"]["by_label"][label]["value"])] if start else []),
+            number(arm["auprc"]["by_label"][label]["value"]),
+        )
+    table.add_section()
+    macro = arm["auroc"]
+    table.add_row(
+        "macro", "", "", number(macro["macro"]), interval(macro["ci95"]),
+        *([number(start["auroc"]["macro"])] if start else []),
+        number(arm["auprc"]["macro"]), style="bold",
+    )  # fmt: skip
+    return table
+
+
+def site_table(arm: Json, start: Json | None = None) -> Table:
+    """Each site's AUROC, where it is known, and what its patients spent."""
+    table = Table(title="Sites", title_justify="left")
+    told = ("start",) if start is not None else ()
+    alone = any("epsilon_alone" in spent for spent in arm["privacy"].values())
+    shared = ("if all others collude",) * alone
+    for column in ("site", "AUROC", *told, "epsilon", *shared, "delta"):
+        table.add_column(column, justify="left" if column == "site" else "right")
+    for site in dict.fromkeys([*arm["auroc"]["by_site"], *arm["privacy"]]):
+        auroc, privacy = arm["auroc"]["by_site"].get(site), arm["privacy"].get(site, {})
+        spent = epsilon_in(privacy)
+        table.add_row(
+            site,
+            number(auroc),
+            *([number(start["auroc"]["by_site"].get(site))] if start else []),
+            figure(spent, 2, unknown="no privacy"),
+            *(figure(epsilon_in(privacy, "epsilon_alone"), 2, unknown="-") for _ in shared),
+            f"{privacy['delta']:g}" if spent is not None and known(privacy["delta"]) else "-",
+        )
+    return table
+
+
+def own_table(arm: str, beside: Sequence[OwnModel]) -> Table:
+    """AUROC of both models on the same patients."""
+    table = Table(
+        title="Is it worth joining? Exact AUROC on each hospital's test patients",
+        title_justify="left",
+    )
+    for column in ("hospital", "own model, no privacy", arm, "gain", "95% interval"):
+        table.add_column(column, justify="left" if column == "hospital" else "right")
+    for each in beside:
+        gain, bounds = each.gain.mean, each.gain.ci95
+        table.add_row(
+            each.site,
+            number(each.own),
+            number(each.federation),
+            "-" if gain is None else f"{gain:+.3f}",
+            "-" if bounds is None else _signed(bounds),
+        )
+    return table
+
+
+def gain_table(gains: Json, sites: Sequence[str]) -> Table:
+    """What each hospital's own test patients gain over the model of its own patients."""
+    table = Table(
+        title="AUROC at each hospital, less that of its own model alone (95% interval)",
+        title_justify="left",
+    )
+    table.add_column("arm / model", overflow="fold")
+    for site in sites:
+        table.add_column(site, justify="right")
+    for way, by_site in gains.items():
+        table.add_row(way, *(_gain(by_site.get(site)) for site in sites))
+    return table
+
+
+def _gain(found: Json | None) -> str:
+    if found is None or known(found["mean"]) is None:
+        return "-"
+    interval = "" if found["ci95"] is None else f" ({_signed(found['ci95'])})"
+    return f"{found['mean']:+.3f}{interval}"
+
+
+def _signed(bounds: Sequence[float]) -> str:
+    return f"{bounds[0]:+.3f} to {bounds[1]:+.3f}"
+
+
+def number(value: float | None) -> str:
+    """Three digits, or a dash."""
+    return figure(value, unknown="-")
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """Both bounds, or a dash."""
+    return "-" if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
