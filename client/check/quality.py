@@ -25,7 +25,7 @@ from client.check.coverage import Coverage, count_coverage, doubt_coverage
 from client.check.doubts import Doubt, Verdict, doubts_of, unreadable, verdict_of
 from client.check.panel_quality import PanelCounts, count_panel, doubt_panel
 from client.check.split_doubts import doubt_few, doubt_splits
-from client.check.unit_doubts import doubt_unit
+from client.check.unit_doubts import FEW_MEND, doubt_too_few, doubt_unit
 from client.check.value_doubts import doubt_absent, doubt_columns, doubt_values
 from client.films import (
     TWINS_MEND,
@@ -189,6 +189,8 @@ def _doubts(
     yield from doubts_of("labels", _doubt_labels(site, records))
     for test in study.labs:
         yield from doubts_of("units", _doubt_lab(test, site, records))
+    measured = {test.name: lab_values(test, records) for test in study.labs}
+    yield from doubts_of("units", doubt_too_few(measured), FEW_MEND)
     for panel in study.panels:
         yield from doubt_panel(panel, site, records)
     absent = [name for name, lab in report.labs.items() if lab.mapped and not lab.measured]

@@ -9,18 +9,25 @@ written as 4 is also a mild one.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from client.check.doubts import listed
 from client.units import Line
 
 Numbers = npt.NDArray[np.float64]
 
 _FEWEST = 8  # values, below which nothing is judged
+_TELLING = 30  # values, below which two units in one column look like one wide spread
+_WIDE = 20.0  # and this is one
+FEW_MEND = (
+    "Compare some of these values with the laboratory's own; the page of `check --html` shows all "
+    "of them beside the reference interval."
+)
 # In widths of the interval, all as logarithms: an acute hepatitis has a median ALT of 30 times its
 # bound (3.4 in an interval of 1.4), a ketoacidosis a glucose of 4 times (1.4 in 0.45).
 _WIDTHS = 3.5
@@ -86,6 +93,22 @@ def doubt_unit(
         or (_nobody(positive, interval, would_be) if regulated else None)
         or (_tail(positive, interval, rivals) if low == 0 else None)
     )
+
+
+def doubt_too_few(measured: Mapping[str, Sequence[float]]) -> list[str]:
+    """The tests whose values are few and far apart; measured: test -> its values (N,)."""
+    few = [name for name, values in measured.items() if _few_and_far_apart(values)]
+    if not few:
+        return []
+    return [
+        f"{listed(few)}: few values, some over {_WIDE:g} times as large as others: too few to tell "
+        "whether all are in one unit"
+    ]
+
+
+def _few_and_far_apart(values: Sequence[float]) -> bool:
+    positive = [value for value in values if 0 < value < math.inf]
+    return 1 < len(positive) < _TELLING and max(positive) > _WIDE * min(positive)
 
 
 @dataclass(frozen=True, kw_only=True)
