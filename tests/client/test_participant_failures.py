@@ -11,7 +11,6 @@ import pytest
 from client.ledger.ledger import Ledger
 from client.participant import Participant
 from client.records.dataset import SiteDataset, open_dataset
-from client.site.site import Site
 from irene_model.exchange.replies import EvaluateReply, HelloReply, TrainReply
 from irene_model.exchange.requests import HelloRequest, TrainRequest
 from irene_model.study.study import Study
@@ -122,12 +121,12 @@ def test_a_deadline_that_passes_while_files_are_read_costs_nothing(
 ) -> None:
     clock = [time.monotonic()]
 
-    def slowly(site: Site, study: Study) -> SiteDataset:
+    def slowly(participant: Participant, study: Study) -> SiteDataset:
         clock[0] += 7200.0
-        return open_dataset(site, study)
+        return open_dataset(participant.site, study)
 
     monkeypatch.setattr("irene_model.exchange.requests.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("client.participant.open_dataset", slowly)
+    monkeypatch.setattr(Participant, "_dataset", slowly)
     reply = train(hospital)
     assert (reply.outcome, reply.code) == ("declined", "stale") and charges(hospital) == 0
 
@@ -201,7 +200,7 @@ def test_an_unexpected_error_gives_its_kind_alone(
     def crash(*_: object) -> None:
         raise ZeroDivisionError(f"patient {SECRET} in {hospital.folder}")
 
-    monkeypatch.setattr("client.participant.open_dataset", crash)
+    monkeypatch.setattr(Participant, "_dataset", crash)
     reply = ask(hospital)
     assert reply.outcome == "failed"
     assert reply.reason == "error at the site (ZeroDivisionError); the site's log says more"

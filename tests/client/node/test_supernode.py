@@ -41,4 +41,4 @@ def test_the_process_ends_with_its_main_thread(end: str, code: int, tmp_path: Pa
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (code, "started\n")
     assert ("Failed to bind" in done.stderr) == ("RuntimeError" in end)
-    assert ("no program but its own" in done.stderr) == ("import" in end)
+    assert ("starts no program" in done.stderr) == ("import" in end)

@@ -24,11 +24,12 @@ from irene_model.exchange.weight_bounds import (
     largest_weight,
 )
 from irene_model.privacy.calibration import noise_multiplier_for
-from irene_model.study.settings import parse, read_mapping
+from irene_model.study.settings import parse
 from irene_model.study.study import Study
 from irene_model.weights.starting import StartingPoint
 from irene_model.weights.weights import new_model, to_arrays
 from server.aggregation.strategies import FedAdam, FedYogi
+from simulations.hospitals.scenario import Scenario
 from tests.helpers.hospital_folder import SMALL, STUDY, HospitalFolder
 from tests.helpers.sites.asked_site import train
 
@@ -87,7 +88,7 @@ def test_no_site_finds_more_noise(epsilon: float, steps: int) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
 def test_first_weights_are_far_within(scenario: Path) -> None:
-    study = parse(Study, read_mapping(scenario)["study"], scenario)
+    study = Scenario.read(scenario).study
     weights = to_arrays(new_model(study, seed=0))
     check_weights(weights, weights, study)
     assert max(float(np.abs(array).max()) for array in weights.values()) < LARGEST_FIRST / 50

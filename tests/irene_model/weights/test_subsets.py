@@ -23,8 +23,10 @@ from irene_model.inputs.tensors import Batch
 from irene_model.network.config import IreneConfig
 from irene_model.network.low_rank import adapters
 from irene_model.network.model import IreneModel
+from irene_model.study.bundle import bundled
 from irene_model.study.settings import parse
 from irene_model.study.study import Study
+from irene_model.study.wire import pack
 from irene_model.weights.weights import load_arrays, new_model, to_arrays, trained_names
 from server.aggregation.strategies import FedAdam, FedAvg, Strategy
 from server.aggregation.tally import Contribution, WeightedMean
@@ -212,7 +214,8 @@ def test_a_run_trains_sends_and_keeps_a_part(
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed == set(trained_names(new_model(study, seed=0)))
     for line in folder.rounds():
-        assert line["bytes_up"] == sum(before[name].nbytes for name in changed)
+        packed = {name: pack(before[name], "float32") for name in changed}
+        assert line["bytes_up"] == sum(len(each.data) for each in bundled(packed).values())
         assert line["bytes_up"] < line["bytes_down"] / 4
 
 

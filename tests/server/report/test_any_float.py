@@ -226,11 +226,9 @@ def test_the_terminal_of_any_numbers(
     for line in scattered(folder.rounds, numbers):
         terminal.round(line)
         assert "nan" not in said_by(lambda c, line=line: RoundsView(c, total=3).show(line))  # type: ignore[misc]
-    from simulations.display import _label_table, _site_table
+    from simulations.result_tables import label_table, site_table
 
     arm = scattered(folder.results["arms"]["federated"], numbers)
-    said = said_by(
-        lambda c: (c.print(_label_table("arm", arm, arm)), c.print(_site_table(arm, arm)))
-    )
+    said = said_by(lambda c: (c.print(label_table("arm", arm, arm)), c.print(site_table(arm, arm))))
     assert "nan" not in said and "inf" not in said
     assert "nan" not in capsys.readouterr().out
