@@ -58,7 +58,7 @@ class Drill(Background):
         for name, path in self.sites.items():
             self.lines[name] = Line(("127.0.0.1", port))
             self.run(*CLIENT, "keygen", str(path.parent / "keys"))
-            (public,) = (path.parent / "keys").glob("*.pub")
+            public = path.parent / "keys" / "hospital.pub"
             self.run(*SERVER, "enroll", "federation", str(public), "--name", name)
             self.plan(name)
             self.run(*CLIENT, "approve", str(self.study), str(path), "--yes")
@@ -67,7 +67,7 @@ class Drill(Background):
     def start_node(self, name: str) -> None:
         """`irene-client start`, with the drill's hand on its client and on its clock."""
         path = self.sites[name]
-        (key,) = (path.parent / "keys").glob("*.key")
+        key = path.parent / "keys" / "hospital.key"
         certificate = self.coordinator.certificates / "ca.crt"
         self._background(
             f"node-{name}",
