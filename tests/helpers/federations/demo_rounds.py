@@ -8,12 +8,13 @@ DEMO = Path(__file__).resolve().parents[3] / "simulations" / "scenarios" / "demo
 
 
 def demo_rounds(rounds: int, *, patients: int = 600) -> Scenario:
-    """The demo's model, strategy and four hospitals."""
+    """The demo's model, strategy and four hospitals, each of which hides by itself."""
     return Scenario.read(
         DEMO,
         [
             f"federation.rounds={rounds}",
             "federation.minimum_sites=4",
+            "federation.secure=null",
             f"cohort.patients={patients}",
             "training.expected_batch=32",
         ],
