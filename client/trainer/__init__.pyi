@@ -2,7 +2,7 @@ from .channel import answers
 from .handover import OldCode, TrainerLost, hand_over, patience_s
 from .installation import installed
 from .parcels import Parcel
-from .trainer import NAME, command
+from .program import NAME, command
 
 __all__ = [
     "NAME",

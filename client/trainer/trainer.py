@@ -22,21 +22,14 @@ from client.trainer.channel import Stranger, check_peer, listen
 from client.trainer.handover import patience_s
 from client.trainer.installation import installed
 from client.trainer.parcels import NoParcel, Parcel, receive, send
+from client.trainer.program import TRIAL, command
 from irene_model.errors import IreneError
 
-NAME, MODULE = "trainer", "client.trainer.trainer"
-TRIAL = "trial"
-"""In place of a folder: only see whether this can be started."""
 _TURN_S = 5.0
 _TALK_S = 60.0  # without a byte, once a message has begun to travel
 _GRACE_S = 30.0  # the other side ends what hangs, as long as it lives itself
 _IDLE_S = 600.0
 _log = logging.getLogger(__name__)
-
-
-def command(folder: Path | str) -> tuple[str, ...]:
-    """What starts the trainer of the node in `folder`: this Python, and the installed module."""
-    return (sys.executable, "-P", "-m", MODULE, str(folder))
 
 
 @dataclass(kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 from client.answers import Asked
 from client.trainer.handover import hand_over
 from client.trainer.parcels import Parcel
-from client.trainer.trainer import command
+from client.trainer.program import command
 from irene_model.exchange.protocol import Flat
 from irene_model.exchange.requests import Request
 from irene_model.journal.private_files import private_folder
