@@ -48,13 +48,18 @@ def check_flower() -> ModuleType:
 
 @dataclass(frozen=True, kw_only=True)
 class Errand:
-    """folder: the node's. runtime: the SuperNode's address on loopback, with the task's token."""
+    """folder: the node's. runtime: the SuperNode's address on loopback, with the task's token.
+
+    pulled: the message is here. given_up: what of it is not here will not come.
+    """
 
     folder: Path
     runtime: str
     token: str = field(repr=False)
     insecure: bool
     root_certificates: str | None
+    pulled: Event = field(default_factory=Event, repr=False)
+    given_up: Event = field(default_factory=Event, repr=False)
 
     def run(self) -> None:
         """Answer the message. What fails on the way is answered too, without its text.
@@ -69,7 +74,8 @@ class Errand:
         context, old = None, None
         status, details = "failed", "the message was not answered"
         try:
-            message, context, *_ = flower.pull_task_input(client)
+            message, context, *_ = flower.pull_task_input(_Pulling(client, self.given_up))
+            self.pulled.set()
             try:
                 reply = self._reply(message, context)
             except Exception as error:
@@ -125,6 +131,26 @@ class Errand:
             ],
             retry_invoker=make_simple_http_retry_invoker(),
         )
+
+
+class _Pulling:
+    """The SuperNode, as long as what is asked of it can still come.
+
+    Flower asks for an object that is not there for ever; and it has begun a task for a message
+    whose run ends while it receives it, whose objects nobody brings.
+    """
+
+    def __init__(self, client: "RuntimeHttpClient", given_up: Event) -> None:
+        self._client, self._given_up = client, given_up
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def PullObject(self, request: Any) -> Any:  # noqa: N802  # Flower's name
+        """One object; TrainerLost where it has been given up."""
+        if self._given_up.is_set():
+            raise TrainerLost("the message's run ended while it was received")
+        return self._client.PullObject(request)
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ _RUN = "flwr.supercore.superexec.run_superexec"
 _PROGRAM = "flwr.supercore.cli.flower_superexec"
 _ASKED = ["executor_type", "executor_config", "insecure", "root_certificates_path"]
 _TURN_S, _ANSWER_S, _CODE_S = 0.5, 2.0, 5.0
+_WHOLE_S = 10.0  # a message is pulled from this very machine
 _log = logging.getLogger(__name__)
 
 
@@ -45,19 +46,23 @@ class InstalledExecutor:
     """What Flower calls an executor, that hands messages to the node's trainer and starts nothing.
 
     It has room for one message at a time: while one is answered, the next stays with the SuperNode.
+    The SuperNode receives one message after the other. So where there is a next one, what an
+    earlier one still lacks never comes, and it is given up.
     """
 
     def __init__(self, folder: Path, pulse: Pulse) -> None:
         """`folder`: the node's."""
         self._folder, self._pulse = folder, pulse
-        self._errand: Thread | None = None
+        self._errand: Errand | None = None
+        self._thread: Thread | None = None
+        self._began = 0.0
         self._code, self._looked, self._old = installed(), time.monotonic(), False
 
     def get_eligible_capacity(
         self, supported_task_types: "set[TaskType]", **_: object
     ) -> "tuple[set[TaskType], set[str]]":
         """All kinds, or none while a message is answered: what is refused waits for nobody."""
-        if self._errand is not None and self._errand.is_alive():
+        if self._thread is not None and self._thread.is_alive() and not self._waits_in_vain:
             return set(), set()
         self._end_if_old()
         return supported_task_types, set()
@@ -72,6 +77,8 @@ class InstalledExecutor:
 
         if spec.task_type is not TaskType.CLIENT_APP:
             return LaunchResult.failed(f"the server asked for {spec.task_type}; a node runs none")
+        if self._errand is not None:
+            self._errand.given_up.set()
         errand = Errand(
             folder=self._folder,
             runtime=spec.runtime_api_address,
@@ -79,8 +86,9 @@ class InstalledExecutor:
             insecure=spec.insecure,
             root_certificates=spec.root_certificates_path,
         )
-        self._errand = Thread(target=self._run, args=(errand,), daemon=True)
-        self._errand.start()
+        self._errand, self._began = errand, time.monotonic()
+        self._thread = Thread(target=self._run, args=(errand,), daemon=True)
+        self._thread.start()
         return LaunchResult.accepted()
 
     def reconcile(self) -> None:
@@ -89,6 +97,12 @@ class InstalledExecutor:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    @property
+    def _waits_in_vain(self) -> bool:
+        """Whether the message may be one of those that never come whole."""
+        assert self._errand is not None
+        return not self._errand.pulled.is_set() and time.monotonic() - self._began > _WHOLE_S
 
     def _run(self, errand: Errand) -> None:
         try:

@@ -240,13 +240,13 @@ def test_an_interrupted_run_resumes_to_the_same_end(begun: RunFolder, straight: 
     assert results["auroc"] == others["auroc"] and results["privacy"] == others["privacy"]
 
 
-def hostile_app(sites: Sequence[Site], *, seed: int) -> ClientApp:
+def hostile_app(sites: Sequence[Site], *, seed: int, masked: bool) -> ClientApp:
     """The real client, whose updates the second and third site spoil before they are sent."""
     app = ClientApp()
 
     def respond(message: Message, context: Context) -> Message:
         index = int(context.node_config["partition-id"])
-        reply = answer(message, Participant(site=sites[index], simulation_seed=seed))
+        reply = answer(message, Participant(site=sites[index], simulation_seed=seed, masked=masked))
         if message.metadata.message_type == "train" and index in (1, 2):
             bias = np.full(2, np.nan, np.float32) if index == 1 else np.zeros(1, np.float32)
             sent = reply.content.array_records["arrays"][BUNDLE]

@@ -15,10 +15,10 @@ import pytest
 
 from client.gateway.connection import Connection, node_folder, remember
 from client.node import superexec
-from client.node.errand import Errand
+from client.node.errand import Errand, _Pulling
 from client.node.pulse import Pulse, pulse_of
 from client.node.superexec import InstalledExecutor, await_node, flower_superexec
-from client.trainer.handover import OldCode
+from client.trainer.handover import OldCode, TrainerLost
 from irene_model.errors import IreneError
 from irene_model.operations.orphans import born
 from tests.helpers.hospital_folder import HospitalFolder
@@ -67,8 +67,8 @@ def test_one_kind_of_task_is_answered_and_all_others_are_refused(
     accepted = [task for task, one in said.items() if one.status == LaunchResultStatus.ACCEPTED]
     assert accepted == [TaskType.CLIENT_APP]
     assert all("a node runs none" in (said[t].message or "") for t in set(TaskType) - {*accepted})
-    assert ours._errand is not None
-    ours._errand.join(10)
+    assert ours._thread is not None
+    ours._thread.join(10)
     (errand,) = run  # nothing is installed for a server
     assert (errand.folder, errand.runtime, errand.token) == (tmp_path, "127.0.0.1:1", "t4711")
     assert "t4711" not in repr(errand)
@@ -87,6 +87,41 @@ def test_one_message_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     while ours.get_eligible_capacity(set(TaskType)) == (set(), set()):
         assert time.monotonic() < until
     ours.close()
+
+
+def test_a_message_that_never_comes_whole_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run ended while the SuperNode received it, which Flower has made a task of by then."""
+    from flwr.supercore.constant import TaskType
+
+    monkeypatch.setattr(Errand, "run", lambda errand: errand.given_up.wait(30))
+    ours = executor(tmp_path)
+    ours.launch(spec(TaskType.CLIENT_APP))
+    first = ours._errand
+    assert ours.get_eligible_capacity(set(TaskType)) == (set(), set())
+    monkeypatch.setattr(superexec, "_WHOLE_S", 0.0)
+    assert ours.get_eligible_capacity(set(TaskType)) == (set(TaskType), set())
+    ours.launch(spec(TaskType.CLIENT_APP))
+    second = ours._errand
+    assert first is not None and second is not None
+    assert first.given_up.is_set() and not second.given_up.is_set()
+    second.pulled.set()  # one that is here is not given up for its length
+    assert ours.get_eligible_capacity(set(TaskType)) == (set(), set())
+    second.given_up.set()
+
+
+def test_what_was_given_up_is_asked_for_no_more() -> None:
+    class Node:
+        def PullObject(self, request: str) -> str:  # noqa: N802
+            return request
+
+    given_up = threading.Event()
+    pulling = _Pulling(Node(), given_up)  # type: ignore[arg-type]
+    assert pulling.PullObject("object") == "object"
+    given_up.set()
+    with pytest.raises(TrainerLost, match="ended while it was received"):
+        pulling.PullObject("object")
 
 
 @pytest.mark.parametrize("how", ["seen", "told"])
