@@ -64,7 +64,7 @@ _SERVER: Watched = {
         "server.runs.run_folder:RunFolder.append_round",
         "server.runs.run_folder:RunFolder.update_info",
     ),
-    "epsilon": ("server.rounds.round_loop:spent_until",),
+    "epsilon": ("server.secure.accounts:spent_until",),
 }
 
 
@@ -109,6 +109,8 @@ def _hospitals(scratch: Path, count: int, patients: int, rounds: int, parallel: 
     scenario = Scenario.read(
         _SCENARIO,
         [
+            "federation.secure=null",  # as in the example, each site hides by itself
+            f"federation.minimum_sites={count}",
             f"federation.rounds={rounds}",
             f"federation.evaluate_every={rounds}",
             f"training.expected_batch={batch}",
