@@ -213,9 +213,9 @@ def pretrain(
 
     Example: `irene-sim pretrain archive/site.yaml --study study.yaml --out runs/start`
     """
+    from client.fine_tuning import Recipe
     from irene_model.study import Study
     from simulations.display import RunProgress
-    from simulations.pretraining import Recipe
     from simulations.pretraining import pretrain as train
 
     recipe = Recipe(epochs=epochs, batch=batch, rate=rate, seed=seed)

@@ -1,4 +1,5 @@
 from .evaluation import Evaluated, Scores, add_noise, evaluate, evaluate_privately, score
+from .exact import exact_histograms, score_tests
 from .one_step import clipped_sum
 from .releases import Releases
 from .training import local_update, pack, pick_device, train_round, unpack
@@ -11,10 +12,12 @@ __all__ = [
     "clipped_sum",
     "evaluate",
     "evaluate_privately",
+    "exact_histograms",
     "local_update",
     "pack",
     "pick_device",
     "score",
+    "score_tests",
     "train_round",
     "unpack",
 ]

@@ -9,24 +9,33 @@ from .metrics import (
     briers,
     eces,
     log_losses,
+    macro_auroc,
     merge_bins,
     score_histograms,
 )
+from .resampled import Draws, Scored, counts_of, resampled
+from .selection import best_round
 
 __all__ = [
     "BINS",
     "CENTRES",
     "COARSE_BINS",
     "Array",
+    "Draws",
+    "Scored",
     "auprcs",
     "aurocs",
+    "best_round",
     "bootstrap",
     "briers",
     "coarsen",
+    "counts_of",
     "eces",
     "log_losses",
+    "macro_auroc",
     "merge_bins",
     "refine",
     "refined_centres",
+    "resampled",
     "score_histograms",
 ]

@@ -15,6 +15,7 @@ the outermost bins. Scores within one bin are ties, which count half. With 1,024
 an AUROC by less than 0.001 while the logits spread over more than 0.3.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -88,6 +89,13 @@ def aurocs(hists: Array) -> Array:
     below = np.cumsum(negatives, axis=-1) - negatives / 2
     pairs = negatives.sum(axis=-1) * positives.sum(axis=-1)
     return _ratio((positives * below).sum(axis=-1), pairs)
+
+
+def macro_auroc(histograms: Sequence[Array]) -> float | None:
+    """Mean AUROC over the labels that have one, of the pooled (K, 2, BINS) of several sites."""
+    values = aurocs(np.stack(histograms).sum(axis=0, dtype=np.float64))
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else None
 
 
 def auprcs(hists: Array) -> Array:

@@ -11,17 +11,19 @@ from .groups import (
     without_rows,
 )
 from .model_footprint import footprint, least_parameters, tokens
-from .provenance import PROVENANCE, Judged, Provenance
+from .provenance import PROVENANCE, FineTuned, Judged, Provenance, Told
 from .starting import StartingPoint
 from .subsets import choose_trained
 from .weights import config_of, load_arrays, new_model, read_model, to_arrays, trained_names
 
 __all__ = [
     "PROVENANCE",
+    "FineTuned",
     "Judged",
     "Labels",
     "Provenance",
     "StartingPoint",
+    "Told",
     "choose_mapped",
     "choose_trained",
     "config_of",

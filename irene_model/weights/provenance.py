@@ -14,8 +14,10 @@ from irene_model.errors import CheckpointError
 from irene_model.study import MOST_LABELS, Name, Reason, Settings, parse
 
 PROVENANCE = "provenance.json"
+_FINE_TUNED: Literal["fine_tuned"] = "fine_tuned"
 LARGEST_TEXT = 16 * 2**20  # bytes of a file of words that comes with weights
 Share = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
@@ -27,7 +29,37 @@ class Judged(Settings):
     by_label: dict[Name, Share | None] = Field(default_factory=dict, max_length=MOST_LABELS)
 
 
-class Provenance(Settings):
+class Told(Settings):
+    """What is written beside weights."""
+
+    def write(self, folder: Path) -> None:
+        """Write it into `folder`, beside the weights."""
+        text = json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+        (folder / PROVENANCE).write_text(text, encoding="utf-8")
+
+
+class FineTuned(Told):
+    """How a federation's model was trained on at one hospital, without privacy.
+
+    model: sha256 of the weights that it began with. kept_epoch: the one with the best mean AUROC on
+    the validation patients, 0 being the federation's. before and after: of the test patients.
+    """
+
+    kind: Literal["fine_tuned"] = _FINE_TUNED
+    site: Name
+    study: Name
+    fingerprint: Sha256
+    privacy: Literal["none"] = "none"
+    model: Sha256
+    training_patients: Count
+    epochs: Count
+    kept_epoch: Count
+    seed: Count
+    before: Judged
+    after: Judged
+
+
+class Provenance(Told):
     """How a model was trained without privacy on public data.
 
     fingerprint: that of the study it was trained for. kept_epoch: the one with the best mean AUROC
@@ -37,7 +69,7 @@ class Provenance(Settings):
     kind: Literal["pretrained"] = "pretrained"
     name: Reason
     study: Name
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    fingerprint: Sha256
     privacy: Literal["none"] = "none"
     places: Count
     training_patients: Count
@@ -48,21 +80,21 @@ class Provenance(Settings):
     validation: Judged
     test: Judged
 
-    def write(self, folder: Path) -> None:
-        """Write it into `folder`, beside the weights."""
-        text = json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
-        (folder / PROVENANCE).write_text(text, encoding="utf-8")
-
     @classmethod
     def read(cls, folder: Path) -> "Provenance | None":
         """What `folder` says; None where it says nothing, or was written by a run.
 
-        One that is malformed is a CheckpointError or a ConfigError that names the file.
+        One that a hospital fine-tuned is a CheckpointError. One that is malformed is a CheckpointError or a ConfigError that names the file.
         """
         path = folder / PROVENANCE
         if not path.exists():
             return None
         document = read_object(path)
+        if document.get("kind") == _FINE_TUNED:
+            raise CheckpointError(
+                f"{path}: this model was fine-tuned on a hospital's own patients, without privacy. "
+                "It must not leave that hospital: start from the federation's model instead"
+            )
         return parse(cls, document, path) if document.get("kind") == "pretrained" else None
 
 

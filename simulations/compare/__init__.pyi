@@ -1,4 +1,4 @@
-from .arms import best_round, exact_histograms, macro_auroc, pool_patients, without_privacy
+from .arms import pool_patients, without_privacy
 from .comparison_page import best_first, gains_by_way
 from .comparison_run import compare
 from .own_model import OwnModel, own_models
@@ -8,12 +8,9 @@ __all__ = [
     "OwnModel",
     "Trial",
     "best_first",
-    "best_round",
     "compare",
-    "exact_histograms",
     "gains_by_way",
     "grid",
-    "macro_auroc",
     "own_models",
     "pool_patients",
     "without_privacy",

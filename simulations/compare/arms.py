@@ -19,12 +19,12 @@ from client.budget import Plan, declared_patients, plan_round
 from client.private import Randomness
 from client.records import SiteDataset
 from client.site import Site
-from client.training import Evaluated, local_update, pick_device, score
-from irene_model import metrics
+from client.training import exact_histograms, local_update, pick_device
 from irene_model.errors import ConfigError
-from irene_model.exchange import Array, Arrays
+from irene_model.exchange import Arrays
+from irene_model.metrics import best_round, macro_auroc
 from irene_model.privacy import epsilons
-from irene_model.study import SPLITS, HeldOut, Study, server_rate
+from irene_model.study import SPLITS, Study, server_rate
 from irene_model.weights import StartingPoint, load_arrays, to_arrays
 from server.aggregation import strategy_for
 
@@ -105,29 +105,6 @@ def train_at_one_place(
         rounds=round,
         validation=validation,
     )
-
-
-def best_round(validation: Mapping[int, float | None]) -> int:
-    """The earliest round with the highest AUROC; the last one where none has a value."""
-    defined = {round: value for round, value in validation.items() if value is not None}
-    if not defined:
-        return max(validation)
-    return max(defined, key=lambda round: (defined[round], -round))
-
-
-def exact_histograms(
-    weights: Arrays, dataset: SiteDataset, split: HeldOut, device: torch.device
-) -> Array:
-    """(K, 2, BINS) without noise: for comparisons, from which nothing leaves anywhere."""
-    what = Evaluated(dataset=dataset, split=split, mapped=dataset.study.labels, device=device)
-    return score(weights, what).histograms()
-
-
-def macro_auroc(histograms: Sequence[Array]) -> float | None:
-    """Mean AUROC over the labels that have one, of the pooled (K, 2, BINS) of several sites."""
-    values = metrics.aurocs(np.stack(histograms).sum(axis=0, dtype=np.float64))
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if defined.size else None
 
 
 def pool_patients(datasets: Sequence[SiteDataset]) -> SiteDataset:

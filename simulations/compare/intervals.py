@@ -7,7 +7,7 @@ cancels.
 
 Folds of the same patients are no repetitions: their trainings share most patients, so that the
 spread over folds says too little (Bengio and Grandvalet 2004). There the interval is over draws of
-the test patients (see `resampled`): it holds which patients came to be tested, and neither another
+the test patients (see `irene_model/metrics/resampled.py`): it holds which patients came to be tested, and neither another
 training nor another hospital.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import t
 
-from simulations.compare.resampled import Draws
+from irene_model.metrics import Draws
 
 CONFIDENCE = 0.95
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from client.records import SiteDataset
-from client.training import Evaluated, pick_device, score
+from client.training import exact_histograms, pick_device, score_tests
 from irene_model import inputs
 from irene_model.exchange import LABEL_SENT, Arrays
+from irene_model.metrics import macro_auroc, resampled
 from irene_model.study import Study
 from server.evaluation import SiteHistograms, pool
-from simulations.compare.arms import Member, exact_histograms, macro_auroc
-from simulations.compare.resampled import Array, Scored, counts_of, resampled
+from simulations.compare.arms import Member
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ def judge(
     names = [member.site.site for member in members]
     device = pick_device(members[0].site.device)
     sent = np.full(len(study.labels), LABEL_SENT)
-    tested = [score_tests(weights, member) for member in members]
+    tested = [score_tests(weights, member.site, member.dataset) for member in members]
     sites = [SiteHistograms(histograms=histograms, labels=sent) for histograms, _ in tested]
     scored = [each for _, each in tested]
     evaluation = pool(
@@ -55,23 +55,6 @@ def judge(
         "without": {modality: {"auroc": value} for modality, value in lacking.items()},
         "draws": resampled(dict(zip(names, scored, strict=True))),
     }
-
-
-def score_tests(weights: Arrays, member: Member) -> tuple[Array, Scored]:
-    """One site's test patients: exact histograms (K, 2, BINS), and scores to draw patients from."""
-    dataset = member.dataset
-    device = pick_device(member.site.device)
-    mapped = dataset.study.labels
-    scores = score(weights, Evaluated(dataset=dataset, split="test", mapped=mapped, device=device))
-    first = [int(rows[0]) for rows in dataset.patients["test"]]
-    scored = Scored(
-        probabilities=scores.probabilities,
-        labels=scores.labels,
-        annotated=scores.annotated,
-        owner=scores.owner,
-        counts=counts_of(member.site.site, first, len(dataset.pixels)),
-    )
-    return scores.histograms(), scored
 
 
 def without(dataset: SiteDataset, modality: str) -> SiteDataset:

@@ -14,13 +14,13 @@ from typing import Any
 
 from client.records import open_dataset
 from client.site import Site
+from client.training import score_tests
 from irene_model.exchange import Arrays
+from irene_model.metrics import Draws, macro_auroc, resampled
 from irene_model.study import Study
 from server.runs import RunFolder
-from simulations.compare.arms import Member, macro_auroc, train_at_one_place, without_privacy
+from simulations.compare.arms import Member, train_at_one_place, without_privacy
 from simulations.compare.intervals import Spread, minus, over_patients
-from simulations.compare.judgement import score_tests
-from simulations.compare.resampled import Draws, resampled
 from simulations.compare.workers import in_workers
 from simulations.hospitals import without_sums
 
@@ -96,5 +96,5 @@ def _often_judged(study: Study) -> Study:
 
 def _judged(weights: Arrays, member: Member) -> tuple[float | None, Draws]:
     """The macro AUROC on the site's test patients, and in draws of them."""
-    histograms, scored = score_tests(weights, member)
+    histograms, scored = score_tests(weights, member.site, member.dataset)
     return macro_auroc([histograms]), resampled({member.site.site: scored})["all"]

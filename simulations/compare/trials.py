@@ -19,13 +19,13 @@ from client.records import open_dataset
 from client.site import Budget, Site
 from irene_model.errors import ConfigError
 from irene_model.inputs import IreneProcessor
+from irene_model.metrics import best_round
 from irene_model.study import Study
 from irene_model.weights import StartingPoint, load_arrays, new_model, start_sha256, to_arrays
 from server.runs import RunFolder, versions
 from simulations.compare.arms import (
     Fitted,
     Member,
-    best_round,
     privacy_at_one_place,
     train_at_one_place,
 )

@@ -1,8 +1,7 @@
-from .pretraining import Recipe, pretrain
+from .pretraining import pretrain
 from .start_only import judge_start
 
 __all__ = [
-    "Recipe",
     "judge_start",
     "pretrain",
 ]

@@ -9,11 +9,10 @@ import numpy as np
 
 from client.records import open_dataset
 from client.site import Site
-from client.training import pick_device
+from client.training import exact_histograms, pick_device
 from irene_model.exchange import LABEL_SENT
 from server.evaluation import SiteHistograms, pool
 from server.runs import RunFolder
-from simulations.compare import exact_histograms
 
 
 def judge_start(folder: RunFolder) -> None:

@@ -1,4 +1,4 @@
-"""Pretraining that is not finished yet, on disk: a whole epoch's state, replaced as one file.
+"""Training in epochs that is not finished yet, on disk: a whole epoch's state, replaced as one file.
 
 `OUT/unfinished.safetensors` holds the weights, the best ones so far and AdamW's moments, and in its
 metadata the settings and each epoch's AUROC. It goes when `provenance.json`, written last, says
@@ -19,8 +19,8 @@ from safetensors.numpy import save_file
 from irene_model.errors import CheckpointError, ConfigError
 from irene_model.exchange import Array, Arrays
 from irene_model.journal import sync
-from irene_model.weights import Provenance
-from simulations.compare import best_round
+from irene_model.metrics import best_round
+from irene_model.weights import PROVENANCE, Told
 
 _FILE = "unfinished.safetensors"
 
@@ -105,7 +105,7 @@ class Unfinished:
 def begin(out: Path, facts: Mapping[str, Any]) -> Unfinished | None:
     """What an interrupted call left in `out`; None in a folder that is new or empty."""
     out.mkdir(parents=True, exist_ok=True)
-    if Provenance.read(out) is not None:
+    if (out / PROVENANCE).exists():
         raise ConfigError(f"{out}: holds a finished model; give a new folder")
     if (out / _FILE).exists():
         return Unfinished.read(out / _FILE, facts)
@@ -114,7 +114,7 @@ def begin(out: Path, facts: Mapping[str, Any]) -> Unfinished | None:
     return None
 
 
-def finish(out: Path, told: Provenance) -> None:
+def finish(out: Path, told: Told) -> None:
     """The model in `out` is whole: say so, and let the state go."""
     told.write(out)
     (out / _FILE).unlink()

@@ -1,0 +1,18 @@
+from .epochs import Recipe, train_in_epochs
+from .fine_tuning import fine_tune, fitted_at_home
+from .gain import Gain, gain_of
+from .gain_view import show_gain
+from .unfinished import Unfinished, begin, finish
+
+__all__ = [
+    "Gain",
+    "Recipe",
+    "Unfinished",
+    "begin",
+    "fine_tune",
+    "finish",
+    "fitted_at_home",
+    "gain_of",
+    "show_gain",
+    "train_in_epochs",
+]

@@ -1,0 +1,136 @@
+"""A federation's model, trained on at one hospital: better for its own patients, and theirs alone.
+
+The federation's noise protects patients from whoever sees what leaves. What stays in the house
+needs none. So a hospital may go on from the model that all trained, with its own patients and
+without noise: it keeps what the others' patients taught and adapts to its own scanner, words and
+prevalences (Yu, Bagdasaryan and Shmatikov 2020, "Salvaging federated learning by local
+adaptation"). The federation's own weights are among those to choose from, so on validation patients
+it is never worse.
+
+The folder says of itself that it was trained without privacy, and neither `--start` of a run nor
+of a pretraining takes it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from client.fine_tuning.epochs import Recipe, train_in_epochs
+from client.fine_tuning.gain import Gain, gain_of
+from client.fine_tuning.unfinished import Unfinished, begin, finish
+from client.private import trained_parameters
+from client.records import SiteDataset, open_dataset
+from client.site import Site
+from client.training import exact_histograms, pick_device
+from irene_model.errors import ConfigError
+from irene_model.exchange import Arrays
+from irene_model.inputs import IreneProcessor
+from irene_model.journal import private_folder
+from irene_model.metrics import macro_auroc
+from irene_model.study import Study
+from irene_model.weights import (
+    FineTuned,
+    StartingPoint,
+    load_arrays,
+    new_model,
+    to_arrays,
+)
+
+Progress = Callable[[int, int, float | None], None]
+AT_HOME = Recipe(epochs=8, batch=64, rate=0.001)
+
+
+def fine_tune(
+    site: Site,
+    study: Study,
+    model_folder: Path,
+    out: Path,
+    recipe: Recipe = AT_HOME,
+    *,
+    progress: Progress | None = None,
+) -> tuple[FineTuned, Gain]:
+    """Go on from the model in `model_folder` and write what is best at `site` into `out`.
+
+    The same call goes on with what was interrupted, with the same result. `progress` is told each
+    epoch, the number of all, and the validation AUROC.
+
+    Raises:
+        CheckpointError: no model is there, or it is not one that this study can go on from.
+        ConfigError: nobody is there to train on or to choose by, or `out` holds something else.
+    """
+    site.check_against(study)
+    model, origin = StartingPoint(irene=model_folder).model(study, seed=recipe.seed)
+    sha256 = origin["irene"]["sha256"]
+    facts = {**asdict(recipe), "study": study.fingerprint, "site": site.site, "model": sha256}
+    state = begin(out, facts)
+    private_folder(out)  # weights without noise tell of patients
+    dataset, start = open_dataset(site, study), to_arrays(model)
+
+    def after(reached: Unfinished) -> None:
+        reached.save(out, facts)
+        if progress is not None:
+            progress(reached.epoch, recipe.epochs, reached.validation[reached.epoch])
+
+    state = fitted_at_home(start, site, dataset, recipe, state=state, after=after)
+    gain = gain_of(start, state.best, site, dataset)
+    told = FineTuned(
+        site=site.site,
+        study=study.name,
+        fingerprint=study.fingerprint,
+        model=sha256,
+        training_patients=len(dataset.patients["train"]),
+        epochs=recipe.epochs,
+        kept_epoch=state.kept_epoch,
+        seed=recipe.seed,
+        before=gain.before,
+        after=gain.after,
+    )
+    load_arrays(model, state.best)
+    model.save_pretrained(out)
+    IreneProcessor(study).save_pretrained(out)
+    finish(out, told)
+    return told, gain
+
+
+def fitted_at_home(
+    start: Arrays,
+    site: Site,
+    dataset: SiteDataset,
+    recipe: Recipe = AT_HOME,
+    *,
+    state: Unfinished | None = None,
+    after: Callable[[Unfinished], None] = lambda _reached: None,
+) -> Unfinished:
+    """Train what the study trains from `start`; `best` of the answer is what to keep.
+
+    `start` itself is among those to choose from, as epoch 0. There is no weight decay: it would
+    pull towards zero, and not towards what the federation knows. ConfigError where the site has
+    nobody to train on, or no label of which its validation patients have both sides.
+    """
+    if not dataset.patients["train"]:
+        raise ConfigError(f"site {site.site}: has no train patients; see `splits` in site.yaml")
+    device = pick_device(site.device)
+    model = new_model(dataset.study, seed=recipe.seed)
+    load_arrays(model, start if state is None else state.weights)
+    model.to(device)
+    optimizer = torch.optim.AdamW(trained_parameters(model), lr=recipe.rate, weight_decay=0.0)
+    if state is None:
+        judged = macro_auroc([exact_histograms(start, dataset, "validation", device)])
+        if judged is None:
+            raise ConfigError(
+                f"site {site.site}: its validation patients can't choose between two models: no "
+                "label has patients on both sides; see `splits` in site.yaml"
+            )
+        state = Unfinished(epoch=0, weights=start, best=start, validation={0: judged})
+    state.restore(optimizer)
+    return train_in_epochs(
+        model,
+        optimizer,
+        dataset,
+        recipe,
+        state=state,
+        micro_batch=site.memory.micro_batch,
+        after=after,
+    )
