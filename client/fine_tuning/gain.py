@@ -1,7 +1,5 @@
 """What training at home gained on the site's own test patients, with how sure that is."""
 
-import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +8,6 @@ import numpy as np
 from client.records import SiteDataset
 from client.site import Site
 from client.training import score_tests
-from irene_model import metrics
 from irene_model.exchange import Arrays
 from irene_model.metrics import Draws, resampled
 from irene_model.weights import Judged
@@ -33,11 +30,8 @@ class Gain:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        return {
-            **asdict(self),
-            "before": self.before.model_dump(),
-            "after": self.after.model_dump(),
-        }
+        judged = {"before": self.before.model_dump(), "after": self.after.model_dump()}
+        return {**asdict(self), **judged}
 
 
 def gain_of(before: Arrays, after: Arrays, site: Site, dataset: SiteDataset) -> Gain:
@@ -51,16 +45,7 @@ def gain_of(before: Arrays, after: Arrays, site: Site, dataset: SiteDataset) -> 
 
 def _judged(weights: Arrays, site: Site, dataset: SiteDataset) -> tuple[Judged, Draws]:
     histograms, scored = score_tests(weights, site, dataset)
-    values = metrics.aurocs(histograms.astype(np.float64)).tolist()
-    by_label: Mapping[str, float | None] = {
-        label: None if math.isnan(value) else value
-        for label, value in zip(dataset.study.labels, values, strict=True)
-    }
-    judged = Judged(
-        patients=len(dataset.patients["test"]),
-        auroc=metrics.macro_auroc([histograms]),
-        by_label=dict(by_label),
-    )
+    judged = Judged.of(histograms, dataset.study.labels, patients=len(dataset.patients["test"]))
     return judged, resampled({site.site: scored})["all"]
 
 

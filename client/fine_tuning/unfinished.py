@@ -1,4 +1,4 @@
-"""Training in epochs that is not finished yet, on disk: a whole epoch's state, replaced as one file.
+"""Training that is not finished yet, on disk: a whole epoch's state, replaced as one file.
 
 `OUT/unfinished.safetensors` holds the weights, the best ones so far and AdamW's moments, and in its
 metadata the settings and each epoch's AUROC. It goes when `provenance.json`, written last, says

@@ -1,4 +1,4 @@
-"""Held-out patients judged exactly, for what stays in the house: no noise, and nothing is charged."""
+"""Held-out patients judged exactly, for what stays in the house: no noise, no charge."""
 
 import torch
 

@@ -5,12 +5,16 @@ says is held to bounds, and repeated as its own word.
 """
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from irene_model.errors import CheckpointError
+from irene_model.metrics import Array, aurocs, macro_auroc
 from irene_model.study import MOST_LABELS, Name, Reason, Settings, parse
 
 PROVENANCE = "provenance.json"
@@ -27,6 +31,19 @@ class Judged(Settings):
     patients: Count
     auroc: Share | None
     by_label: dict[Name, Share | None] = Field(default_factory=dict, max_length=MOST_LABELS)
+
+    @classmethod
+    def of(cls, histograms: Array, labels: Sequence[str], *, patients: int) -> "Judged":
+        """What exact histograms (K, 2, BINS) of so many patients tell."""
+        values = aurocs(histograms.astype(np.float64)).tolist()
+        return cls(
+            patients=patients,
+            auroc=macro_auroc([histograms]),
+            by_label={
+                label: None if math.isnan(value) else value
+                for label, value in zip(labels, values, strict=True)
+            },
+        )
 
 
 class Told(Settings):
@@ -84,7 +101,8 @@ class Provenance(Told):
     def read(cls, folder: Path) -> "Provenance | None":
         """What `folder` says; None where it says nothing, or was written by a run.
 
-        One that a hospital fine-tuned is a CheckpointError. One that is malformed is a CheckpointError or a ConfigError that names the file.
+        One that a hospital fine-tuned is a CheckpointError. One that is malformed is a
+        CheckpointError or a ConfigError that names the file.
         """
         path = folder / PROVENANCE
         if not path.exists():

@@ -5,11 +5,9 @@ is trained, whatever the study trains later: nothing here costs budget. No ledge
 written.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,7 +16,6 @@ from client.private import trained_parameters
 from client.records import SiteDataset, open_dataset
 from client.site import Site
 from client.training import exact_histograms, pick_device
-from irene_model import metrics
 from irene_model.errors import ConfigError
 from irene_model.inputs import IreneProcessor
 from irene_model.network import DiagnosticModel
@@ -111,13 +108,4 @@ def _judged(
     model: DiagnosticModel, dataset: SiteDataset, split: HeldOut, device: torch.device
 ) -> Judged:
     histograms = exact_histograms(to_arrays(model), dataset, split, device)
-    values = metrics.aurocs(histograms.astype(np.float64)).tolist()
-    by_label: dict[str, Any] = {
-        label: None if math.isnan(value) else value
-        for label, value in zip(dataset.study.labels, values, strict=True)
-    }
-    return Judged(
-        patients=len(dataset.patients[split]),
-        auroc=metrics.macro_auroc([histograms]),
-        by_label=by_label,
-    )
+    return Judged.of(histograms, dataset.study.labels, patients=len(dataset.patients[split]))
