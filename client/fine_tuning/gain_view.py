@@ -1,14 +1,45 @@
-"""What fine-tuning gained, for the hospital's people to read."""
+"""Fine-tuning as the hospital's people see it: how far it is, and what it gained."""
 
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from client.fine_tuning.gain import Gain
 from irene_model.console import figure
 from irene_model.weights import FineTuned
+
+
+class EpochProgress:
+    """A bar and a line for each epoch, on stderr."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            *Progress.get_default_columns(),
+            MofNCompleteColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("epochs", total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, total: int, auroc: float | None) -> None:
+        """`done` of `total` epochs are over, and judged by validation patients."""
+        self._progress.update(self._task, completed=done, total=total)
+        self._progress.console.print(
+            f"epoch {done:>3}/{total}  validation AUROC {figure(auroc)}", highlight=False
+        )
 
 
 def show_gain(told: FineTuned, gain: Gain, out: Path, console: Console) -> None:

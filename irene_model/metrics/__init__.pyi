@@ -13,7 +13,7 @@ from .metrics import (
     merge_bins,
     score_histograms,
 )
-from .resampled import Draws, Scored, counts_of, resampled
+from .patient_draws import Draws, Scored, counts_of, resampled
 from .selection import best_round
 
 __all__ = [

@@ -7,8 +7,8 @@ cancels.
 
 Folds of the same patients are no repetitions: their trainings share most patients, so that the
 spread over folds says too little (Bengio and Grandvalet 2004). There the interval is over draws of
-the test patients (`irene_model/metrics/resampled.py`): it holds which patients came to be tested,
-and neither another training nor another hospital.
+the test patients (`irene_model/metrics/patient_draws.py`): it holds which of them came to be
+tested, and neither another training nor another hospital.
 """
 
 import math

@@ -13,11 +13,11 @@ from client.ledger.ledger import Ledger
 from client.private.clipping import forward_losses
 from client.records.dataset import SiteDataset, open_dataset, sample_patients
 from client.site.site import Budget
+from client.training.exact import exact_histograms
 from client.training.training import ProximalPull
 from irene_model.errors import BudgetExceeded, ProtocolError
 from irene_model.exchange.protocol import Arrays
 from irene_model.weights.weights import load_arrays, new_model
-from simulations.compare.arms import exact_histograms
 from tests.helpers.hospital_folder import SMALL, HospitalFolder
 from tests.helpers.sites.trained_round import (
     CPU,

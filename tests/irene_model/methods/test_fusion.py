@@ -15,13 +15,13 @@ from client.private.opacus_engines import HookSum
 from client.private.randomness import Randomness
 from client.records.dataset import open_dataset
 from client.site.site import Budget
+from client.training.exact import exact_histograms
 from client.training.training import train_round
 from irene_model.methods.methods import FUSIONS, FusionModel
 from irene_model.methods.sizes import METHODS
 from irene_model.network.model import IreneModel, per_sample_loss
 from irene_model.weights.weights import new_model, to_arrays
 from server.runs.run_folder import RunFolder
-from simulations.compare.arms import exact_histograms
 from tests.helpers.hospital_folder import HospitalFolder
 from tests.helpers.models.clipped_sums import (
     assert_equal,

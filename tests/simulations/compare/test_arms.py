@@ -10,19 +10,14 @@ from client.budget.plan import plan_round
 from client.private.clipping import forward_losses
 from client.records.dataset import open_dataset
 from client.site.site import Site
+from client.training.exact import exact_histograms
 from irene_model.errors import ConfigError
 from irene_model.metrics import metrics
+from irene_model.metrics.metrics import macro_auroc
+from irene_model.metrics.selection import best_round
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
-from simulations.compare.arms import (
-    Member,
-    best_round,
-    exact_histograms,
-    macro_auroc,
-    pool_patients,
-    train_at_one_place,
-    without_privacy,
-)
+from simulations.compare.arms import Member, pool_patients, train_at_one_place, without_privacy
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
 from tests.helpers.small_scenario import small_scenario

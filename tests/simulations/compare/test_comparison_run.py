@@ -12,10 +12,10 @@ from sklearn.metrics import roc_auc_score
 
 from client.records.dataset import open_dataset
 from client.site.site import Site
+from client.training.exact import exact_histograms
 from irene_model.errors import ConfigError
 from irene_model.network.model import IreneModel
 from irene_model.weights.weights import to_arrays
-from simulations.compare.arms import exact_histograms
 from simulations.compare.comparison_run import compare
 from simulations.compare.judgement import without
 from simulations.compare.trial_grid import Trial, grid

@@ -8,13 +8,9 @@ import torch
 
 from client.records.dataset import open_dataset
 from client.site.site import Site
-from simulations.compare.arms import (
-    Member,
-    exact_histograms,
-    macro_auroc,
-    train_at_one_place,
-    without_privacy,
-)
+from client.training.exact import exact_histograms
+from irene_model.metrics.metrics import macro_auroc
+from simulations.compare.arms import Member, train_at_one_place, without_privacy
 from simulations.compare.own_model import own_models
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.run import start_run

@@ -11,24 +11,21 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from client.fine_tuning.epochs import Recipe
 from client.records.dataset import open_dataset
 from client.records.tables import read_placed_records
 from client.site.site import Site
+from client.training.exact import exact_histograms
 from irene_model.errors import CheckpointError, ConfigError
+from irene_model.metrics.metrics import macro_auroc
 from irene_model.network.model import IreneModel
 from irene_model.study.study import Study
 from irene_model.weights.starting import StartingPoint
 from irene_model.weights.weights import to_arrays
 from server.runs.run_folder import RunFolder
-from simulations.compare.arms import (
-    Member,
-    exact_histograms,
-    macro_auroc,
-    train_at_one_place,
-    without_privacy,
-)
+from simulations.compare.arms import Member, train_at_one_place, without_privacy
 from simulations.hospitals.hospitals import write_hospitals
-from simulations.pretraining.pretraining import Progress, Recipe, pretrain
+from simulations.pretraining.pretraining import Progress, pretrain
 from simulations.pretraining.start_only import judge_start
 from tests.helpers.small_scenario import small_scenario
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from irene_model.metrics.resampled import DRAWS, Scored, counts_of, resampled, weighted_aurocs
+from irene_model.metrics.patient_draws import DRAWS, Scored, counts_of, resampled, weighted_aurocs
 
 
 def scored(quality: float, *, patients: int = 60, seed: int = 0, site: str = "north") -> Scored:
