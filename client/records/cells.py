@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from client.records.frames import CellError
-from client.site import MissingWords, SexColumn, SplitColumn, plain, split_cells
+from client.site import AgeUnit, MissingWords, SexColumn, SplitColumn, plain, split_cells
 from irene_model.study import OLDEST_YEARS, Sex, Split
 
 V = TypeVar("V")
@@ -38,6 +38,7 @@ _SMALL_CHILD = re.compile(
     r"\d+\s*(m|w|d|mo|mon|mos|months?|monate?|mths?|weeks?|wochen?|days?|tage?|t)\.?",
     re.ASCII | re.IGNORECASE,
 )
+_IN_A_YEAR: dict[AgeUnit, float] = {"years": 1.0, "months": 12.0, "days": 365.25}
 _CAPPED = re.compile(r"([<>≤≥]=?)\s*\d+|\d+\s*\+", re.ASCII)
 _BEYOND_LIMIT = re.compile(r"(?P<side>[<>]=?|[≤≥])\s*(?P<limit>.*)")
 # As spreadsheets (1.23457E+11) and floats (1.5e10) write it; 12E4 may be the name of a ward.
@@ -109,24 +110,33 @@ def read_lab(cell: str) -> float | None:
         ) from None
 
 
-def read_age(cell: str) -> float | None:
-    """Years, 0 to 120."""
+def read_age(cell: str, unit: AgeUnit = "years") -> float | None:
+    """Years, 0 to 120, of an age in `unit`."""
     if not cell:
         return None
+    most = OLDEST_YEARS * _IN_A_YEAR[unit]
     if _SMALL_CHILD.fullmatch(cell):
-        raise CellError("is an age in months, weeks or days, expected years; give them, as 1.5")
+        raise CellError(
+            f"is an age in months, weeks or days, expected {unit}; give them, as "
+            f"{1.5 * _IN_A_YEAR[unit]:g}"
+        )
     if _CAPPED.fullmatch(cell):
-        raise CellError("is a bound, expected the age in years; write one number for it, as 90")
+        raise CellError(
+            f"is a bound, expected the age in {unit}; write one number for it, as "
+            f"{90 * _IN_A_YEAR[unit]:.0f}"
+        )
     try:
         age = read_number(cell)
     except CellError as error:
-        raise CellError(f"{error}; give years, as 65, or leave it empty if unknown") from None
-    if not 0 <= age <= OLDEST_YEARS:
         raise CellError(
-            f"is a number outside 0 to {OLDEST_YEARS:.0f}, expected the age in years; leave it "
+            f"{error}; give {unit}, as {65 * _IN_A_YEAR[unit]:.0f}, or leave it empty if unknown"
+        ) from None
+    if not 0 <= age <= most:
+        raise CellError(
+            f"is a number outside 0 to {most:.0f}, expected the age in {unit}; leave it "
             "empty if unknown, or list the number that says so under `missing` in site.yaml"
         )
-    return age
+    return age / _IN_A_YEAR[unit]
 
 
 def identifier_reader(missing: MissingWords) -> Callable[[str], str]:

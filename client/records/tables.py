@@ -82,7 +82,7 @@ def read_wanted_records(
     splits = _splits(site, frame, patient_ids)
     images = _images(site, frame)
     texts = _column_or_nones(frame, site.columns.text, "columns.text", _read_text)
-    ages = _column_or_nones(frame, site.columns.age, "columns.age", read_age)
+    ages = _ages(site, frame)
     sexes = _sexes(site, frame)
     owners = Owners(
         records=whole,
@@ -228,6 +228,14 @@ def _column_or_nones(
 
 def _read_text(cell: str) -> str | None:
     return cell or None
+
+
+def _ages(site: Site, frame: Frame) -> list[float | None]:
+    mapped = site.columns.age
+    if mapped is None:
+        return [None] * len(frame)
+    unit = mapped.unit or "years"
+    return frame.column(mapped.column, "columns.age").parse(lambda cell: read_age(cell, unit))
 
 
 def _sexes(site: Site, frame: Frame) -> list[Sex | None]:

@@ -1,4 +1,4 @@
-from .columns import ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
+from .columns import AgeUnit, ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
 from .image_filter import ImageFilter
 from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
@@ -7,6 +7,7 @@ from .site import Budget, Memory, Site, Splits
 from .table_files import Join, LabTable, OwnedTable, RecordsTable, Table
 
 __all__ = [
+    "AgeUnit",
     "Budget",
     "ImageColumn",
     "ImageFilter",

@@ -1,7 +1,7 @@
 """Which columns hold what, and what the words in their cells mean."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,24 @@ class ImageColumn(Settings):
         if pattern.count("{}") != 1:
             raise ValueError("must hold {} once: the place of the cell, as in png/{}.png")
         return pattern
+
+
+AgeUnit = Literal["years", "months", "days"]
+
+
+class AgeColumn(Settings):
+    """Where a record's age stands, and in which unit; a bare name says no unit, so years are read.
+
+    The check says that nobody has said so: a number does not tell.
+    """
+
+    column: Column
+    unit: AgeUnit | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_is_a_column(cls, document: Any) -> Any:
+        return {"column": document} if isinstance(document, str) else document
 
 
 class SexColumn(Settings):
@@ -57,7 +75,7 @@ class Columns(Settings):
     record_id: Column
     image: ImageColumn | None = None
     text: Column | None = None
-    age: Column | None = None
+    age: AgeColumn | None = None
     sex: SexColumn | None = None
     split: SplitColumn | None = None
 

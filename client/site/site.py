@@ -15,7 +15,7 @@ hospital lacks is simply not mapped.
       record_id: record_id
       image: {column: file, pattern: "images/{}"}
       text: complaint
-      age: age                    # years
+      age: {column: age, unit: years}   # or months, days
       sex: {column: sex, female: [f], male: [m]}
       split: {column: split}      # optional; else by a hash of the patient id
     labs:                         # in the records table, one column each ...
