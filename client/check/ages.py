@@ -51,7 +51,7 @@ def count_ages(records: Sequence[Record]) -> dict[str, int]:
 def notes_on_ages(site: Site, records: Sequence[Record]) -> list[str]:
     """What site.yaml leaves open about ages that are read all the same."""
     mapped = site.columns.age
-    if mapped is None or mapped.unit is not None or not ages_of(records):
+    if mapped is None or mapped.column is None or mapped.unit is not None or not ages_of(records):
         return []
     return [
         "Ages are read as years, since site.yaml does not say what they are; say so by "
@@ -62,7 +62,7 @@ def notes_on_ages(site: Site, records: Sequence[Record]) -> list[str]:
 def doubt_age_column(site: Site) -> list[str]:
     """A column whose own name speaks of another unit than the one that is read."""
     mapped = site.columns.age
-    if mapped is None:
+    if mapped is None or mapped.column is None:
         return []
     words = re.sub(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|[\W\d_]+", " ", mapped.column).casefold().split()
     taken = mapped.unit or "years"

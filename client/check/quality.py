@@ -187,6 +187,7 @@ def _doubts(
     report: QualityReport, films: Films, site: Site, study: Study, records: Sequence[Record]
 ) -> Iterator[Doubt]:
     yield from doubts_of("coverage", doubt_coverage(report.coverage))
+    yield from doubts_of("values", report.coverage.doubts)
     yield from doubt_splits(report.splits, study)
     yield from doubts_of("labels", _doubt_labels(site, records))
     for test in study.labs:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from client.cells import CellError, read_lab
 from client.joins import (
     NO_RECORD,
     Account,
@@ -17,8 +18,7 @@ from client.joins import (
     compared,
     passed_over,
 )
-from client.records.cells import read_lab
-from client.records.frames import CellError, Column, Frame, read_frame
+from client.records.frames import Column, Frame, read_frame
 from client.records.owners import Owners, read_owners, refuse_other_patients
 from client.records.units import UnitError, check_own_units, unit_reader
 from client.site import LabTable, Site
@@ -52,7 +52,7 @@ def read_labs(
         mapped = site.labs[test.name]
         column = frame.column(mapped.column, f"labs.{test.name}.column")
         read_cell = lab_reader(site, test, mapped.unit, f"labs.{test.name}.unit")
-        for measured, value in zip(labs, column.parse(read_cell), strict=True):
+        for measured, value in zip(labs, column.parse_numbers(read_cell), strict=True):
             if value is not None:
                 measured[test.name] = value
     return labs
@@ -94,7 +94,7 @@ def _read_long(
     values = frame.column(table.value, "lab_table.value")
     written: dict[int, float] = {}
     for rows in rows_of_test.values():
-        read = values.take(rows).parse(read_lab)
+        read = values.take(rows).parse_numbers(read_lab)
         written |= {row: value for row, value in zip(rows, read, strict=True) if value is not None}
     written_owners = frame.column(table.on, "lab_table.on")
     owners = written_owners.take(list(written))

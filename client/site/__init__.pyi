@@ -4,11 +4,12 @@ from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
 from .site import Budget, Memory, Site, Splits
-from .table_files import Join, LabTable, OwnedTable, RecordsTable, Table
+from .table_files import DayOrder, Join, LabTable, OwnedTable, RecordsTable, Table
 
 __all__ = [
     "AgeUnit",
     "Budget",
+    "DayOrder",
     "ImageColumn",
     "ImageFilter",
     "Join",

@@ -33,6 +33,7 @@ hospital lacks is simply not mapped.
     labels:
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
+    dates: dmy                    # what 01/02/2024 is; or mdy
     missing: [haemolysed, "-99"]   # words of these files for "nothing is known", beside the usual
     exclude: out.txt              # record ids, listed here or in a file
     images: {views: [PA, AP]}     # leave out what a DICOM header calls another view
@@ -51,7 +52,7 @@ from client.site.excluded import with_excluded_ids
 from client.site.image_filter import ImageFilter
 from client.site.limits import Limits
 from client.site.missing import MissingWords
-from client.site.table_files import LabTable, RecordsTable
+from client.site.table_files import DayOrder, LabTable, RecordsTable
 from irene_model.errors import ConfigError
 from irene_model.study import Settings, SiteName, Study, parse, read_mapping
 
@@ -148,6 +149,7 @@ class Site(Settings):
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    dates: DayOrder | None = None
     images: ImageFilter = ImageFilter()
     encoders: dict[str, Path] = Field(default_factory=dict)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")

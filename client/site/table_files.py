@@ -1,21 +1,35 @@
 """The files that a hospital's tables are in, and how their rows belong together."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from irene_model.study import Settings
 
+DayOrder = Literal["dmy", "mdy"]
+"""Of a date with strokes: which number is the month."""
 Column = Annotated[str, Field(min_length=1)]
 
 
 class Table(Settings):
-    """A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file."""
+    """A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file.
+
+    decimal, thousands: how its numbers are written; a point and nothing, where nobody says. Columns
+    that Parquet stores as numbers are read as those.
+    """
 
     path: Path
     encoding: str = "utf-8"
     separator: str = Field(default=",", min_length=1, max_length=1)
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'"] | None = None
+
+    @model_validator(mode="after")
+    def _two_signs(self) -> Self:
+        if self.thousands is not None and self.thousands == (self.decimal or "."):
+            raise ValueError("thousands: is the decimal sign too; say by decimal which one that is")
+        return self
 
 
 class JoinedTable(Table):
