@@ -2,14 +2,16 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from client.cells.cell_error import CellError
 from client.cells.kinds import NUMBER, REMEDIES, kind_of
-from client.site import Table
+from client.site import Site, Table, plain
 
 _BEYOND_LIMIT = re.compile(r"(?P<side>[<>]=?|[≤≥])\s*(?P<limit>.*)")
 _INFINITE = {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
+_IN_SIGNS = {"<": "-inf", ">": "inf"}
 _WRITTEN = re.compile(
     r"(?P<side>([<>]=?|[≤≥])?\s*)(?P<number>[+-]?[0-9][0-9.,'’\s]*|[+-]?[.,][0-9]+)"
     r"(?P<power>([eE][+-]?[0-9]+)?)"
@@ -20,10 +22,14 @@ _GAPS = {" ": r"[ \u00a0\u2009\u202f]", "'": "['’]"}
 
 @dataclass(frozen=True, kw_only=True)
 class NumberForm:
-    """How one table writes numbers; `decimal` None is a point, since nobody has said otherwise."""
+    """How one table writes numbers; `decimal` None is a point, since nobody has said otherwise.
+
+    words: the site's own words for results -> `<`, `>` or a number.
+    """
 
     decimal: str | None = None
     thousands: str | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
     _form: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
@@ -39,9 +45,16 @@ class NumberForm:
         object.__setattr__(self, "_form", form)
 
     @classmethod
-    def of(cls, table: Table) -> "NumberForm":
-        """As site.yaml says at the table."""
-        return cls(decimal=table.decimal, thousands=table.thousands)
+    def of(cls, site: Site, table: Table | None) -> "NumberForm":
+        """As site.yaml says of words, and at the table of signs; None is for real numbers."""
+        words = {plain(word): _IN_SIGNS.get(said, said) for word, said in site.words.items()}
+        if table is None:
+            return cls(words=words)
+        return cls(decimal=table.decimal, thousands=table.thousands, words=words)
+
+    def word(self, cell: str) -> str | None:
+        """What a word of the site's means, as a number or limit; None where it is none."""
+        return self.words.get(plain(cell)) if self.words else None
 
     def plain(self, cell: str) -> str:
         """`cell` with a point, and nothing between thousands, where it is a number or a limit.

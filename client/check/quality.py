@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from client.cells import own_unit
 from client.check.ages import AGE_MEND, count_ages, doubt_age_column, notes_on_ages
 from client.check.cost import Cost, reckon
 from client.check.counts import (
@@ -38,7 +39,7 @@ from client.films import (
 )
 from client.images import BadImages, Progress
 from client.joins import Account
-from client.records import own_unit, read_wanted_records
+from client.records import read_wanted_records
 from client.site import Site
 from client.texts import (
     Naming,

@@ -86,8 +86,15 @@ class Column:
         return self.parse_written(lambda cell: read_cell("" if cell in self.missing else cell))
 
     def parse_numbers(self, read_cell: Callable[[str], T]) -> list[T]:
-        """As `parse`, a number given to `read_cell` with a point, however the table writes it."""
-        return self.parse(lambda cell: read_cell(self.numbers.plain(cell)))
+        """As `parse`, with numbers, and the site's words for them, as `read_cell` expects them."""
+
+        def read(cell: str) -> T:
+            word = self.numbers.word(cell)
+            if word is not None:
+                return read_cell(word)
+            return read_cell("" if cell in self.missing else self.numbers.plain(cell))
+
+        return self.parse_written(read)
 
     def parse_written(self, read_cell: Callable[[str], T]) -> list[T]:
         """`read_cell` of every cell as it is written; its CellErrors become one DataError.
@@ -161,7 +168,7 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
         hint = "; paths are written with / here" if "\\" in shown else ""
         raise DataError(f"{shown}: no such file, named by {key}.path; it is sought at {path}{hint}")
     found = read_table(path, table, key)
-    written = NumberForm.of(table)
+    written, exact = NumberForm.of(site, table), NumberForm.of(site, None)
     twice = {name for name, times in Counter(found.names).items() if name and times > 1}
     unread = {**found.unread, **dict.fromkeys(twice, _TWICE)}
     columns = {
@@ -172,7 +179,7 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
             cells=cells,
             lines=found.lines,
             missing=site.missing_words,
-            numbers=NumberForm() if name in found.numeric else written,
+            numbers=exact if name in found.numeric else written,
         )
         for name, cells in zip(found.names, found.columns, strict=True)
         if name and name not in twice

@@ -4,7 +4,7 @@ from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
 from .site import Budget, Memory, Site, Splits
-from .table_files import DayOrder, Join, LabTable, OwnedTable, RecordsTable, Table
+from .table_files import DayOrder, Join, LabTable, OwnedTable, RecordsTable, Table, Take
 
 __all__ = [
     "AgeUnit",
@@ -25,6 +25,7 @@ __all__ = [
     "SplitColumn",
     "Splits",
     "Table",
+    "Take",
     "check_epsilon",
     "check_noise",
     "check_study",

@@ -20,6 +20,7 @@ hospital lacks is simply not mapped.
       split: {column: split}      # optional; else by a hash of the patient id
     labs:                         # in the records table, one column each ...
       CRP: {column: crp, unit: mg/dL}
+    words: {negative: "<"}        # results in words: below (<), above (>) detection, or a number
     units: {"Einh./L": U/L}       # own spellings of units, in `labs`, `lab_table` and `panels`
     lab_table:                    # ... or in a table of their own, one row a value
       path: labs.parquet
@@ -51,7 +52,7 @@ from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
 from client.site.excluded import with_excluded_ids
 from client.site.image_filter import ImageFilter
 from client.site.limits import Limits
-from client.site.missing import MissingWords
+from client.site.missing import MissingWords, plain
 from client.site.table_files import DayOrder, LabTable, RecordsTable
 from irene_model.errors import ConfigError
 from irene_model.study import Settings, SiteName, Study, parse, read_mapping
@@ -63,6 +64,8 @@ Metrics = Literal["off", "private", "exact"]
 OwnUnit = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^.*$")
 ]
+
+_RESULT = r"^([<>]|[<>]?\s*-?\d+(\.\d+)?)$"  # below, above, or a number with a point
 
 
 class Splits(Settings):
@@ -149,6 +152,9 @@ class Site(Settings):
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    words: dict[OwnUnit, Annotated[str, StringConstraints(pattern=_RESULT)]] = Field(
+        default_factory=dict
+    )
     dates: DayOrder | None = None
     images: ImageFilter = ImageFilter()
     encoders: dict[str, Path] = Field(default_factory=dict)
@@ -175,6 +181,13 @@ class Site(Settings):
     def _one_home_for_labs(self) -> Self:
         if self.labs and self.lab_table is not None:
             raise ValueError("map laboratory values by `labs` or by `lab_table`, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _a_word_has_one_meaning(self) -> Self:
+        both = sorted({plain(word) for word in self.words} & {plain(w) for w in self.missing})
+        if both:
+            raise ValueError(f"words: '{both[0]}' is listed under `missing` too: which is it?")
         return self
 
     @classmethod
@@ -225,6 +238,11 @@ class Site(Settings):
             ("labs", self.labs, study.lab_names),
             ("panels", self.panels, [panel.name for panel in study.panels]),
             ("labels", self.labels, study.labels),
+            *(
+                []
+                if self.lab_table is None
+                else [("lab_table.codes", self.lab_table.codes, study.lab_names)]
+            ),
             *(
                 (f"panels.{panel.name}.{key}", getattr(self.panels[panel.name], key), panel.names)
                 for panel in study.panels
