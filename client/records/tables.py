@@ -5,12 +5,11 @@ column whole, then put the columns together row by row. The first column with a 
 a list of everything that is wrong with a wrong file is noise.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.cells import identifier_reader, split_reader
+from client.cells import identifier_reader
 from client.images import ImageFile
 from client.joins import NO_RECORD, Account, TableRows, compared, visible
 from client.records.columns import (
@@ -24,10 +23,11 @@ from client.records.frames import Column, Frame, read_joined
 from client.records.labs import read_labs
 from client.records.owners import Owners
 from client.records.panels import read_panels
+from client.records.splits import read_splits
 from client.records.wanted import counted, unwanted
-from client.site import Site, Splits
+from client.site import Site
 from irene_model.errors import DataError
-from irene_model.study import Record, Split, Study
+from irene_model.study import Record, Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def read_wanted_records(
     patients = frame.column(site.columns.patient_id, "columns.patient_id")
     read_id = identifier_reader(patients.missing)
     patient_ids = patients.parse_written(lambda cell: read_id(visible(cell)))
-    splits = _splits(site, frame, patient_ids)
+    splits, of_no_split = read_splits(site, frame, patient_ids)
     images = read_image_paths(site, frame)
     texts = read_texts(site, frame)
     ages = read_ages(site, frame, account)
@@ -111,7 +111,7 @@ def read_wanted_records(
         )
         for row, record_id in enumerate(record_ids.cells)
     ]
-    left_out = unwanted(records, site.images)
+    left_out = {**unwanted(records, site.images), **of_no_split}
     used = [whole_row for row, whole_row in enumerate(rows) if row not in left_out]
     account.joins[:0] = [each.counts for each in joined]
     account.tables[:0] = [
@@ -125,18 +125,10 @@ def read_wanted_records(
         if row not in left_out
     )
     if not kept:
-        raise DataError(f"site {site.site}: images: leaves no record; see its views and modality")
+        why = ", ".join(counted(left_out))
+        raise DataError(f"site {site.site}: images or splits leave no record: {why}")
     _refuse_useless(site, [each.record for each in kept])
     return kept, counted(left_out)
-
-
-def split_of(patient_id: str, splits: Splits) -> Split:
-    """Where a hash of the id puts a patient: the same in every run and on every machine."""
-    digest = hashlib.sha256(patient_id.encode()).digest()
-    position = int.from_bytes(digest[:8], "big") / 2**64
-    if position < splits.validation:
-        return "validation"
-    return "test" if position < splits.validation + splits.test else "train"
 
 
 def _without_excluded(site: Site, cells: Sequence[str], keys: Sequence[str]) -> list[int]:
@@ -201,29 +193,9 @@ def _refuse_repeats(record_ids: Column, keys: Sequence[str]) -> None:
         )
 
 
-def _splits(site: Site, frame: Frame, patient_ids: Sequence[str]) -> list[Split]:
-    if site.columns.split is None:
-        return [split_of(patient_id, site.splits) for patient_id in patient_ids]
-    column = frame.column(site.columns.split.column, "columns.split.column")
-    splits = column.parse_written(split_reader(site.columns.split))
-    homes: dict[str, Split] = {}
-    torn = [
-        row
-        for row, (patient_id, split) in enumerate(zip(patient_ids, splits, strict=True))
-        if homes.setdefault(patient_id, split) != split
-    ]
-    if torn:
-        column.refuse(
-            torn,
-            "puts a patient into another split than an earlier row; all records of a patient "
-            "belong to one split",
-        )
-    return splits
-
-
 def _refuse_useless(site: Site, records: Sequence[Record]) -> None:
     """Refuse what no training can use, before a run finds out."""
-    if not any(record.split == "train" for record in records):
+    if site.trains and not any(record.split == "train" for record in records):
         raise DataError(
             f"site {site.site}: no patient is in the training split; see columns.split or splits"
         )

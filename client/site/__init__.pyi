@@ -3,7 +3,8 @@ from .image_filter import ImageFilter
 from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
-from .site import Budget, Memory, Site, Splits
+from .site import Budget, Memory, Site
+from .splits import Splits
 from .table_files import DayOrder, Join, LabTable, OwnedTable, RecordsTable, Table, Take
 
 __all__ = [

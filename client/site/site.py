@@ -53,6 +53,7 @@ from client.site.excluded import with_excluded_ids
 from client.site.image_filter import ImageFilter
 from client.site.limits import Limits
 from client.site.missing import MissingWords, plain
+from client.site.splits import Splits
 from client.site.table_files import DayOrder, LabTable, RecordsTable
 from irene_model.errors import ConfigError
 from irene_model.study import Settings, SiteName, Study, parse, read_mapping
@@ -66,19 +67,6 @@ OwnUnit = Annotated[
 ]
 
 _RESULT = r"^([<>]|[<>]?\s*-?\d+(\.\d+)?)$"  # below, above, or a number with a point
-
-
-class Splits(Settings):
-    """Fractions of patients held out, drawn by a hash of the patient id: stable over time."""
-
-    validation: float = Field(default=0.1, ge=0, lt=1)
-    test: float = Field(default=0.2, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _leaves_training(self) -> Self:
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test must leave patients to train on")
-        return self
 
 
 class Budget(Settings):
@@ -137,11 +125,16 @@ class Site(Settings):
     what the study asks for; `off` sends nothing. Exact histograms leave out each label that fewer
     than `minimum_group` patients have, or have not.
 
+    A `validation-site` only evaluates: all its patients are held out, it declines to train, and
+    training charges nothing to its budget. A coordinator does not count it among the sites that a
+    round needs.
+
     `mask_key` is the private key of `irene-client keygen` by which sums are hidden, for studies
     with secure sums.
     """
 
     site: SiteName
+    role: Literal["training-site", "validation-site"] = "training-site"
     records: RecordsTable
     columns: Columns
     labs: dict[str, LabColumn] = Field(default_factory=dict)
@@ -182,6 +175,23 @@ class Site(Settings):
         if self.labs and self.lab_table is not None:
             raise ValueError("map laboratory values by `labs` or by `lab_table`, not both")
         return self
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> Self:
+        if self.splits.train_before is not None and self.columns.split is not None:
+            raise ValueError("splits.train_before and columns.split both split: which is it?")
+        if self.trains:
+            return self
+        if self.splits.train_before is not None:
+            raise ValueError("splits.train_before: a validation site trains at no time")
+        if self.splits.validation + self.splits.test == 0 or self.metrics == "off":
+            raise ValueError("role: a validation site needs held-out patients, and metrics")
+        return self
+
+    @property
+    def trains(self) -> bool:
+        """Whether the site takes part in training at all."""
+        return self.role != "validation-site"
 
     @model_validator(mode="after")
     def _a_word_has_one_meaning(self) -> Self:
