@@ -5,10 +5,12 @@ be told is shown, so that a person sees it.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from client.site import Site
 from irene_model.study import OLDEST_YEARS, Record
 
 _STEPS = (0, 2, 18, 45, 65, 80, 95)  # years; each step begins with its number
@@ -20,6 +22,13 @@ _OLD, _OLD_SHARE = 95, 0.05  # at the oldest wards 3 in 100
 _DEVIATIONS = 3.0
 _CHILDREN = 12  # the youngest that an adult's hospital sees
 _YEAR = 12  # months
+AGE_MEND = "Say by `columns.age.unit` in site.yaml what the column holds: years, months or days."
+# In a column's name; what is before and after is no letter, or the name goes on with a capital.
+_NAMED = {
+    "months": r"months?|mo|mos|mths?|monate?n?|mois|mes|meses|mesi|maand(en)?|m[aå]nader",
+    "weeks": r"weeks?|wks?|wochen?|semaines?|semanas?|settimane|weken",
+    "days": r"days?|tagen?|tage?|jours?|dias?|d[ií]as?|giorni|dagen|dagar",
+}
 
 
 def ages_of(records: Sequence[Record]) -> list[float]:
@@ -37,6 +46,32 @@ def count_ages(records: Sequence[Record]) -> dict[str, int]:
         )
         for low, high in bounds
     }
+
+
+def notes_on_ages(site: Site, records: Sequence[Record]) -> list[str]:
+    """What site.yaml leaves open about ages that are read all the same."""
+    mapped = site.columns.age
+    if mapped is None or mapped.column is None or mapped.unit is not None or not ages_of(records):
+        return []
+    return [
+        "Ages are read as years, since site.yaml does not say what they are; say so by "
+        f"columns.age: {{column: {mapped.column}, unit: years}} (or months, or days)"
+    ]
+
+
+def doubt_age_column(site: Site) -> list[str]:
+    """A column whose own name speaks of another unit than the one that is read."""
+    mapped = site.columns.age
+    if mapped is None or mapped.column is None:
+        return []
+    words = re.sub(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|[\W\d_]+", " ", mapped.column).casefold().split()
+    taken = mapped.unit or "years"
+    named = [unit for unit, form in _NAMED.items() if any(re.fullmatch(form, w) for w in words)]
+    if not named or taken in named:
+        return []
+    return [
+        f"age: the name of its column '{mapped.column}' speaks of {named[0]}, and {taken} are read"
+    ]
 
 
 def doubt_ages(records: Sequence[Record]) -> list[str]:

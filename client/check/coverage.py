@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ class Coverage:
     joins: partners on both sides. codes: LOINC code that the study does not ask for -> rows of the
     laboratory table. other_codes: its rows whose code is not of LOINC. code_doubt: what those may
     be. without_input: records with no image, text, number, age or sex. unnamed_images: files in
-    the images' folder that no record names; None where no image is mapped.
+    the images' folder that no record names; None where no image is mapped. cells: what was read as
+    something else than it says -> how often. doubts: what looked wrong while it was read.
     """
 
     tables: tuple[TableRows, ...]
@@ -31,6 +32,8 @@ class Coverage:
     code_doubt: str | None
     without_input: int
     unnamed_images: int | None
+    cells: Mapping[str, int] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 def count_coverage(site: Site, records: Sequence[Record], account: Account) -> Coverage:
@@ -43,6 +46,8 @@ def count_coverage(site: Site, records: Sequence[Record], account: Account) -> C
         code_doubt=account.code_doubt,
         without_input=sum(not _has_input(record) for record in records),
         unnamed_images=_unnamed_images(site, records, account),
+        cells=account.cells,
+        doubts=tuple(account.doubts),
     )
 
 

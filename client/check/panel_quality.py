@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from client.cells import own_unit
 from client.check.doubts import Doubt, doubts_of
 from client.check.unit_doubts import doubt_unit
-from client.records import own_unit
 from client.site import Site
 from client.units import rivals
 from irene_model.study import Panel, Record

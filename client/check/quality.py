@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from client.check.ages import count_ages
+from client.cells import own_unit
+from client.check.ages import AGE_MEND, count_ages, doubt_age_column, notes_on_ages
 from client.check.cost import Cost, reckon
 from client.check.counts import (
     LabCounts,
@@ -38,7 +39,7 @@ from client.films import (
 )
 from client.images import BadImages, Progress
 from client.joins import Account
-from client.records import own_unit, read_wanted_records
+from client.records import read_wanted_records
 from client.site import Site
 from client.texts import (
     Naming,
@@ -66,7 +67,7 @@ class QualityReport:
     are nearly the same as another. texts, naming, identifiers: what can be told of the texts
     without showing them; the last says in how many texts there seems to be a name, a date, ...
     left_out: how many records `images` in site.yaml leaves out, by reason. unreadable_images: by
-    cause. cost: None until `with_cost`.
+    cause. notes: what site.yaml leaves open, which is no warning. cost: None until `with_cost`.
     """
 
     site: str
@@ -90,6 +91,7 @@ class QualityReport:
     identifiers: Mapping[str, int]
     left_out: Mapping[str, int] = field(default_factory=dict)
     unreadable_images: tuple[BadImages, ...] = ()
+    notes: tuple[str, ...] = ()
     cost: Cost | None = None
     doubts: tuple[Doubt, ...] = ()
 
@@ -170,6 +172,7 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
         identifiers=count_identifiers(records),
         left_out=left_out,
         unreadable_images=films.bad,
+        notes=tuple(notes_on_ages(site, records)),
     )
     doubts = tuple(_doubts(report, films, site, study, records))
     return Survey(report=replace(report, doubts=doubts), sheet=films.sheet)
@@ -185,6 +188,7 @@ def _doubts(
     report: QualityReport, films: Films, site: Site, study: Study, records: Sequence[Record]
 ) -> Iterator[Doubt]:
     yield from doubts_of("coverage", doubt_coverage(report.coverage))
+    yield from doubts_of("values", report.coverage.doubts)
     yield from doubt_splits(report.splits, study)
     yield from doubts_of("labels", _doubt_labels(site, records))
     for test in study.labs:
@@ -201,6 +205,7 @@ def _doubts(
         if getattr(site.columns, name) is not None and not report.modalities[name]
     ]
     yield from doubts_of("columns", [*doubt_absent(absent), *doubt_columns(site)])
+    yield from doubts_of("values", doubt_age_column(site), AGE_MEND)
     yield from doubts_of("values", doubt_values(study, records))
     yield from doubts_of("images", films.doubts(site.images))
     yield from unreadable(films.bad)

@@ -82,12 +82,15 @@ def doubt_columns(site: Site) -> list[str]:
     """
     columns, roles = site.columns, dict[str, list[str]]()
     for role, mapped in (
-        *((name, getattr(columns, name)) for name in ("text", "age", "sex", "split")),
+        *((name, getattr(columns, name)) for name in ("age", "sex", "split")),
         *((f"labs.{name}", lab) for name, lab in site.labs.items()),
-        *((f"labels.{name}", label) for name, label in site.labels.items()),
+        # A column of codes or findings is that of many labels.
+        *((f"labels.{n}", label) for n, label in site.labels.items() if not label.names_diseases),
     ):
-        if mapped is not None:
-            roles.setdefault(getattr(mapped, "column", mapped), []).append(role)
+        if mapped is not None and mapped.column is not None:
+            roles.setdefault(mapped.column, []).append(role)
+    for column in columns.text.columns if columns.text is not None else ():
+        roles.setdefault(column, []).insert(0, "text")
     return [
         f"column '{column}' is mapped to {' and to '.join(both)}: which of them is it?"
         for column, both in roles.items()

@@ -69,7 +69,8 @@ class Account:
 
     codes: LOINC code that the study does not ask for -> rows of the laboratory table.
     other_codes: its rows whose code is none of LOINC's. code_doubt: what they may be.
-    excluded_images: those that records name which site.yaml leaves out.
+    excluded_images: those that records name which site.yaml leaves out. cells: what was read as
+    something else than it says -> how often. doubts: what looks wrong, found while reading.
     """
 
     joins: list[JoinCounts] = field(default_factory=list)
@@ -78,6 +79,13 @@ class Account:
     other_codes: int = 0
     code_doubt: str | None = None
     excluded_images: list[Path] = field(default_factory=list)
+    cells: dict[str, int] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+
+    def count_cells(self, what: str, times: int) -> None:
+        """Add to `cells`; what never occurred is not told."""
+        if times:
+            self.cells[what] = self.cells.get(what, 0) + times
 
 
 def count_partners(

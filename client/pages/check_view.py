@@ -60,6 +60,8 @@ def _show_inputs(report: QualityReport, console: Console) -> None:
     if report.modalities["age"]:
         steps = (f"{count} of {step}" for step, count in report.ages.items() if count)
         console.print(f"Ages in years: {', '.join(steps)}", highlight=False, soft_wrap=True)
+    for note in report.notes:
+        console.print(f"[dim]note:[/dim] {escape(note)}", highlight=False, soft_wrap=True)
     if texts.texts:
         console.print(
             f"Texts: {texts.unknown:.0%} of {texts.words} words are unknown to the study's encoder "

@@ -35,6 +35,8 @@ def coverage_tables(coverage: Coverage) -> Iterator[Table | str]:
             f"{f' and {more} more codes' if more else ''}; "
             f"{coverage.other_codes} rows without a LOINC code"
         )
+    for what, times in coverage.cells.items():
+        yield f"{times} {what}"
     if coverage.unnamed_images:
         yield f"Images in the folder that no record names: {coverage.unnamed_images}"
 

@@ -1,7 +1,6 @@
 from .dataset import KeptDataset, SiteDataset, open_dataset, sample_patients
 from .patients import PatientSet, digest
 from .tables import PlacedRecord, image_files, read_placed_records, read_wanted_records
-from .units import own_unit
 
 __all__ = [
     "KeptDataset",
@@ -11,7 +10,6 @@ __all__ = [
     "digest",
     "image_files",
     "open_dataset",
-    "own_unit",
     "read_placed_records",
     "read_wanted_records",
     "sample_patients",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, TypeVar
 
+from client.cells import CellError, NumberForm
 from client.joins import JoinCounts, compared, count_partners, judge
 from client.site import Join, MissingWords, RecordsTable, Site, Table
 from client.tables import read_table
@@ -25,15 +26,12 @@ _NO_NAME = re.compile(r"[\d.,:/ -]+")  # a value, as a date or a number
 _FIRST_ROWS = 20  # a title above the header is shorter
 
 
-class CellError(ValueError):
-    """What is wrong with a cell: its kind, the bound and the remedy, never its content."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One column. `lines` are 1-based: of the file for CSV, of the rows for Parquet.
 
-    `cells` are as written; `missing` are the words in them that say that nothing is known.
+    `cells` are as written; `missing` are the words in them that say that nothing is known;
+    `numbers` says how its numbers are written.
     """
 
     table: str
@@ -42,6 +40,7 @@ class Column:
     cells: Sequence[str]
     lines: Sequence[int]
     missing: MissingWords = field(default_factory=MissingWords)
+    numbers: NumberForm = field(default_factory=NumberForm)
 
     def take(self, rows: Sequence[int | None]) -> "Column":
         """The cells at `rows`; None gives an empty cell."""
@@ -85,6 +84,17 @@ class Column:
     def parse(self, read_cell: Callable[[str], T]) -> list[T]:
         """`read_cell` of every cell; one that says that nothing is known is read as empty."""
         return self.parse_written(lambda cell: read_cell("" if cell in self.missing else cell))
+
+    def parse_numbers(self, read_cell: Callable[[str], T]) -> list[T]:
+        """As `parse`, with numbers, and the site's words for them, as `read_cell` expects them."""
+
+        def read(cell: str) -> T:
+            word = self.numbers.word(cell)
+            if word is not None:
+                return read_cell(word)
+            return read_cell("" if cell in self.missing else self.numbers.plain(cell))
+
+        return self.parse_written(read)
 
     def parse_written(self, read_cell: Callable[[str], T]) -> list[T]:
         """`read_cell` of every cell as it is written; its CellErrors become one DataError.
@@ -158,6 +168,7 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
         hint = "; paths are written with / here" if "\\" in shown else ""
         raise DataError(f"{shown}: no such file, named by {key}.path; it is sought at {path}{hint}")
     found = read_table(path, table, key)
+    written, exact = NumberForm.of(site, table), NumberForm.of(site, None)
     twice = {name for name, times in Counter(found.names).items() if name and times > 1}
     unread = {**found.unread, **dict.fromkeys(twice, _TWICE)}
     columns = {
@@ -168,6 +179,7 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
             cells=cells,
             lines=found.lines,
             missing=site.missing_words,
+            numbers=exact if name in found.numeric else written,
         )
         for name, cells in zip(found.names, found.columns, strict=True)
         if name and name not in twice

@@ -71,7 +71,7 @@ def _read(
         place_of_unit = f"{key}.columns.{value.name}.unit" if own is not None else f"{key}.unit"
         read_cell = lab_reader(site, value, unit, place_of_unit)
         column = frame.column(columns[value.name], f"{key}.columns.{value.name}")
-        cells = column.take(rows).parse(read_cell)
+        cells = column.take(rows).parse_numbers(read_cell)
         values[:, index] = [math.nan if cell is None else cell for cell in cells]
     return values
 

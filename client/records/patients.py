@@ -26,11 +26,13 @@ def assignment_of(site: Site, patients: Mapping[bytes, Split]) -> str:
     """A hash of the function that gives patients their splits; equal only for equal functions.
 
     `patients` maps digests to splits. The hash split is a function of the id alone, whoever is
-    there: it stays the same while its fractions and the column of ids do. A split column is known
-    for the patients in it only, so that one patient more or less makes another function.
+    there: it stays the same while its fractions and the column of ids do. A split column, or one of
+    dates, is known for the patients in it only, so that one patient more or less makes another
+    function.
     """
-    if site.columns.split is None:
+    if site.columns.split is None and site.splits.train_before is None:
         facts = f"hash {site.columns.patient_id} {site.splits.validation} {site.splits.test}"
+        facts += "" if site.trains else " of held-out patients alone"
         return hashlib.sha256(facts.encode()).hexdigest()
     rows = sorted(digest + split.encode() for digest, split in patients.items())
     return hashlib.sha256(b"column " + b"\n".join(rows)).hexdigest()

@@ -5,26 +5,29 @@ column whole, then put the columns together row by row. The first column with a 
 a list of everything that is wrong with a wrong file is noise.
 """
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from client.images import ImageFile, on_disk
+from client.cells import identifier_reader
+from client.images import ImageFile
 from client.joins import NO_RECORD, Account, TableRows, compared, visible
-from client.records.cells import identifier_reader, read_age, sex_reader, split_reader
+from client.records.columns import (
+    read_ages,
+    read_image_paths,
+    read_labels,
+    read_sexes,
+    read_texts,
+)
 from client.records.frames import Column, Frame, read_joined
-from client.records.labels import label_reader
 from client.records.labs import read_labs
 from client.records.owners import Owners
 from client.records.panels import read_panels
+from client.records.splits import read_splits
 from client.records.wanted import counted, unwanted
-from client.site import ImageColumn, Site, Splits
+from client.site import Site
 from irene_model.errors import DataError
-from irene_model.study import Record, Sex, Split, Study
-
-T = TypeVar("T")
+from irene_model.study import Record, Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +82,11 @@ def read_wanted_records(
     patients = frame.column(site.columns.patient_id, "columns.patient_id")
     read_id = identifier_reader(patients.missing)
     patient_ids = patients.parse_written(lambda cell: read_id(visible(cell)))
-    splits = _splits(site, frame, patient_ids)
-    images = _images(site, frame)
-    texts = _column_or_nones(frame, site.columns.text, "columns.text", _read_text)
-    ages = _column_or_nones(frame, site.columns.age, "columns.age", read_age)
-    sexes = _sexes(site, frame)
+    splits, of_no_split = read_splits(site, frame, patient_ids)
+    images = read_image_paths(site, frame)
+    texts = read_texts(site, frame)
+    ages = read_ages(site, frame, account)
+    sexes = read_sexes(site, frame)
     owners = Owners(
         records=whole,
         known=set(known_ids),
@@ -92,7 +95,7 @@ def read_wanted_records(
     )
     labs = read_labs(site, study, frame, keys, owners=owners, account=account)
     panels = read_panels(site, study, frame, keys, owners=owners, account=account)
-    labels = _labels(site, frame)
+    labels = read_labels(site, frame, account)
     records = [
         Record(
             patient_id=patient_ids[row],
@@ -108,7 +111,7 @@ def read_wanted_records(
         )
         for row, record_id in enumerate(record_ids.cells)
     ]
-    left_out = unwanted(records, site.images)
+    left_out = {**unwanted(records, site.images), **of_no_split}
     used = [whole_row for row, whole_row in enumerate(rows) if row not in left_out]
     account.joins[:0] = [each.counts for each in joined]
     account.tables[:0] = [
@@ -122,18 +125,10 @@ def read_wanted_records(
         if row not in left_out
     )
     if not kept:
-        raise DataError(f"site {site.site}: images: leaves no record; see its views and modality")
+        why = ", ".join(counted(left_out))
+        raise DataError(f"site {site.site}: images or splits leave no record: {why}")
     _refuse_useless(site, [each.record for each in kept])
     return kept, counted(left_out)
-
-
-def split_of(patient_id: str, splits: Splits) -> Split:
-    """Where a hash of the id puts a patient: the same in every run and on every machine."""
-    digest = hashlib.sha256(patient_id.encode()).digest()
-    position = int.from_bytes(digest[:8], "big") / 2**64
-    if position < splits.validation:
-        return "validation"
-    return "test" if position < splits.validation + splits.test else "train"
 
 
 def _without_excluded(site: Site, cells: Sequence[str], keys: Sequence[str]) -> list[int]:
@@ -198,74 +193,9 @@ def _refuse_repeats(record_ids: Column, keys: Sequence[str]) -> None:
         )
 
 
-def _splits(site: Site, frame: Frame, patient_ids: Sequence[str]) -> list[Split]:
-    if site.columns.split is None:
-        return [split_of(patient_id, site.splits) for patient_id in patient_ids]
-    column = frame.column(site.columns.split.column, "columns.split.column")
-    splits = column.parse_written(split_reader(site.columns.split))
-    homes: dict[str, Split] = {}
-    torn = [
-        row
-        for row, (patient_id, split) in enumerate(zip(patient_ids, splits, strict=True))
-        if homes.setdefault(patient_id, split) != split
-    ]
-    if torn:
-        column.refuse(
-            torn,
-            "puts a patient into another split than an earlier row; all records of a patient "
-            "belong to one split",
-        )
-    return splits
-
-
-def _column_or_nones(
-    frame: Frame, name: str | None, key: str, read_cell: Callable[[str], T | None]
-) -> list[T | None]:
-    if name is None:
-        return [None] * len(frame)
-    return frame.column(name, key).parse(read_cell)
-
-
-def _read_text(cell: str) -> str | None:
-    return cell or None
-
-
-def _sexes(site: Site, frame: Frame) -> list[Sex | None]:
-    if site.columns.sex is None:
-        return [None] * len(frame)
-    column = frame.column(site.columns.sex.column, "columns.sex.column")
-    return column.parse_written(sex_reader(site.columns.sex, column.missing))
-
-
-def _images(site: Site, frame: Frame) -> list[Path | None]:
-    mapped = site.columns.image
-    if mapped is None:
-        return [None] * len(frame)
-    column = frame.column(mapped.column, "columns.image.column")
-    return column.parse(lambda cell: _image_path(site, mapped, cell))
-
-
-def _image_path(site: Site, mapped: ImageColumn, cell: str) -> Path | None:
-    if not cell:
-        return None
-    # One that is not there is refused where images are read, with all others that can't be.
-    return on_disk(site.resolve(Path(mapped.pattern.replace("{}", cell))))
-
-
-def _labels(site: Site, frame: Frame) -> list[dict[str, int]]:
-    labels: list[dict[str, int]] = [{} for _ in range(len(frame))]
-    for name, mapped in site.labels.items():
-        column = frame.column(mapped.column, f"labels.{name}.column")
-        read_cell = label_reader(name, mapped, column.missing, column.cells)
-        for annotated, value in zip(labels, column.parse_written(read_cell), strict=True):
-            if value is not None:
-                annotated[name] = value
-    return labels
-
-
 def _refuse_useless(site: Site, records: Sequence[Record]) -> None:
     """Refuse what no training can use, before a run finds out."""
-    if not any(record.split == "train" for record in records):
+    if site.trains and not any(record.split == "train" for record in records):
         raise DataError(
             f"site {site.site}: no patient is in the training split; see columns.split or splits"
         )

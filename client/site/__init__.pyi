@@ -1,13 +1,16 @@
-from .columns import ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
+from .columns import AgeUnit, ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
 from .image_filter import ImageFilter
 from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
-from .site import Budget, Memory, Site, Splits
-from .table_files import Join, LabTable, OwnedTable, RecordsTable, Table
+from .site import Budget, Memory, Site
+from .splits import Splits
+from .table_files import DayOrder, Join, LabTable, OwnedTable, RecordsTable, Table, Take
 
 __all__ = [
+    "AgeUnit",
     "Budget",
+    "DayOrder",
     "ImageColumn",
     "ImageFilter",
     "Join",
@@ -23,6 +26,7 @@ __all__ = [
     "SplitColumn",
     "Splits",
     "Table",
+    "Take",
     "check_epsilon",
     "check_noise",
     "check_study",

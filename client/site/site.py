@@ -15,11 +15,12 @@ hospital lacks is simply not mapped.
       record_id: record_id
       image: {column: file, pattern: "images/{}"}
       text: complaint
-      age: age                    # years
+      age: {column: age, unit: years}   # or months, days
       sex: {column: sex, female: [f], male: [m]}
       split: {column: split}      # optional; else by a hash of the patient id
     labs:                         # in the records table, one column each ...
       CRP: {column: crp, unit: mg/dL}
+    words: {negative: "<"}        # results in words: below (<), above (>) detection, or a number
     units: {"Einh./L": U/L}       # own spellings of units, in `labs`, `lab_table` and `panels`
     lab_table:                    # ... or in a table of their own, one row a value
       path: labs.parquet
@@ -33,6 +34,7 @@ hospital lacks is simply not mapped.
     labels:
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
+    dates: dmy                    # what 01/02/2024 is; or mdy
     missing: [haemolysed, "-99"]   # words of these files for "nothing is known", beside the usual
     exclude: out.txt              # record ids, listed here or in a file
     images: {views: [PA, AP]}     # leave out what a DICOM header calls another view
@@ -50,8 +52,9 @@ from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
 from client.site.excluded import with_excluded_ids
 from client.site.image_filter import ImageFilter
 from client.site.limits import Limits
-from client.site.missing import MissingWords
-from client.site.table_files import LabTable, RecordsTable
+from client.site.missing import MissingWords, plain
+from client.site.splits import Splits
+from client.site.table_files import DayOrder, LabTable, RecordsTable
 from irene_model.errors import ConfigError
 from irene_model.study import Settings, SiteName, Study, parse, read_mapping
 
@@ -63,18 +66,7 @@ OwnUnit = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^.*$")
 ]
 
-
-class Splits(Settings):
-    """Fractions of patients held out, drawn by a hash of the patient id: stable over time."""
-
-    validation: float = Field(default=0.1, ge=0, lt=1)
-    test: float = Field(default=0.2, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _leaves_training(self) -> Self:
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test must leave patients to train on")
-        return self
+_RESULT = r"^([<>]|[<>]?\s*-?\d+(\.\d+)?)$"  # below, above, or a number with a point
 
 
 class Budget(Settings):
@@ -133,11 +125,16 @@ class Site(Settings):
     what the study asks for; `off` sends nothing. Exact histograms leave out each label that fewer
     than `minimum_group` patients have, or have not.
 
+    A `validation-site` only evaluates: all its patients are held out, it declines to train, and
+    training charges nothing to its budget. A coordinator does not count it among the sites that a
+    round needs.
+
     `mask_key` is the private key of `irene-client keygen` by which sums are hidden, for studies
     with secure sums.
     """
 
     site: SiteName
+    role: Literal["training-site", "validation-site"] = "training-site"
     records: RecordsTable
     columns: Columns
     labs: dict[str, LabColumn] = Field(default_factory=dict)
@@ -148,6 +145,10 @@ class Site(Settings):
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    words: dict[OwnUnit, Annotated[str, StringConstraints(pattern=_RESULT)]] = Field(
+        default_factory=dict
+    )
+    dates: DayOrder | None = None
     images: ImageFilter = ImageFilter()
     encoders: dict[str, Path] = Field(default_factory=dict)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -173,6 +174,30 @@ class Site(Settings):
     def _one_home_for_labs(self) -> Self:
         if self.labs and self.lab_table is not None:
             raise ValueError("map laboratory values by `labs` or by `lab_table`, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> Self:
+        if self.splits.train_before is not None and self.columns.split is not None:
+            raise ValueError("splits.train_before and columns.split both split: which is it?")
+        if self.trains:
+            return self
+        if self.splits.train_before is not None:
+            raise ValueError("splits.train_before: a validation site trains at no time")
+        if self.splits.validation + self.splits.test == 0 or self.metrics == "off":
+            raise ValueError("role: a validation site needs held-out patients, and metrics")
+        return self
+
+    @property
+    def trains(self) -> bool:
+        """Whether the site takes part in training at all."""
+        return self.role != "validation-site"
+
+    @model_validator(mode="after")
+    def _a_word_has_one_meaning(self) -> Self:
+        both = sorted({plain(word) for word in self.words} & {plain(w) for w in self.missing})
+        if both:
+            raise ValueError(f"words: '{both[0]}' is listed under `missing` too: which is it?")
         return self
 
     @classmethod
@@ -223,6 +248,11 @@ class Site(Settings):
             ("labs", self.labs, study.lab_names),
             ("panels", self.panels, [panel.name for panel in study.panels]),
             ("labels", self.labels, study.labels),
+            *(
+                []
+                if self.lab_table is None
+                else [("lab_table.codes", self.lab_table.codes, study.lab_names)]
+            ),
             *(
                 (f"panels.{panel.name}.{key}", getattr(self.panels[panel.name], key), panel.names)
                 for panel in study.panels

@@ -1,21 +1,35 @@
 """The files that a hospital's tables are in, and how their rows belong together."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from irene_model.study import Settings
 
+DayOrder = Literal["dmy", "mdy"]
+"""Of a date with strokes: which number is the month."""
 Column = Annotated[str, Field(min_length=1)]
 
 
 class Table(Settings):
-    """A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file."""
+    """A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file.
+
+    decimal, thousands: how its numbers are written; a point and nothing, where nobody says. Columns
+    that Parquet stores as numbers are read as those.
+    """
 
     path: Path
     encoding: str = "utf-8"
     separator: str = Field(default=",", min_length=1, max_length=1)
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'"] | None = None
+
+    @model_validator(mode="after")
+    def _two_signs(self) -> Self:
+        if self.thousands is not None and self.thousands == (self.decimal or "."):
+            raise ValueError("thousands: is the decimal sign too; say by decimal which one that is")
+        return self
 
 
 class JoinedTable(Table):
@@ -57,12 +71,60 @@ class RecordsTable(Table):
     joins: tuple[Join, ...] = ()
 
 
+Take = Literal["first", "last", "nearest", "mean"]
+
+
+class Window(Settings):
+    """Hours before and after the record's own time; a value outside is passed over."""
+
+    before: float = Field(default=0.0, ge=0, le=1e6)
+    after: float = Field(default=0.0, ge=0, le=1e6)
+
+    @model_validator(mode="after")
+    def _is_open(self) -> Self:
+        if not self.before + self.after > 0:
+            raise ValueError("give hours, as {before: 24, after: 6}")
+        return self
+
+
 class LabTable(OwnedTable):
     """A table with one row for each laboratory value; `test` holds LOINC codes.
 
-    Tests that the study does not ask for are passed over.
+    Tests that the study does not ask for are passed over. codes: the study's name -> further codes
+    for it, of LOINC or the laboratory's own. comparator: a column with `<` or `>` for the value.
+
+    take: which counts where a record has several; left out, a second one is refused. time: the
+    column of the values' times; at: the column of the records' own, as that of the image.
     """
 
     test: Column
     value: Column
     unit: Column
+    codes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    comparator: Column | None = None
+    take: Take | None = None
+    time: Column | None = None
+    at: Column | None = None
+    window: Window | None = None
+
+    @model_validator(mode="after")
+    def _a_code_has_one_meaning(self) -> Self:
+        known: dict[str, str] = {}
+        for name, codes in self.codes.items():
+            for code in codes:
+                if known.setdefault(code.strip(), name) != name:
+                    raise ValueError(
+                        f"codes: '{code}' is listed for {known[code.strip()]} and for {name}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _times_where_they_are_needed(self) -> Self:
+        if self.take in ("first", "last", "nearest") and self.time is None:
+            raise ValueError(f"take: {self.take} needs time, the column of the values' times")
+        for asked, key in ((self.take == "nearest", "take: nearest"), (self.window, "window")):
+            if asked and (self.at is None or self.time is None):
+                raise ValueError(
+                    f"{key} needs time, and at, the column of the records' own time (of the image)"
+                )
+        return self

@@ -30,7 +30,7 @@ class Cells:
     """What a file holds: names, the cells of each column, the line of each row.
 
     counted: whether `lines` are a text's lines or a Parquet file's rows. unread: columns without
-    cells, and why.
+    cells, and why. numeric: columns that the file stores as numbers: those have a point.
     """
 
     names: list[str]
@@ -38,6 +38,7 @@ class Cells:
     lines: list[int]
     counted: Literal["line", "row"] = "line"
     unread: Mapping[str, str] = field(default_factory=dict)
+    numeric: frozenset[str] = frozenset()
 
 
 def read_csv(content: bytes, table: Table, key: str) -> Cells:

@@ -41,7 +41,10 @@ def read_parquet(path: Path, shown: str) -> Cells:
         names.append(name)
         columns.append(cells)
     lines = list(range(1, table.num_rows + 1))
-    return Cells(names=names, columns=columns, lines=lines, counted="row", unread=unread)
+    numeric = frozenset(field.name for field in table.schema if _is_number(field.type, pa))
+    return Cells(
+        names=names, columns=columns, lines=lines, counted="row", unread=unread, numeric=numeric
+    )
 
 
 def _refuse_other_ends(path: Path, shown: str) -> None:
@@ -69,6 +72,11 @@ def _values(column: Any, pa: Any) -> list[Any]:
 
 def _is_bytes(kind: Any, pa: Any) -> bool:
     tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    return any(test(kind) for test in tests)
+
+
+def _is_number(kind: Any, pa: Any) -> bool:
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
     return any(test(kind) for test in tests)
 
 

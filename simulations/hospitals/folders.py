@@ -139,7 +139,8 @@ def _site_yaml(
     if "text" not in lacks:
         columns["text"] = "complaint"
     if "demographics" not in lacks:
-        columns |= {"age": "age", "sex": {"column": "sex", "female": ["f"], "male": ["m"]}}
+        columns["age"] = {"column": "age", "unit": "years"}
+        columns["sex"] = {"column": "sex", "female": ["f"], "male": ["m"]}
     document: Row = {
         "site": hospital.site.name,
         "records": {

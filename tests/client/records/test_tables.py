@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from client.records.tables import split_of
-from client.site.site import Splits
+from client.records.splits import split_of
+from client.site.splits import Splits
 from client.site.table_files import LabTable
 from irene_model.errors import ConfigError
 from tests.helpers.hospital_folder import HospitalFolder

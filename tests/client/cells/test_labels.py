@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from client.records.frames import CellError
-from client.records.labels import label_reader
+from client.cells.cell_error import CellError
+from client.cells.labels import label_reader
 from client.site.columns import LabelColumn
 from client.site.missing import MissingWords
 from irene_model.errors import DataError

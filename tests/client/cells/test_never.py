@@ -2,8 +2,8 @@
 
 import pytest
 
-from client.records.frames import CellError
-from client.records.labels import label_reader
+from client.cells.cell_error import CellError
+from client.cells.labels import label_reader
 from client.site import LabelColumn, MissingWords
 
 READ = label_reader("death", LabelColumn(column="d", rule="filled"), MissingWords(), [])

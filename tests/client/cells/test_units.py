@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.records.units import UnitError, converter
+from client.cells.units import UnitError, converter
 
 SAME_KIND = (
     ("mg/L", "mg/dL", "g/L", "µg/mL", "ug/L", "ng/mL"),

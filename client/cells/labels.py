@@ -3,14 +3,15 @@
 `binary` takes 0, 1 and words for missing. `filled` is for columns that say something only where an
 event took place, as the date of death: a cell is then an event unless it says that nothing is
 there, or no. What may be either is refused, since a wrong label is seen by nobody; the label's
-`positive`, `negative` and `unknown` in site.yaml list cells whose meaning the hospital knows.
+`positive`, `negative`, `uncertain` and `unknown` in site.yaml list cells whose meaning the hospital
+knows.
 """
 
 import re
 from collections.abc import Callable, Iterable
 
-from client.records.cells import kind_of
-from client.records.frames import CellError
+from client.cells.cell_error import CellError
+from client.cells.kinds import kind_of
 from client.site import LabelColumn, MissingWords, plain
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
@@ -52,7 +53,7 @@ def label_reader(
     listed = {
         **dict.fromkeys(map(_form, column.negative), 0),
         **dict.fromkeys(map(_form, column.positive), 1),
-        **dict.fromkeys(map(_form, column.unknown), None),
+        **dict.fromkeys(map(_form, (*column.unknown, *column.uncertain)), None),
     }
     key = f"labels.{label}"
     numbers = {float(c) for c in set(cells) if _NUMBER.fullmatch(c) and _form(c) not in listed}
@@ -67,6 +68,12 @@ def label_reader(
     return read
 
 
+def uncertain_cells(column: LabelColumn) -> Callable[[str], bool]:
+    """Whether a cell is one that the site lists as uncertain."""
+    listed = set(map(_form, column.uncertain))
+    return lambda cell: _form(cell) in listed
+
+
 def _form(cell: str) -> str | float:
     """A cell as it is compared: 0, 0.0 and 00 are one number."""
     return float(cell) if _NUMBER.fullmatch(cell) else plain(cell)
@@ -79,7 +86,7 @@ def _read_binary(cell: str, missing: MissingWords, key: str) -> int | None:
         return int(float(cell))
     raise CellError(
         f"is {kind_of(cell)}, expected 0, 1 or empty (not annotated), or a cell that "
-        f"{key}.positive, .negative or .unknown lists"
+        f"{key}.positive, .negative, .uncertain or .unknown lists"
     )
 
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Callable
 
+from client.cells.cell_error import CellError
 from client.site import Site
 from client.units import UnitError, converter, nearest, substance_of
 from irene_model.errors import ConfigError
 from irene_model.study import Measurement
 
-__all__ = ["UnitError", "check_own_units", "converter", "own_unit", "unit_reader"]
+__all__ = [
+    "UnitError",
+    "check_own_units",
+    "converted",
+    "converter",
+    "own_unit",
+    "unit_reader",
+]
 
 
 def own_unit(site: Site, unit: str) -> str:
@@ -47,3 +55,13 @@ def check_own_units(site: Site) -> None:
                     f"site {site.site}: units.{spelling}: '{meant}' is not understood; write it as "
                     "mg/L, U/L, 10^9/L, mmHg or %"
                 ) from None
+
+
+def converted(value: float | None, convert: Callable[[float], float]) -> float | None:
+    """`value` in the study's unit; a CellError where it is too large for it."""
+    if value is None:
+        return None
+    try:
+        return convert(value)
+    except OverflowError:
+        raise CellError("is a number too large to convert; is the unit right?") from None
