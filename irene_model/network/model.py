@@ -125,9 +125,10 @@ class IreneModel(DiagnosticModel):
     def forward(
         self,
         *,
-        pixel_values: Tensor,
         age: Tensor,
         sex: Tensor,
+        pixel_values: Tensor | None = None,
+        image_embeddings: Tensor | None = None,
         text_embeddings: Tensor | None = None,
         input_ids: Tensor | None = None,
         lab_values: Tensor | None = None,
@@ -143,7 +144,8 @@ class IreneModel(DiagnosticModel):
     ) -> IreneOutput:
         """Logits of a batch of B records.
 
-        Inputs: `pixel_values` (B,C,H,W); `text_embeddings` (B,T,E), or `input_ids` (B,T) for a
+        Inputs: `pixel_values` (B,C,H,W), or a frozen encoder's `image_embeddings` (B,1+N,F), of the
+        whole image first; `text_embeddings` (B,T,E), or `input_ids` (B,T) for a
         model with its own vocabulary; `lab_values` (B,L); `age` (B,) in years / 100; `sex` (B,)
         0 female, 1 male; `labels` (B,K) of 0 and 1. Masks are 1 or True where the value exists
         and default to everything: `image_mask` (B,), `text_mask` (B,T), `lab_mask` (B,L),
@@ -153,6 +155,7 @@ class IreneModel(DiagnosticModel):
         """
         streams = self.embeddings(
             pixel_values=pixel_values,
+            image_embeddings=image_embeddings,
             image_mask=image_mask,
             text_embeddings=text_embeddings,
             input_ids=input_ids,

@@ -27,7 +27,7 @@ _CLINICAL = _NUMBERS | _TEXT
 _SHARED = Group()
 _STREAMS = {"image": _IMAGE, "text": _TEXT, "numbers": _NUMBERS}
 _EMBEDDINGS = {
-    **dict.fromkeys(("patches", "class_token", "image_positions"), _IMAGE),
+    **dict.fromkeys(("patches", "class_token", "image", "image_positions"), _IMAGE),
     **dict.fromkeys(("text_tokens", "text", "text_positions"), _TEXT),
     **dict.fromkeys(("labs", "lab_positions"), Group({"labs"})),
     **dict.fromkeys(("sex", "sex_position"), Group({"sex"})),

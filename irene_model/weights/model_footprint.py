@@ -53,8 +53,7 @@ class Footprint:
 def tokens(study: Study) -> int:
     """Tokens of one record that has everything."""
     panels = sum(-(-len(panel.values) // panel.per_token) for panel in study.panels)
-    image = 1 + (study.image.size // study.image.patch) ** 2
-    return image + study.text.max_tokens + len(study.labs) + 2 + panels
+    return study.image.tokens + study.text.max_tokens + len(study.labs) + 2 + panels
 
 
 def least_parameters(study: Study) -> int:
