@@ -26,6 +26,7 @@ def keep_vectors(
     name: str,
     pixels: Pixels,
     rows: Sequence[int],
+    *,
     shape: tuple[int, ...],
     encode: Callable[[Pixels], Vectors],
     progress: Callable[[int, int], None] | None = None,

@@ -2,8 +2,8 @@
 
 Process after process reads the same files, so decoded images and encoded records are kept on disk:
 pixels as one memory-mapped array, the vectors of frozen encoders of images and texts as others, the
-rest as one safetensors file. The cache's name is a hash of what was asked for (mapping and study); it holds
-a list of every file that was read, and is used only while each of them is the same.
+rest as one safetensors file. The cache's name is a hash of what was asked for (mapping and study);
+it holds a list of every file that was read, and is used only while each of them is the same.
 """
 
 import hashlib
@@ -172,7 +172,9 @@ def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> li
         pixels = np.load(work / PIXELS, mmap_mode="r")
         shown, shape = sorted(files), (study.image.tokens, encoder.width)
         _log.info("encoding %d radiographs", len(shown))
-        keep_vectors(work, name, pixels, shown, shape, encoder.vectors, progress)
+        keep_vectors(
+            work, name, pixels, shown, shape=shape, encode=encoder.vectors, progress=progress
+        )
     tensors = encode_records(records, study, reader)
     if reader.encoder is not None:
         ids, mask = tensors.pop("input_ids"), tensors["text_mask"]

@@ -6,10 +6,10 @@ attributions of a record add up to its logit less the baseline's (their complete
 log-odds: they can be compared across modalities.
 
 The baseline is a patient of whom nothing stands out, with the same inputs present: a radiograph of
-one level, its own mean grey (black would be air, and dark lungs could then explain nothing); vectors
-of zero where a frozen encoder gives them, of image or text; laboratory and panel values in the middle of their reference intervals, which is a
-scaled 0; fifty years; halfway between the sexes. An input that is absent takes no part and gets
-exactly 0.
+one level, its own mean grey (black would be air, and dark lungs could then explain nothing); text
+vectors of zero, and likewise those of a frozen image encoder; laboratory and panel values in the
+middle of their reference intervals, which is a scaled 0; fifty years; halfway between the sexes. An
+input that is absent takes no part and gets exactly 0.
 """
 
 from collections.abc import Iterator, Mapping

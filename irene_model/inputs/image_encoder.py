@@ -41,9 +41,7 @@ class FrozenImageEncoder:
     def __init__(self, folder: Path, shape: ImageShape) -> None:
         assert shape.encoder is not None
         self._folder, self._shape = folder, shape
-        self._family, sizes = family_of(
-            folder / "config.json", read_json(folder / "config.json")
-        )
+        self._family, sizes = family_of(folder / "config.json", read_json(folder / "config.json"))
         self._mean, self._deviation, own = _preprocessing(folder, sizes.num_channels)
         self._model = _load(folder, self._family, sizes)
         own |= {self._model.config.image_size}

@@ -1,8 +1,8 @@
 """The image encoders that are known, and what their config.json may say of them.
 
 Only sizes are taken from a folder, each within bounds, and whatever else config.json holds (code to
-run, kernels to fetch, quantisation) is not read. Each family gives one vector of the whole image and
-one of each patch, both behind the family's own last norm.
+run, kernels to fetch, quantisation) is not read. Each family gives one vector of the whole image
+and one of each patch, both behind the family's own last norm.
 """
 
 from collections.abc import Callable, Mapping
@@ -67,7 +67,8 @@ class ConvNextSizes(Sizes):
     @model_validator(mode="after")
     def _stages_agree(self) -> "ConvNextSizes":
         counts = {len(each) for each in (self.hidden_sizes, self.depths) if each is not None}
-        counts |= {self.num_stages} - {None}
+        if self.num_stages is not None:
+            counts.add(self.num_stages)
         if len(counts) > 1:
             raise ValueError("hidden_sizes, depths and num_stages must be of as many stages")
         return self
@@ -85,7 +86,7 @@ def _dino(model: Any, pixels: Tensor, _fitted: bool) -> Tensor:
 
 
 def _clip(model: Any, pixels: Tensor, fitted: bool) -> Tensor:
-    """CLIP norms the class token alone, which is all that it was trained by; here all tokens are."""
+    """CLIP norms the class token alone, which is all that it was trained by; here all are."""
     tokens: Tensor = model.post_layernorm(_plain(model, pixels, fitted))
     return tokens
 

@@ -39,6 +39,7 @@ def find_folder(encoder: TextEncoder, folders: Mapping[str, Path]) -> Path:
     `folders` by name come first, then the hub's local cache. A missing file, or one that differs
     from the study's, is a ConfigError.
     """
+
     def hashed(folder: Path) -> str:
         return sha256_of(folder, encoder.kind)
 

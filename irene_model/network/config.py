@@ -53,11 +53,12 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     image and the clinical tokens apart. `text_width` is the width of one text embedding: of the
     frozen encoder's when `vocab_size` is 0, of the model's own table of `vocab_size` tokens
     otherwise. `image_width` is that of a frozen image encoder's vectors, one of the whole image and
-    one of each patch; 0 reads pixels. `text_length` 0, `num_labs` 0, `reads_image` or `reads_demographics` False leaves
-    that modality out of the model. `panels` has the number of values of each further panel, and how
-    many of them share a token. `attention_direction` says which stream reads the other in the
-    bidirectional blocks: `clinical_to_image` lets the clinical tokens query the image alone.
-    `lora_rank` 0 is a plain model; another rank adds adapters scaled by `lora_alpha` over it.
+    one of each patch; 0 reads pixels. `text_length` 0, `num_labs` 0, `reads_image` or
+    `reads_demographics` False leaves that modality out of the model. `panels` has the number of
+    values of each further panel, and how many of them share a token. `attention_direction` says
+    which stream reads the other in the bidirectional blocks: `clinical_to_image` lets the clinical
+    tokens query the image alone. `lora_rank` 0 is a plain model; another rank adds adapters scaled
+    by `lora_alpha` over it.
     """
 
     model_type = "irene"

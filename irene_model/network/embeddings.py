@@ -180,6 +180,7 @@ class IreneEmbeddings(nn.Module):
     def _image(self, given: Tensor | None, image_mask: Tensor | None, batch: int) -> Group:
         """Pixels, or an encoder's vectors (B,1+N,F), to tokens (B,1+N,D) and their presence."""
         seen = _presence("image_mask", image_mask, (batch,))
+        shape: tuple[int, ...]
         if self.config.image_width:
             shape = (batch, 1 + self.config.num_patches, self.config.image_width)
             vectors = _present_only(_require("image_embeddings", given, shape), seen)

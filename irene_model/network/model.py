@@ -52,19 +52,18 @@ class IreneOutput(ModelOutput):  # type: ignore[misc]
 
 
 class DiagnosticModel(PreTrainedModel):  # type: ignore[misc]
-    """What IRENE and every method that it is compared with share: embeddings and initial weights.
+    """What IRENE and every method that it is compared with share: heads and initial weights.
 
-    Each takes the keywords of `IreneModel.forward` and gives an `IreneOutput`.
+    Each takes the keywords of `IreneModel.forward` and gives an `IreneOutput`. All but the linear
+    probe have `embeddings`.
     """
+
+    embeddings: IreneEmbeddings
 
     config_class = IreneConfig
     main_input_name = "pixel_values"
     _supports_sdpa = True
     supports_gradient_checkpointing = True
-
-    def __init__(self, config: IreneConfig) -> None:
-        super().__init__(config)
-        self.embeddings = IreneEmbeddings(config)
 
     @property
     def heads(self) -> list[nn.Linear]:
@@ -116,6 +115,7 @@ class IreneModel(DiagnosticModel):
 
     def __init__(self, config: IreneConfig) -> None:
         super().__init__(config)
+        self.embeddings = IreneEmbeddings(config)
         self.encoder = IreneEncoder(config)
         self.head = nn.Linear(config.hidden_size, config.num_labels)
         if config.lora_rank:

@@ -65,7 +65,8 @@ def new_model(study: Study, *, seed: int) -> DiagnosticModel:
         model = model_of(config)
     prior = study.model.prior
     for head in model.heads:
-        torch.nn.init.constant_(head.bias, math.log(prior / (1 - prior)))
+        if head.bias is not None:
+            torch.nn.init.constant_(head.bias, math.log(prior / (1 - prior)))
     choose_trained(model, study.training.parameters)
     if config.text_length and config.vocab_size and not study.text.trainable:
         model.embeddings.text_tokens.requires_grad_(False)

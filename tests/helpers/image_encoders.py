@@ -33,7 +33,9 @@ _TEXT = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vo
 
 
 def _clip(**sizes: Any) -> CLIPModel:
-    return CLIPModel(CLIPConfig(text_config=_TEXT, vision_config={**sizes, "intermediate_size": 16}))
+    return CLIPModel(
+        CLIPConfig(text_config=_TEXT, vision_config={**sizes, "intermediate_size": 16})
+    )
 
 
 KINDS: dict[str, Any] = {

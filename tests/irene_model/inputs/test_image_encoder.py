@@ -1,7 +1,6 @@
-"""A frozen image encoder: its vectors are transformers' own, and nothing else comes with a folder."""
+"""A frozen image encoder: its vectors are transformers' own, and nothing comes with a folder."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from tests.helpers.image_encoders import (
     open_image_encoder,
     write_tiny_image_encoder,
 )
-
 
 # Of `STUDY` before studies had image encoders.
 FINGERPRINT = "6272fc0918a32a92d42468f60903b468685bfc637ee0f55ae92c911eea8f390c"
@@ -218,12 +216,9 @@ def test_files_that_are_not_the_studys(tmp_path: Path) -> None:
     folder = write_tiny_image_encoder(tmp_path / "vit")
     with pytest.raises(ConfigError, match=r"image\.encoder\.sha256: the files are not the study's"):
         open_image_encoder(folder, encoder={**image_of(folder)["encoder"], "sha256": "0" * 64})
-    shape = ImageShape.model_validate(image_of(folder))
     (folder / "preprocessor_config.json").unlink()
-    with pytest.raises(ConfigError, match="is missing.*; an image encoder is a folder with config"):
+    with pytest.raises(ConfigError, match=r"is missing.*; an image encoder is a folder with"):
         sha256_of_image_encoder(folder)
-    shutil.rmtree(folder)
-    assert shape.encoder is not None
 
 
 # --- the study ------------------------------------------------------------------------------------
