@@ -68,7 +68,7 @@ class ImageShape(Settings):
         """A study without an encoder keeps the fingerprint that it had."""
         document: dict[str, Any] = plain(self)
         if self.encoder is None:
-            del document["encoder"], document["width"]
+            document = {k: v for k, v in document.items() if k not in {"encoder", "width"}}
         return document
 
     @property
