@@ -12,6 +12,8 @@ from irene_model.study import Method
 from irene_model.weights import config_of
 from simulations.hospitals import Scenario
 
+_PROBE = "linear_probe"  # as large as its features, and of studies with a frozen encoder alone
+
 app = new_app("Parameters of every method at every preset, frozen ones included.")
 
 
@@ -28,6 +30,8 @@ def counts(
     sizes = {preset: _count(scenario, preset, "irene") for preset in PRESETS}
     typer.echo("| `irene` | " + " | ".join(f"{count:,}" for count in sizes.values()) + " |")
     for method in get_args(Method)[1:]:
+        if method == _PROBE:
+            continue
         shares = [f"{_count(scenario, p, method) / count:.3f}" for p, count in sizes.items()]
         typer.echo(f"| `{method}` | " + " | ".join(shares) + " |")
 

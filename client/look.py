@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from client.images import load_image
 from client.records import PlacedRecord, read_placed_records
@@ -62,7 +63,11 @@ def look(site: Site, study: Study, model_folder: Path, record_id: str, label: st
         ids = batch.pop("input_ids")
         batch["text_embeddings"] = reader.encoder.vectors(ids, batch["text_mask"]).float()
     seen = np.zeros((size, size), dtype=np.uint8) if pixels is None else pixels
-    batch["pixel_values"] = encode_pixels(seen[None], study)
+    encoder = site.image_encoder(study)
+    if encoder is None:
+        batch["pixel_values"] = encode_pixels(seen[None], study)
+    else:
+        batch["image_embeddings"] = torch.from_numpy(encoder.vectors(seen)[None]).float()
     explanation = explain(model, batch, label=None if label is None else study.labels.index(label))
     return Look(
         title=f"record {record_id}, site {site.site}, study {study.name}",

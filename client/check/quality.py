@@ -142,6 +142,7 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
         ConfigError, DataError: as `read_records` and `load_image` do.
     """
     reader = site.text_reader(study)  # one that is not there is better known before joining
+    site.image_encoder(study)
     account = Account()
     placed, left_out = read_wanted_records(site, study, account)
     films = look_at_films(placed, study.image.size, progress)

@@ -1,9 +1,9 @@
 """A site's records as tensors on disk, its patients by split, and Poisson sampling of patients.
 
 Process after process reads the same files, so decoded images and encoded records are kept on disk:
-pixels as one memory-mapped array, a frozen encoder's vectors of the texts as another, the rest as
-one safetensors file. The cache's name is a hash of what was asked for (mapping and study); it holds
-a list of every file that was read, and is used only while each of them is the same.
+pixels as one memory-mapped array, the vectors of frozen encoders of images and texts as others, the
+rest as one safetensors file. The cache's name is a hash of what was asked for (mapping and study);
+it holds a list of every file that was read, and is used only while each of them is the same.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 
-from client.cache import PIXELS, FileRead, keep_pixels, locked_cache
+from client.cache import PIXELS, FileRead, file_of, keep_pixels, keep_vectors, locked_cache
 from client.images import RadiographReader, quiet, refusal
 from client.joins import Account
 from client.records.patients import assignment_of, digest
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 _FORMAT = 4  # raise when the meaning of a cached file changes
 _TEXTS_AT_ONCE = 512
 _TENSORS = "tensors.safetensors"
-# The study's text has the sha256 of the encoder's files: where they lie is no matter.
+# The study has the sha256 of an encoder's files: where they lie is no matter.
 _NOT_DATA = {
     *("budget", "device", "ledger", "mask_key", "cache", "encoders"),
     *("metrics", "minimum_group", "memory", "limits", "trainer"),
@@ -46,6 +46,8 @@ class SiteDataset:
     """All records of one site.
 
     pixels: (N, H, W) uint8, memory-mapped; zeros where there is no image.
+    image: (N, 1 + patches, F) float16, memory-mapped; None unless the study has a frozen image
+        encoder.
     text: (N, T, E) float16, memory-mapped; None unless the study has a frozen text encoder.
     tensors: the other tensors of `irene_model.inputs.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
@@ -55,6 +57,7 @@ class SiteDataset:
 
     study: Study
     pixels: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.float16] | None = None
     text: npt.NDArray[np.float16] | None = None
     tensors: Mapping[str, torch.Tensor]
     patients: Mapping[Split, tuple[Rows, ...]]
@@ -64,7 +67,10 @@ class SiteDataset:
     def batch(self, rows: Rows) -> Batch:
         """The model's inputs for `rows`, in order."""
         batch = take(self.tensors, torch.from_numpy(rows))
-        batch["pixel_values"] = encode_pixels(self.pixels[rows], self.study)
+        if self.image is None:
+            batch["pixel_values"] = encode_pixels(self.pixels[rows], self.study)
+        else:
+            batch["image_embeddings"] = torch.from_numpy(self.image[rows]).float()
         if self.text is not None:
             batch["text_embeddings"] = torch.from_numpy(self.text[rows]).float()
         return batch
@@ -128,10 +134,11 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
     digests = [row.tobytes() for row in tensors.pop("patient_digest").numpy()]
     home = {each: SPLITS[code] for each, code in zip(digests, split.tolist(), strict=True)}
-    frozen = study.text.encoder.kind == "frozen"
+    image, frozen = _image_vectors(study), study.text.encoder.kind == "frozen"
     return SiteDataset(
         study=study,
         pixels=np.load(folder / PIXELS, mmap_mode="r"),
+        image=None if image is None else np.load(folder / file_of(image), mmap_mode="r"),
         text=np.load(folder / "text.npy", mmap_mode="r") if frozen else None,
         tensors=tensors,
         patients={
@@ -145,7 +152,7 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
 
 def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> list[FileRead]:
     """Write the data set; returns what was read besides tables and the images that are kept."""
-    reader, size = site.text_reader(study), study.image.size
+    reader, encoder, size = site.text_reader(study), site.image_encoder(study), study.image.size
     account = Account()
     placed, _ = read_wanted_records(site, study, account)
     records = [each.record for each in placed]
@@ -160,6 +167,14 @@ def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> li
         keep_pixels(work, [record.image_path for record in records], size, decode, progress)
     if radiographs.bad:
         raise refusal(radiographs.bad)
+    name = _image_vectors(study)
+    if encoder is not None and name is not None:
+        pixels = np.load(work / PIXELS, mmap_mode="r")
+        shown, shape = sorted(files), (study.image.tokens, encoder.width)
+        _log.info("encoding %d radiographs", len(shown))
+        keep_vectors(
+            work, name, pixels, shown, shape=shape, encode=encoder.vectors, progress=progress
+        )
     tensors = encode_records(records, study, reader)
     if reader.encoder is not None:
         ids, mask = tensors.pop("input_ids"), tensors["text_mask"]
@@ -188,6 +203,12 @@ def _write_vectors(
         part = slice(start, start + _TEXTS_AT_ONCE)
         vectors[part] = encoder.vectors(ids[part], mask[part]).numpy()
     vectors.flush()
+
+
+def _image_vectors(study: Study) -> str | None:
+    """The array of the frozen image encoder's vectors, if the study has one."""
+    encoder = study.image.encoder
+    return None if encoder is None else f"image-{encoder.sha256}"
 
 
 def _rows_by_patient(patient: Rows, rows: Rows) -> tuple[Rows, ...]:

@@ -38,7 +38,7 @@ hospital lacks is simply not mapped.
     missing: [haemolysed, "-99"]   # words of these files for "nothing is known", beside the usual
     exclude: out.txt              # record ids, listed here or in a file
     images: {views: [PA, AP]}     # leave out what a DICOM header calls another view
-    encoders: {bio-bert: models/bio-bert}   # if the study's text has an encoder: its folder here
+    encoders: {bio-bert: models/bio-bert}   # if the study's text or image has one: its folder here
     budget: {epsilon: 8, delta: 1.0e-5}
     metrics: private              # off, private or exact
 """
@@ -59,7 +59,7 @@ from irene_model.errors import ConfigError
 from irene_model.study import Settings, SiteName, Study, parse, read_mapping
 
 if TYPE_CHECKING:
-    from irene_model.inputs import TextReader
+    from irene_model.inputs import FrozenImageEncoder, TextReader
 
 Metrics = Literal["off", "private", "exact"]
 OwnUnit = Annotated[
@@ -239,8 +239,17 @@ class Site(Settings):
         """How the study's texts are read here; a missing or different encoder is a ConfigError."""
         from irene_model.inputs import TextReader
 
-        folders = {name: self.resolve(path) for name, path in self.encoders.items()}
-        return TextReader.open(study.text, folders)
+        return TextReader.open(study.text, self._encoder_folders)
+
+    def image_encoder(self, study: Study) -> "FrozenImageEncoder | None":
+        """What reads the study's images here before the model; else a ConfigError, as for texts."""
+        from irene_model.inputs import FrozenImageEncoder
+
+        return FrozenImageEncoder.open(study.image, self._encoder_folders)
+
+    @property
+    def _encoder_folders(self) -> dict[str, Path]:
+        return {name: self.resolve(path) for name, path in self.encoders.items()}
 
     def check_against(self, study: Study) -> None:
         """Refuse names that the study does not have, and what its engine can't do."""

@@ -26,7 +26,8 @@ class Explanation:
     attention: (S,), the share of each token in what the head read (rollout); they sum to 1.
     clinical_reads: (M,h,w), the patches that each clinical token read (rollout).
     evidence: (S,), what each token's input adds to the label's log-odds over `baseline_logit`
-        (integrated gradients; a patch has the sum of its pixels, the class token 0).
+        (integrated gradients; a patch has the sum of its pixels, the class token 0; of a frozen
+        image encoder's vectors each has its own).
     """
 
     layout: TokenLayout
@@ -72,8 +73,8 @@ def explain(
     `label` is an index; without it the label of the highest probability. The quadrature is refined
     until the evidence adds up to `TOLERATED_GAP`, or to 1,024 points.
     """
-    if len(batch["pixel_values"]) != 1:
-        raise ValueError(f"one record is explained at a time, not {len(batch['pixel_values'])}")
+    if len(batch["age"]) != 1:
+        raise ValueError(f"one record is explained at a time, not {len(batch['age'])}")
     layout = TokenLayout.of(model.config)
     present = layout.presence(batch)
     inputs = {name: t for name, t in batch.items() if name not in ("labels", "label_mask")}
@@ -105,14 +106,16 @@ def _gap(moved: Attributions) -> float:
 
 def _on_tokens(moved: Attributions, layout: TokenLayout) -> Tensor:
     """Attributions on the axis of tokens, (B,S): a patch has the sum of its pixels."""
-    rows, columns = layout.grid
-    height, width = moved.pixels.shape[1:]
-    pixels = moved.pixels.reshape(-1, rows, height // rows, columns, width // columns)
-    patches = pixels.sum(dim=(2, 4)).flatten(1)
-    class_token = patches.new_zeros(len(patches), 1)
+    image = moved.image
+    if not image.shape[1]:
+        rows, columns = layout.grid
+        height, width = moved.pixels.shape[1:]
+        pixels = moved.pixels.reshape(-1, rows, height // rows, columns, width // columns)
+        patches = pixels.sum(dim=(2, 4)).flatten(1)
+        image = torch.cat([patches.new_zeros(len(patches), 1), patches], dim=1)
     numbers = (moved.sex[:, None], moved.age[:, None])
     panels = [
         layout.by_token(values, name).sum(dim=2)
         for name, values in layout.by_panel(moved.panels).items()
     ]
-    return torch.cat([class_token, patches, moved.text, moved.labs, *numbers, *panels], dim=1)
+    return torch.cat([image, moved.text, moved.labs, *numbers, *panels], dim=1)

@@ -7,9 +7,9 @@ log-odds: they can be compared across modalities.
 
 The baseline is a patient of whom nothing stands out, with the same inputs present: a radiograph of
 one level, its own mean grey (black would be air, and dark lungs could then explain nothing); text
-vectors of zero; laboratory and panel values in the middle of their reference intervals, which is a
-scaled 0; fifty years; halfway between the sexes. An input that is absent takes no part and gets
-exactly 0.
+vectors of zero, and likewise those of a frozen image encoder; laboratory and panel values in the
+middle of their reference intervals, which is a scaled 0; fifty years; halfway between the sexes. An
+input that is absent takes no part and gets exactly 0.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,12 +29,14 @@ _MIDDLE_AGE, _NEITHER_SEX = 0.5, 0.5  # age is in years / 100
 class Attributions:
     """In log-odds of one label, of B records.
 
-    pixels (B,H,W), summed over channels; text (B,T), one number a token; labs (B,L); age, sex (B,);
+    pixels (B,H,W), summed over channels, or image (B,1+N), one number a vector of a frozen image
+    encoder, and the other is empty; text (B,T), one number a token; labs (B,L); age, sex (B,);
     panels (B,P), all side by side. Without text, laboratory or panels in the model, T, L or P is 0.
     `logit` and `baseline_logit` are (B,).
     """
 
     pixels: Tensor
+    image: Tensor
     text: Tensor
     labs: Tensor
     age: Tensor
@@ -46,7 +48,7 @@ class Attributions:
     @property
     def total(self) -> Tensor:
         """The sum over all inputs, (B,): `logit - baseline_logit` but for numerical error."""
-        rows = (self.text, self.labs, self.panels)
+        rows = (self.image, self.text, self.labs, self.panels)
         parts = (self.pixels.sum(dim=(1, 2)), *(values.sum(dim=1) for values in rows))
         return sum(parts, self.age + self.sex)
 
@@ -82,8 +84,10 @@ def integrated_gradients(
     with torch.no_grad():
         logit, baseline = (_logits(model, batch, side)[:, label] for side in (ends, starts))
     nothing = logit.new_zeros(len(logit), 0)
+    image = moved["image_embeddings"].sum(dim=2) if model.config.image_width else nothing
     return Attributions(
-        pixels=moved["pixel_values"].sum(dim=1),
+        pixels=nothing[..., None] if model.config.image_width else moved["pixel_values"].sum(dim=1),
+        image=image,
         text=moved["text_embeddings"].sum(dim=2) if "text_embeddings" in moved else nothing,
         labs=moved.get("lab_values", nothing),
         age=moved["age"],
@@ -96,6 +100,7 @@ def integrated_gradients(
 
 _MASKS = {
     "pixel_values": "image_mask",
+    "image_embeddings": "image_mask",
     "text_embeddings": "text_mask",
     "lab_values": "lab_mask",
     "panel_values": "panel_mask",
@@ -106,7 +111,7 @@ _MASKS = {
 
 def _inputs(model: IreneModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The continuous inputs of `batch`; token ids become their vectors."""
-    names = ["pixel_values", "age", "sex"]
+    names = ["image_embeddings" if model.config.image_width else "pixel_values", "age", "sex"]
     if model.config.num_labs:
         names.append("lab_values")
     if model.config.panels:

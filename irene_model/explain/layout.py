@@ -93,11 +93,11 @@ class TokenLayout:
 
     def presence(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Which tokens a batch has, (B,S) bool; a mask that the batch lacks means everything."""
-        pixels = batch["pixel_values"]
+        ages = batch["age"]
 
         def mask(name: str, *shape: int) -> Tensor:
             given = batch.get(name)
-            everything = pixels.new_ones(len(pixels), *shape, dtype=torch.bool)
+            everything = ages.new_ones(len(ages), *shape, dtype=torch.bool)
             return everything if given is None else given.bool()
 
         known = mask("demographics_mask", 2)  # age, then sex

@@ -1,4 +1,5 @@
 from .external_files import read_json, read_tensors, sha256_of_files
+from .image_encoder import FrozenImageEncoder
 from .pictures import levels_of_picture
 from .pixels import (
     STRETCH_PERCENT,
@@ -31,6 +32,7 @@ __all__ = [
     "Batch",
     "Case",
     "FrozenEncoder",
+    "FrozenImageEncoder",
     "IreneProcessor",
     "Levels",
     "NoPicture",

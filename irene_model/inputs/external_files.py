@@ -1,8 +1,8 @@
-"""Files that came with weights from elsewhere: read with care, and known by their sha256."""
+"""Files that came with weights from elsewhere: found, read with care, known by their sha256."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from irene_model.errors import CheckpointError
+from irene_model.errors import CheckpointError, ConfigError
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -54,3 +54,37 @@ def sha256_of_files(files: Sequence[Path]) -> str:
         except OSError:
             raise CheckpointError(f"{path}: is missing or can't be read") from None
     return digest.hexdigest()
+
+
+def find_encoder(
+    key: str,
+    name: str,
+    sha256: str | None,
+    folders: Mapping[str, Path],
+    hashed: Callable[[Path], str],
+) -> Path:
+    """The folder of the encoder `name` of the study's `key`, with the study's very files in it.
+
+    `folders` by name come first, then the hub's local cache. A missing file, or one whose `hashed`
+    is not `sha256`, is a ConfigError.
+    """
+    folder = folders[name] if name in folders else _in_the_hubs_cache(key, name)
+    found = hashed(folder)
+    if found != sha256:
+        raise ConfigError(
+            f"{folder}: {key}.sha256: the files are not the study's; they have {found}"
+        )
+    return folder
+
+
+def _in_the_hubs_cache(key: str, name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError, OSError):
+        raise ConfigError(
+            f"{key}: '{name}' is neither in `encoders` of site.yaml (its name: its folder) "
+            "nor among the models downloaded from the hub"
+        ) from None

@@ -1,7 +1,7 @@
 """What stands beside a model in one folder: raw findings of one patient to the model's inputs.
 
 It is the study itself, saved as `study.yaml`, and the code that training uses: image transform,
-tokens or a frozen encoder's vectors, and scaling by the study's reference intervals. Nothing in it
+tokens, frozen encoders' vectors, and scaling by the study's reference intervals. Nothing in it
 follows from patients, so there is nothing to fit and nothing to leak.
 
 .. code-block:: python
@@ -28,6 +28,7 @@ from PIL import Image
 from torch import Tensor
 
 from irene_model.errors import CheckpointError, DataError
+from irene_model.inputs.image_encoder import IMAGE_FILES, FrozenImageEncoder
 from irene_model.inputs.pictures import levels_of_picture
 from irene_model.inputs.pixels import Levels, NoPicture, Pixels, from_channels, square
 from irene_model.inputs.tensors import Batch, encode_pixels, encode_records
@@ -35,7 +36,7 @@ from irene_model.inputs.text import TextReader
 from irene_model.inputs.text_encoder import encoder_files
 from irene_model.study import OLDEST_YEARS, Record, Sex, Study, dump
 
-_STUDY, _ENCODER = "study.yaml", "encoder"
+_STUDY, _ENCODER, _IMAGE_ENCODER = "study.yaml", "encoder", "image_encoder"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class Case:
 class IreneProcessor:
     """The inputs of a study's model.
 
-    encoders: folders of text encoders by name, where the study has one and the saved folder not.
+    encoders: folders of the encoders by name that the study has and the saved folder has not.
     """
 
     def __init__(self, study: Study, encoders: Mapping[str, Path] | None = None) -> None:
@@ -77,38 +78,45 @@ class IreneProcessor:
 
         Raises:
             CheckpointError: there is none in it.
-            ConfigError: it is damaged, or the study's text encoder is not at hand.
+            ConfigError: it is damaged, or an encoder of the study is not at hand.
         """
         folder = Path(folder)
         if not (folder / _STUDY).exists():
             raise CheckpointError(f"{folder}: no processor was saved here: {_STUDY} is missing")
         study = Study.read(folder / _STUDY)
-        name, inside = study.text.encoder.name, folder / _ENCODER
-        if name is not None and inside.is_dir():
-            encoders = {name: inside, **(encoders or {})}
-        processor = cls(study, encoders)
-        _ = processor.reader  # a missing encoder is better known now
+        found = dict(encoders or {})
+        image = None if study.image.encoder is None else study.image.encoder.name
+        for name, saved in ((study.text.encoder.name, _ENCODER), (image, _IMAGE_ENCODER)):
+            if name is not None and (folder / saved).is_dir():
+                found.setdefault(name, folder / saved)
+        processor = cls(study, found)
+        _ = processor.reader, processor.image_encoder  # a missing encoder is better known now
         return processor
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the processor into `folder`, which may hold the model already.
 
-        With it goes the text encoder, if it was opened: from `from_pretrained` it was. A server,
-        which reads no texts, saves none.
+        With it go the encoders that were opened: from `from_pretrained` all were. A server, which
+        reads no patients, saves none.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _STUDY).write_text(dump(self.study), encoding="utf-8")
-        source = self.reader.folder if "reader" in self.__dict__ else None
-        if source is not None and source.resolve() != (folder / _ENCODER).resolve():
-            (folder / _ENCODER).mkdir(exist_ok=True)
-            for name in encoder_files(self.study.text.encoder.kind):
-                shutil.copyfile(source / name, folder / _ENCODER / name)
+        if "reader" in self.__dict__ and self.reader.folder is not None:
+            files = encoder_files(self.study.text.encoder.kind)
+            _copy(self.reader.folder, folder / _ENCODER, files)
+        if "image_encoder" in self.__dict__ and self.image_encoder is not None:
+            _copy(self.image_encoder.folder, folder / _IMAGE_ENCODER, IMAGE_FILES)
 
     @cached_property
     def reader(self) -> TextReader:
         """How the study's texts are read."""
         return TextReader.open(self.study.text, self._encoders)
+
+    @cached_property
+    def image_encoder(self) -> FrozenImageEncoder | None:
+        """What reads the study's images before the model, if anything does."""
+        return FrozenImageEncoder.open(self.study.image, self._encoders)
 
     def __call__(self, cases: Sequence[Case]) -> Batch:
         """The model's inputs for `cases`, in order: see `irene_model.inputs.tensors`.
@@ -126,16 +134,36 @@ class IreneProcessor:
         for number, made in enumerate(squares):
             if made is not None:
                 pixels[number] = made
-        batch["pixel_values"] = encode_pixels(pixels, self.study)
+        if self.image_encoder is None:
+            batch["pixel_values"] = encode_pixels(pixels, self.study)
+        else:
+            batch["image_embeddings"] = self._image_vectors(pixels, batch["image_mask"])
         if self.reader.encoder is not None:
             ids = batch.pop("input_ids")
             batch["text_embeddings"] = self.reader.encoder.vectors(ids, batch["text_mask"]).float()
         return batch
 
+    def _image_vectors(self, pixels: Pixels, shown: Tensor) -> Tensor:
+        """The encoder's vectors (B,1+N,F) of squares (B,size,size); zeros where none is shown."""
+        encoder = self.image_encoder
+        assert encoder is not None
+        vectors = torch.zeros(len(pixels), self.study.image.tokens, encoder.width)
+        for row in shown.nonzero().flatten().tolist():
+            vectors[row] = torch.from_numpy(encoder.vectors(pixels[row])).float()
+        return vectors
+
     def by_label(self, logits: Tensor) -> list[dict[str, float]]:
         """Probabilities by label of logits (B, K), a mapping for each case."""
         rows = torch.sigmoid(logits.detach().float()).tolist()
         return [dict(zip(self.study.labels, row, strict=True)) for row in rows]
+
+
+def _copy(source: Path, target: Path, files: Sequence[str]) -> None:
+    if source.resolve() == target.resolve():
+        return
+    target.mkdir(exist_ok=True)
+    for name in files:
+        shutil.copyfile(source / name, target / name)
 
 
 def _record(case: Case, number: int, study: Study) -> Record:

@@ -1,11 +1,12 @@
 """Records to tensors. The legend of all shapes.
 
-B records, C channels, H = W pixels, T text tokens, E numbers each, L laboratory values, P values of
-all further panels side by side, K labels.
+B records, C channels, H = W pixels, N patches, F numbers of an image encoder's vector, T text
+tokens, E numbers each, L laboratory values, P values of all further panels side by side, K labels.
 
 | key               | shape        | meaning                                               |
 | ----------------- | ------------ | ----------------------------------------------------- |
 | pixel_values      | (B, C, H, W) | float, -1 black to 1 white                             |
+| image_embeddings  | (B, 1+N, F)  | in its place the study's frozen encoder's vectors      |
 | image_mask        | (B,)         | bool, there is a radiograph                            |
 | input_ids         | (B, T)       | int64, tokens of the complaint, or in their place      |
 | text_embeddings   | (B, T, E)    | float, the study's frozen encoder's vectors of them    |

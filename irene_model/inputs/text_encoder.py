@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from irene_model.errors import CheckpointError, ConfigError
-from irene_model.inputs.external_files import read_json, sha256_of_files
+from irene_model.inputs.external_files import find_encoder, read_json, sha256_of_files
 from irene_model.study import TextEncoder, TextShape
 
 FAMILY = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
@@ -39,14 +39,11 @@ def find_folder(encoder: TextEncoder, folders: Mapping[str, Path]) -> Path:
     `folders` by name come first, then the hub's local cache. A missing file, or one that differs
     from the study's, is a ConfigError.
     """
-    name = encoder.name or ""
-    folder = folders[name] if name in folders else _in_the_hubs_cache(name)
-    found = sha256_of(folder, encoder.kind)
-    if found != encoder.sha256:
-        raise ConfigError(
-            f"{folder}: text.encoder.sha256: the files are not the study's; they have {found}"
-        )
-    return folder
+
+    def hashed(folder: Path) -> str:
+        return sha256_of(folder, encoder.kind)
+
+    return find_encoder("text.encoder", encoder.name or "", encoder.sha256, folders, hashed)
 
 
 def sha256_of(folder: Path, kind: str) -> str:
@@ -145,16 +142,3 @@ class FrozenEncoder:
         if not torch.isfinite(half).all():
             raise ConfigError("text.encoder: gives vectors that are beyond float16's range")
         return half
-
-
-def _in_the_hubs_cache(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError, OSError):
-        raise ConfigError(
-            f"text.encoder: '{name}' is neither in `encoders` of site.yaml (its name: its folder) "
-            "nor among the models downloaded from the hub"
-        ) from None

@@ -29,6 +29,7 @@ from irene_model.methods.fusion import (
 )
 from irene_model.network import (
     DiagnosticModel,
+    IreneEmbeddings,
     IreneOutput,
     JointBlock,
     PositionTable,
@@ -194,6 +195,7 @@ class FusionModel(DiagnosticModel):
         if config.fusion not in FUSIONS:
             raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}")
         super().__init__(config)
+        self.embeddings = IreneEmbeddings(config)
         self.fusion = FUSIONS[config.fusion](config)
         if config.lora_rank:
             adapt(self, rank=config.lora_rank, alpha=config.lora_alpha)

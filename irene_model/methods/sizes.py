@@ -2,7 +2,7 @@
 
 A bidirectional block is about two ordinary ones, since only its output projection is shared. So a
 rival is as deep as IRENE with each of them counted twice, however it shares that depth out among
-its parts, and the width of its MLPs settles the rest.
+its parts, and the width of its MLPs settles the rest. The linear probe is as large as its features.
 """
 
 import copy
@@ -13,6 +13,7 @@ import torch
 from irene_model.errors import ConfigError
 from irene_model.methods.fusion import FusionConfig
 from irene_model.methods.methods import FUSIONS, FusionModel
+from irene_model.methods.probe import LinearProbe, ProbeConfig
 from irene_model.network import DiagnosticModel, IreneConfig, IreneModel
 
 TOLERANCE = 0.2
@@ -23,11 +24,14 @@ _ALONE: dict[str, dict[str, Any]] = {  # one ordinary transformer over some of t
     "image_only": {"text_length": 0, "num_labs": 0, "panels": {}, "reads_demographics": False},
     "clinical_only": {"reads_image": False},
 }
-METHODS = (*sorted(_IRENE), *_ALONE, *FUSIONS)
+_PROBE = "linear_probe"
+METHODS = (*sorted(_IRENE), *_ALONE, *FUSIONS, _PROBE)
 
 
 def model_of(config: IreneConfig) -> DiagnosticModel:
     """The model, freshly initialised, that `config` is of."""
+    if isinstance(config, ProbeConfig):
+        return LinearProbe(config)
     return FusionModel(config) if isinstance(config, FusionConfig) else IreneModel(config)
 
 
@@ -40,8 +44,11 @@ def parameter_count(config: IreneConfig) -> int:
 def sized(irene: IreneConfig, method: str, *, prior: float) -> IreneConfig:
     """The configuration of `method` beside `irene`: same inputs, as many parameters within 20 %.
 
-    Raises ConfigError where IRENE is too small for the method to be built as small.
+    Raises ConfigError where IRENE is too small for the method to be built as small, and for a
+    linear probe where no encoder is frozen.
     """
+    if method == _PROBE:
+        return _probe(irene)
     if method in _IRENE:
         direction = "both" if method == "irene" else "clinical_to_image"
         return _changed(irene, attention_direction=direction)
@@ -66,6 +73,18 @@ def sized(irene: IreneConfig, method: str, *, prior: float) -> IreneConfig:
             f" {target} in this study; give model.num_hidden_layers or intermediate_size more"
         )
     return config
+
+
+def _probe(irene: IreneConfig) -> ProbeConfig:
+    """A probe of what is frozen: it has nothing that could read pixels or token ids."""
+    if irene.vocab_size and not irene.image_width:
+        raise ConfigError(
+            "model.method: linear_probe reads frozen features; give the study an image.encoder or "
+            "a text.encoder of the kind 'frozen'"
+        )
+    same = {k: v for k, v in irene.to_dict().items() if k not in {"model_type", "lora_rank"}}
+    trained_text = {"text_length": 0, "vocab_size": 0} if irene.vocab_size else {}
+    return ProbeConfig(**{**same, **trained_text, "reads_image": irene.image_width > 0})
 
 
 def _changed(config: IreneConfig, **changes: Any) -> IreneConfig:

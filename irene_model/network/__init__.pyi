@@ -1,6 +1,6 @@
 from .attention import Streams, join_presence, mean_present
 from .config import PRESETS, IreneConfig
-from .embeddings import ClassToken, GroupedLinear, PositionTable
+from .embeddings import ClassToken, GroupedLinear, IreneEmbeddings, PositionTable
 from .encoder import AttentionMaps, Blocks, JointBlock
 from .low_rank import adapt, adapters
 from .model import DiagnosticModel, IreneModel, IreneOutput, mean_loss, per_sample_loss
@@ -13,6 +13,7 @@ __all__ = [
     "DiagnosticModel",
     "GroupedLinear",
     "IreneConfig",
+    "IreneEmbeddings",
     "IreneModel",
     "IreneOutput",
     "JointBlock",

@@ -120,17 +120,18 @@ def to_authors_state(own: Mapping[str, Tensor], config: IreneConfig) -> dict[str
     """The inverse of `from_authors_state`, for a model that the authors' code can hold."""
     if not (config.reads_image and config.reads_demographics and config.num_labs) or (
         config.vocab_size
+        or config.image_width
         or not config.text_length
         or config.panels
         or config.attention_direction != "both"
     ):
         raise CheckpointError(
-            "the authors' model always reads text embeddings, laboratory values, image and"
+            "the authors' model always reads text embeddings, laboratory values, pixels and"
             " demographics, no further panels, in both directions; this one has"
-            f" vocab_size {config.vocab_size}, text_length {config.text_length}, num_labs"
-            f" {config.num_labs}, reads_image {config.reads_image}, reads_demographics"
-            f" {config.reads_demographics}, {len(config.panels)} panels and attention_direction"
-            f" {config.attention_direction}"
+            f" vocab_size {config.vocab_size}, image_width {config.image_width}, text_length"
+            f" {config.text_length}, num_labs {config.num_labs}, reads_image {config.reads_image},"
+            f" reads_demographics {config.reads_demographics}, {len(config.panels)} panels and"
+            f" attention_direction {config.attention_direction}"
         )
     return {
         _authors_name(name, config): parameter.reshape(_authors_shape(name, parameter))

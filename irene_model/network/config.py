@@ -52,11 +52,13 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     `num_hidden_layers` counts all blocks, of which the first `num_bidirectional_layers` keep the
     image and the clinical tokens apart. `text_width` is the width of one text embedding: of the
     frozen encoder's when `vocab_size` is 0, of the model's own table of `vocab_size` tokens
-    otherwise. `text_length` 0, `num_labs` 0, `reads_image` or `reads_demographics` False leaves
-    that modality out of the model. `panels` has the number of values of each further panel, and how
-    many of them share a token. `attention_direction` says which stream reads the other in the
-    bidirectional blocks: `clinical_to_image` lets the clinical tokens query the image alone.
-    `lora_rank` 0 is a plain model; another rank adds adapters scaled by `lora_alpha` over it.
+    otherwise. `image_width` is that of a frozen image encoder's vectors, one of the whole image and
+    one of each patch; 0 reads pixels. `text_length` 0, `num_labs` 0, `reads_image` or
+    `reads_demographics` False leaves that modality out of the model. `panels` has the number of
+    values of each further panel, and how many of them share a token. `attention_direction` says
+    which stream reads the other in the bidirectional blocks: `clinical_to_image` lets the clinical
+    tokens query the image alone. `lora_rank` 0 is a plain model; another rank adds adapters scaled
+    by `lora_alpha` over it.
     """
 
     model_type = "irene"
@@ -72,6 +74,7 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         image_size: int = 224,
         patch_size: int = 16,
         num_channels: int = 3,
+        image_width: int = 0,
         text_length: int = 40,
         text_width: int = 768,
         vocab_size: int = 0,
@@ -98,6 +101,7 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         self.image_size = _at_least("image_size", image_size, 1)
         self.patch_size = _at_least("patch_size", patch_size, 1)
         self.num_channels = _at_least("num_channels", num_channels, 1)
+        self.image_width = _at_least("image_width", image_width, 0)
         self.text_length = _at_least("text_length", text_length, 0)
         self.text_width = _at_least("text_width", text_width, 1)
         self.vocab_size = _at_least("vocab_size", vocab_size, 0)

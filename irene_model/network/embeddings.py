@@ -1,10 +1,11 @@
 """Inputs of all modalities become tokens of one width.
 
 Legend: B records, C channels, D width, T text tokens, E text width, L laboratory values, P values
-of all further panels. The image stream is [class token, patches]; the clinical stream is [text,
-labs, sex, age], in the authors' order, and then the panels. What a mask hides is replaced before it
-is read, so neither its value nor a NaN there reaches an output or a gradient. The class token
-belongs to the image: without an image it is absent too.
+of all further panels, F width of a frozen image encoder's vectors. The image stream is [class
+token, patches], and an encoder's vector of the whole image stands in the class token's place; the
+clinical stream is [text, labs, sex, age], in the authors' order, and then the panels. What a mask
+hides is replaced before it is read, so neither its value nor a NaN there reaches an output or a
+gradient. The class token belongs to the image: without an image it is absent too.
 """
 
 import math
@@ -104,10 +105,12 @@ class IreneEmbeddings(nn.Module):
         width = config.hidden_size
         self.config = config
         if config.reads_image:
-            self.patches = nn.Conv2d(
-                config.num_channels, width, kernel_size=config.patch_size, stride=config.patch_size
-            )
-            self.class_token = ClassToken(width)
+            if config.image_width:
+                self.image = nn.Linear(config.image_width, width)
+            else:
+                side = config.patch_size
+                self.patches = nn.Conv2d(config.num_channels, width, kernel_size=side, stride=side)
+                self.class_token = ClassToken(width)
             self.image_positions = PositionTable(1 + config.num_patches, width)
         if config.text_length:
             if config.vocab_size:
@@ -130,9 +133,10 @@ class IreneEmbeddings(nn.Module):
     def forward(
         self,
         *,
-        pixel_values: Tensor,
         age: Tensor,
         sex: Tensor,
+        pixel_values: Tensor | None = None,
+        image_embeddings: Tensor | None = None,
         image_mask: Tensor | None = None,
         text_embeddings: Tensor | None = None,
         input_ids: Tensor | None = None,
@@ -145,10 +149,11 @@ class IreneEmbeddings(nn.Module):
     ) -> Streams:
         """Inputs as in `IreneModel.forward` to both streams; a wrong shape is a ValueError."""
         config = self.config
-        batch = len(pixel_values)
+        seen = image_embeddings if config.image_width else pixel_values
+        batch = len(age if seen is None else seen)
         image: list[Group] = []
         if config.reads_image:
-            image.append(self._image(pixel_values, image_mask, batch))
+            image.append(self._image(seen, image_mask, batch))
         clinical: list[Group] = []
         if config.text_length:
             clinical.append(self._text(text_embeddings, input_ids, text_mask, batch))
@@ -172,14 +177,21 @@ class IreneEmbeddings(nn.Module):
         present = join_presence([mask for _, mask in groups] or [None], tokens)
         return self.dropout(torch.cat(tokens, dim=1)), present
 
-    def _image(self, pixel_values: Tensor, image_mask: Tensor | None, batch: int) -> Group:
-        """Class token and patches (B,1+N,D) and their presence."""
-        side = self.config.image_size
-        _require("pixel_values", pixel_values, (batch, self.config.num_channels, side, side))
+    def _image(self, given: Tensor | None, image_mask: Tensor | None, batch: int) -> Group:
+        """Pixels, or an encoder's vectors (B,1+N,F), to tokens (B,1+N,D) and their presence."""
         seen = _presence("image_mask", image_mask, (batch,))
-        pixels = _present_only(pixel_values, seen).to(self.patches.weight.dtype)
-        image = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, patches, D)
-        image = self.image_positions(self.class_token(image))
+        shape: tuple[int, ...]
+        if self.config.image_width:
+            shape = (batch, 1 + self.config.num_patches, self.config.image_width)
+            vectors = _present_only(_require("image_embeddings", given, shape), seen)
+            image = self.image(vectors.to(self.image.weight.dtype))
+        else:
+            side = self.config.image_size
+            shape = (batch, self.config.num_channels, side, side)
+            pixels = _present_only(_require("pixel_values", given, shape), seen)
+            image = self.patches(pixels.to(self.patches.weight.dtype))
+            image = self.class_token(image.flatten(2).transpose(1, 2))  # of (B, patches, D)
+        image = self.image_positions(image)
         return image, None if seen is None else seen[:, None].expand(-1, image.shape[1])
 
     def _demographics(

@@ -52,19 +52,18 @@ class IreneOutput(ModelOutput):  # type: ignore[misc]
 
 
 class DiagnosticModel(PreTrainedModel):  # type: ignore[misc]
-    """What IRENE and every method that it is compared with share: embeddings and initial weights.
+    """What IRENE and every method that it is compared with share: heads and initial weights.
 
-    Each takes the keywords of `IreneModel.forward` and gives an `IreneOutput`.
+    Each takes the keywords of `IreneModel.forward` and gives an `IreneOutput`. All but the linear
+    probe have `embeddings`.
     """
+
+    embeddings: IreneEmbeddings
 
     config_class = IreneConfig
     main_input_name = "pixel_values"
     _supports_sdpa = True
     supports_gradient_checkpointing = True
-
-    def __init__(self, config: IreneConfig) -> None:
-        super().__init__(config)
-        self.embeddings = IreneEmbeddings(config)
 
     @property
     def heads(self) -> list[nn.Linear]:
@@ -116,6 +115,7 @@ class IreneModel(DiagnosticModel):
 
     def __init__(self, config: IreneConfig) -> None:
         super().__init__(config)
+        self.embeddings = IreneEmbeddings(config)
         self.encoder = IreneEncoder(config)
         self.head = nn.Linear(config.hidden_size, config.num_labels)
         if config.lora_rank:
@@ -125,9 +125,10 @@ class IreneModel(DiagnosticModel):
     def forward(
         self,
         *,
-        pixel_values: Tensor,
         age: Tensor,
         sex: Tensor,
+        pixel_values: Tensor | None = None,
+        image_embeddings: Tensor | None = None,
         text_embeddings: Tensor | None = None,
         input_ids: Tensor | None = None,
         lab_values: Tensor | None = None,
@@ -143,7 +144,8 @@ class IreneModel(DiagnosticModel):
     ) -> IreneOutput:
         """Logits of a batch of B records.
 
-        Inputs: `pixel_values` (B,C,H,W); `text_embeddings` (B,T,E), or `input_ids` (B,T) for a
+        Inputs: `pixel_values` (B,C,H,W), or a frozen encoder's `image_embeddings` (B,1+N,F), of the
+        whole image first; `text_embeddings` (B,T,E), or `input_ids` (B,T) for a
         model with its own vocabulary; `lab_values` (B,L); `age` (B,) in years / 100; `sex` (B,)
         0 female, 1 male; `labels` (B,K) of 0 and 1. Masks are 1 or True where the value exists
         and default to everything: `image_mask` (B,), `text_mask` (B,T), `lab_mask` (B,L),
@@ -153,6 +155,7 @@ class IreneModel(DiagnosticModel):
         """
         streams = self.embeddings(
             pixel_values=pixel_values,
+            image_embeddings=image_embeddings,
             image_mask=image_mask,
             text_embeddings=text_embeddings,
             input_ids=input_ids,

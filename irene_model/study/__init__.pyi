@@ -20,6 +20,8 @@ from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (
     RESERVED,
+    ImageEncoder,
+    ImageShape,
     LabTest,
     Measurement,
     Panel,
@@ -46,6 +48,8 @@ __all__ = [
     "Encoding",
     "Engine",
     "HeldOut",
+    "ImageEncoder",
+    "ImageShape",
     "LabTest",
     "Labels",
     "LastBlocks",

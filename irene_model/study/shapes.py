@@ -20,18 +20,61 @@ Demographic = Literal["age", "sex"]
 _OF_SUBSTANCE = ("molar_mass", "charge", "international_units")
 
 
+_ENCODER_NAME = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$"
+_SHA256 = r"^[0-9a-f]{64}$"
+
+
+class ImageEncoder(Settings):
+    """A frozen encoder of images: its vector of each patch is computed once a record.
+
+    `name` says where each site finds its folder (see `irene_model.inputs.image_encoder`), and
+    `sha256` that its files are the same at all sites. With `interpolate` its position encodings are
+    fitted to a size that is not its own.
+    """
+
+    kind: Literal["frozen"]
+    name: str = Field(max_length=120, pattern=_ENCODER_NAME)
+    sha256: str = Field(pattern=_SHA256)
+    interpolate: bool = False
+
+
 class ImageShape(Settings):
-    """The square radiograph that the model reads; `size` and `patch` in pixels."""
+    """The square radiograph that the model reads; `size` and `patch` in pixels.
+
+    Where an encoder reads it instead, `patch` is the square that each of its vectors of `width`
+    numbers is of, and `channels` are its own.
+    """
 
     size: int = Field(ge=8, le=1024)
     patch: int = Field(ge=2, le=64)
     channels: Literal[1, 3] = 1
+    encoder: ImageEncoder | None = None
+    width: int | None = Field(default=None, ge=1, le=4096)
 
     @model_validator(mode="after")
     def _patches_tile_the_image(self) -> "ImageShape":
         if self.size % self.patch:
             raise ValueError(f"size {self.size} must be a multiple of patch {self.patch}")
         return self
+
+    @model_validator(mode="after")
+    def _width_is_an_encoders(self) -> "ImageShape":
+        if (self.encoder is None) != (self.width is None):
+            raise ValueError("encoder and width (of one of its vectors) go together")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A study without an encoder keeps the fingerprint that it had."""
+        document: dict[str, Any] = plain(self)
+        if self.encoder is None:
+            document = {k: v for k, v in document.items() if k not in {"encoder", "width"}}
+        return document
+
+    @property
+    def tokens(self) -> int:
+        """One of the whole image, and one of each patch."""
+        return 1 + (self.size // self.patch) ** 2
 
 
 class TextEncoder(Settings):
@@ -46,10 +89,8 @@ class TextEncoder(Settings):
     """
 
     kind: Literal["wordpiece", "tokenizer", "frozen"] = "wordpiece"
-    name: str | None = Field(
-        default=None, max_length=120, pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$"
-    )
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    name: str | None = Field(default=None, max_length=120, pattern=_ENCODER_NAME)
+    sha256: str | None = Field(default=None, pattern=_SHA256)
     vocab_size: int | None = Field(default=None, ge=1, le=1_000_000)
 
     @model_validator(mode="before")

@@ -42,7 +42,7 @@ Method = Literal[
     "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
     "early_feature", "early_feature_pca", "early_data", "joint_feature",
     "late_mean", "late_max", "late_product", "late_rules", "late_stacker",
-    "hybrid", "hierarchical", "perceiver", "git",
+    "hybrid", "hierarchical", "perceiver", "git", "linear_probe",
 ]  # fmt: skip
 
 
@@ -50,7 +50,8 @@ class ModelShape(Settings):
     """A preset of `IreneModel`, or single sizes that replace the preset's.
 
     `method`: IRENE, or one that it is compared with; sizes are IRENE's all the same, and another
-    method gets as many parameters as IRENE has with them (`irene_model.methods.sizes`).
+    method but the linear probe gets as many parameters as IRENE has with them
+    (`irene_model.methods.sizes`).
 
     `prior`: the share of positives that one expects of a label, from the literature and never
     from the patients. The head starts there instead of at one half, so that no budget is spent

@@ -101,6 +101,7 @@ def _same_blocks(
     pairs: list[tuple[str, object, object]] = [
         ("model.method", their_study.model.method, study.model.method),
         *((f, getattr(theirs, f), getattr(ours, f)) for f in _ARCHITECTURE),
+        ("image.encoder.sha256", _sha256_of(their_study), _sha256_of(study)),
         ("text.encoder.kind", encoder.kind, needed.kind),
         ("text.encoder.sha256", encoder.sha256, needed.sha256),
         ("text.width", theirs.text_width, ours.text_width),
@@ -122,6 +123,11 @@ def _same_blocks(
             f"{folder}: has positions for {theirs.text_length} tokens of text; lower the study's "
             f"text.max_tokens, {ours.text_length}, to that"
         )
+
+
+def _sha256_of(study: Study) -> str | None:
+    """Of the frozen encoder that reads the image; None where the model does."""
+    return None if study.image.encoder is None else study.image.encoder.sha256
 
 
 def _check_config(folder: Path, config: IreneConfig) -> None:

@@ -2,7 +2,8 @@
 
 A site without text sends no text embedding: what it would send is noise, and would dilute what the
 others learnt. Which columns a hospital has is in its site.yaml and says nothing of any patient, so
-that what is left out needs no noise. The names are those of `IreneModel` and `FusionModel`.
+that what is left out needs no noise. The names are those of `IreneModel`, `FusionModel` and
+`LinearProbe`.
 
 A head has one row a label. The row of a label that a site does not have gets no gradient there;
 its noise is thrown away after it was drawn, which is post-processing, and zeros are sent.
@@ -27,13 +28,17 @@ _CLINICAL = _NUMBERS | _TEXT
 _SHARED = Group()
 _STREAMS = {"image": _IMAGE, "text": _TEXT, "numbers": _NUMBERS}
 _EMBEDDINGS = {
-    **dict.fromkeys(("patches", "class_token", "image_positions"), _IMAGE),
+    **dict.fromkeys(("patches", "class_token", "image", "image_positions"), _IMAGE),
     **dict.fromkeys(("text_tokens", "text", "text_positions"), _TEXT),
     **dict.fromkeys(("labs", "lab_positions"), Group({"labs"})),
     **dict.fromkeys(("sex", "sex_position"), Group({"sex"})),
     **dict.fromkeys(("age", "age_position"), Group({"age"})),
 }
 _OF_ONE_METHOD = {"encoder": _IMAGE, "squeeze": _CLINICAL}  # of GIT; of early fusion of data
+
+_OF_A_PROBE = {
+    "image_head": _IMAGE, "text_head": _TEXT, "numbers_head": Group({"labs", "age", "sex"}),
+}  # fmt: skip
 
 
 def modalities_of(study: Study) -> tuple[str, ...]:
@@ -65,6 +70,10 @@ def needed_for(name: str, method: Method) -> Group:
             group = _STREAMS[stream]
         case ["fusion", "heads", head, *_]:
             group = _STREAMS[head.removesuffix("_head")]
+        case ["image_head" | "text_head" | "numbers_head" as head, *_]:
+            group = _OF_A_PROBE[head]
+        case ["panel_heads", head, *_]:
+            group = Group({panel_modality(head.removesuffix("_head"))})
         case ["fusion", part, *_]:
             group = _OF_ONE_METHOD.get(part, _SHARED)
     return group

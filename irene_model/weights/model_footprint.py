@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 
 from irene_model.errors import ConfigError
-from irene_model.methods import TOLERANCE
+from irene_model.methods import TOLERANCE, LinearProbe
 from irene_model.network import PRESETS
 from irene_model.study import Encoding, LowRank, Study, shape_bytes
 from irene_model.weights.weights import config_of, new_model
@@ -53,8 +53,7 @@ class Footprint:
 def tokens(study: Study) -> int:
     """Tokens of one record that has everything."""
     panels = sum(-(-len(panel.values) // panel.per_token) for panel in study.panels)
-    image = 1 + (study.image.size // study.image.patch) ** 2
-    return image + study.text.max_tokens + len(study.labs) + 2 + panels
+    return study.image.tokens + study.text.max_tokens + len(study.labs) + 2 + panels
 
 
 def least_parameters(study: Study) -> int:
@@ -62,6 +61,8 @@ def least_parameters(study: Study) -> int:
 
     Each block has at least four square projections and an MLP; adapters have two low-rank pairs.
     """
+    if study.model.method == "linear_probe":  # it has no blocks
+        return len(study.labels)
     sizes = {**PRESETS[study.model.preset], **study.model.model_dump(exclude_none=True)}
     width, mlp, blocks = (
         int(sizes[name]) for name in ("hidden_size", "intermediate_size", "num_hidden_layers")
@@ -95,11 +96,12 @@ def _footprint(canonical: str) -> Footprint:
         raise ConfigError(f"the study '{study.name}': its sizes make no model ({error})") from None
     every = [tuple(p.shape) for p in model.parameters()]
     trained = [tuple(p.shape) for p in model.parameters() if p.requires_grad]
+    probe = isinstance(model, LinearProbe)
     return Footprint(
         parameters=sum(p.numel() for p in model.parameters()),
         trained=sum(p.numel() for p in model.parameters() if p.requires_grad),
         tokens=tokens(study),
-        blocks=config.num_hidden_layers + config.num_bidirectional_layers,
+        blocks=0 if probe else config.num_hidden_layers + config.num_bidirectional_layers,
         width=config.hidden_size,
         mlp=config.intermediate_size,
         heads=config.num_attention_heads,

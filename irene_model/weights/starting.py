@@ -76,7 +76,7 @@ class StartingPoint:
             earlier = read_earlier(self.irene, study)
             origin["irene"] = earlier.origin | start_from_earlier(model, study, earlier)
         if self.image is not None:
-            _refuse_rivals(study)
+            _refuse_what_a_vit_does_not_fit(study)
             vit = read_vit(self.image)
             unused = start_from_vit(model, vit)
             origin["image"] = {"sha256": sha256_of_files([vit.file]), "unused": list(unused)}
@@ -92,8 +92,13 @@ class StartingPoint:
         return model, origin
 
 
-def _refuse_rivals(study: Study) -> None:
+def _refuse_what_a_vit_does_not_fit(study: Study) -> None:
     """A ViT has the widths of IRENE's blocks; a rival has others, to be as large as IRENE."""
+    if study.image.encoder is not None:
+        raise ConfigError(
+            "--start-image: the study's radiographs are read by a frozen encoder (image.encoder), "
+            "and its model has no image embedding that a ViT could start; leave it out"
+        )
     if study.model.method != "irene":
         raise ConfigError(
             f"model.method {study.model.method} can't start from a ViT: its blocks are made "

@@ -19,7 +19,7 @@ from irene_model.study import LowRank, Study, TextEncoder
 from irene_model.weights.subsets import choose_trained
 
 _FROM_THE_DATA = (
-    *("image_size", "patch_size", "num_channels"),
+    *("image_size", "patch_size", "num_channels", "image_width"),
     *("text_length", "text_width", "vocab_size", "num_labs", "panels"),
 )
 
@@ -35,6 +35,7 @@ def config_of(study: Study) -> IreneConfig:
         image_size=study.image.size,
         patch_size=study.image.patch,
         num_channels=study.image.channels,
+        image_width=study.image.width or 0,
         text_length=study.text.max_tokens,
         text_width=study.text.width,
         vocab_size=_vocab_size(study.text.encoder),
@@ -64,7 +65,8 @@ def new_model(study: Study, *, seed: int) -> DiagnosticModel:
         model = model_of(config)
     prior = study.model.prior
     for head in model.heads:
-        torch.nn.init.constant_(head.bias, math.log(prior / (1 - prior)))
+        if head.bias is not None:
+            torch.nn.init.constant_(head.bias, math.log(prior / (1 - prior)))
     choose_trained(model, study.training.parameters)
     if config.text_length and config.vocab_size and not study.text.trainable:
         model.embeddings.text_tokens.requires_grad_(False)

@@ -15,12 +15,10 @@ from irene_model.weights import config_of
 def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) -> Batch:
     """`count` records unlike any patient's and unlike each other, with random labels."""
     study = dataset.study
-    C, side = study.image.channels, study.image.size
     T, L, K = study.text.max_tokens, len(study.labs), len(study.labels)
-    blocks = rng.integers(0, 2, (count, C, side // 4, side // 4)) * 2.0 - 1.0
     ones = torch.ones(count, dtype=torch.bool)
     return {
-        "pixel_values": torch.from_numpy(np.kron(blocks, np.ones((4, 4)))).float(),
+        **_image(study, count, rng),
         "image_mask": ones,
         **_text(study, count, rng),
         "text_mask": torch.ones(count, T, dtype=torch.bool),
@@ -34,6 +32,16 @@ def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) ->
         # One label each: a loss that averages over several would be quieter.
         "label_mask": torch.from_numpy(np.eye(K, dtype=bool)[rng.integers(0, K, count)]),
     }
+
+
+def _image(study: Study, count: int, rng: np.random.Generator) -> Batch:
+    """Random blocks, or random vectors where a frozen encoder gives them."""
+    image = study.image
+    if image.width is not None:
+        vectors = rng.standard_normal((count, image.tokens, image.width))
+        return {"image_embeddings": torch.from_numpy(vectors).half().float()}
+    blocks = rng.integers(0, 2, (count, image.channels, image.size // 4, image.size // 4))
+    return {"pixel_values": torch.from_numpy(np.kron(blocks * 2.0 - 1.0, np.ones((4, 4)))).float()}
 
 
 def _panels(study: Study, count: int, rng: np.random.Generator) -> Batch:
@@ -61,8 +69,12 @@ def with_canaries(
 ) -> SiteDataset:
     """The data set with the included canaries as further training patients, one record each."""
     kept = torch.from_numpy(np.flatnonzero(included))
-    grey = ((canaries["pixel_values"][kept, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
-    old = len(dataset.pixels)
+    old, image = len(dataset.pixels), dataset.image
+    grey = np.zeros((len(kept), *dataset.pixels.shape[1:]), np.uint8)
+    if image is not None:
+        image = np.concatenate([image, canaries["image_embeddings"][kept].half().numpy()])
+    else:
+        grey = ((canaries["pixel_values"][kept, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
     rows = tuple(np.array([old + n]) for n in range(len(kept)))
     text = dataset.text
     if text is not None:
@@ -70,6 +82,7 @@ def with_canaries(
     return replace(
         dataset,
         pixels=np.concatenate([dataset.pixels, grey]),
+        image=image,
         text=text,
         tensors={
             name: torch.cat([tensor, canaries[name][kept].to(tensor.dtype)])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from irene_model.errors import ConfigError
-from irene_model.inputs import TextReader
+from irene_model.inputs import FrozenImageEncoder, TextReader
 from irene_model.study import dump
 from simulations.hospitals.cohort import Hospital, draw_cohort, stream_of
 from simulations.hospitals.files import SUFFIX, ImageFormat, write_image
@@ -64,12 +64,13 @@ def write_hospitals(
 def check_scenario(scenario: Scenario) -> None:
     """Refuse names that study and synthetic hospitals do not share, as a ConfigError.
 
-    So is a text encoder that is not where `encoders` says. Joined folders bring their own.
+    So is a text or image encoder that is not where `encoders` says. Joined folders bring their own.
     """
     study, cohort = scenario.study, scenario.cohort
     if cohort is None:
         return
     TextReader.open(study.text, scenario.encoder_folders)
+    FrozenImageEncoder.open(study.image, scenario.encoder_folders)
     lacking = {label for site in cohort.sites for label in site.lacks_labels}
     if unknown := sorted(lacking - set(study.labels)):
         raise ConfigError(f"cohort.sites.lacks_labels: the study has no label '{unknown[0]}'")

@@ -30,7 +30,7 @@ def joined_sites(scenario: Scenario) -> dict[Path, Site]:
     """The site.yaml files of `join`, absolute, and what they say.
 
     Raises ConfigError for two sites of one name, for names that the study does not have and for a
-    text encoder that is not there.
+    text or image encoder that is not there.
     """
     found: dict[Path, Site] = {}
     taken = [] if scenario.cohort is None else [site.name for site in scenario.cohort.sites]
@@ -39,6 +39,7 @@ def joined_sites(scenario: Scenario) -> dict[Path, Site]:
         site = Site.read(path)
         site.check_against(scenario.study)
         site.text_reader(scenario.study)
+        site.image_encoder(scenario.study)
         if site.site in taken:
             raise ConfigError(
                 f"{path}: site: another site of the scenario is named '{site.site}'; give each "

@@ -55,6 +55,7 @@ BASES = (
     changed(FULL, federation={"strategy": "fedprox", "proximal_mu": 0.1}),
     changed(FULL, federation={"late": {"discount": 0.5}}),
     changed(FULL, text={"encoder": {"kind": "frozen", **ENCODER}}),
+    changed(FULL, image={"encoder": {"kind": "frozen", **ENCODER}, "width": 8}),
     changed(FULL, text={"encoder": {"kind": "tokenizer", **ENCODER, "vocab_size": 50}}),
     changed(FULL, training={"parameters": {"kind": "last_blocks", "blocks": 2}}),
     changed(FULL, training={"parameters": {"kind": "lora"}}),
@@ -162,7 +163,9 @@ def test_a_change_of_any_setting_changes_the_screen() -> None:
         if not any(_is_part(a) for a in _flat(part.model_fields[name].annotation))
     }  # fmt: skip
     # Of one value only, or (the encoder's) not to be changed alone: as in BASES, see below.
-    alone = {"Privacy.unit", "LastBlocks.kind", "LowRank.kind", "TextEncoder.kind"}
+    alone = {
+        "Privacy.unit", "LastBlocks.kind", "LowRank.kind", "TextEncoder.kind", "ImageEncoder.kind"
+    }  # fmt: skip
     assert {f"{part.__name__}.{name}" for part, name in every - seen} == alone
 
 

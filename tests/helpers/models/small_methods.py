@@ -15,7 +15,8 @@ from tests.helpers.models.clipped_sums import (
     batch_of,
 )
 
-ALL = get_args(Method)
+# The linear probe reads frozen encoders alone: `tests/irene_model/methods/test_probe.py`.
+ALL = tuple(method for method in get_args(Method) if method != "linear_probe")
 LATE = ["late_mean", "late_max", "late_product", "late_rules"]  # with a rule that learns nothing
 VALUES = {
     "image": ["pixel_values"],

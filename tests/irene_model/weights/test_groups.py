@@ -1,7 +1,5 @@
 """What a site leaves out is what gets no gradient there, for every method."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -12,6 +10,7 @@ from irene_model.study.study import Method, Study
 from irene_model.weights.groups import MODALITIES, choose_mapped, is_head, is_trained, without_rows
 from irene_model.weights.weights import new_model, trained_names
 from tests.helpers.hospital_folder import STUDY
+from tests.helpers.models.small_methods import ALL
 
 RECORDS, LABELS = 6, 2
 
@@ -51,7 +50,7 @@ def gradients(model: DiagnosticModel, batch: Batch) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.parametrize("method", ALL)
 @pytest.mark.parametrize(
     "missing", [{"text"}, {"image"}, {"labs"}, {"age", "sex"}, {"labs", "age", "sex"}]
 )
@@ -86,7 +85,7 @@ def test_with_everything_mapped_everything_is_trained() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.parametrize("method", ALL)
 def test_a_head_has_a_row_a_label_and_an_absent_labels_row_no_gradient(method: str) -> None:
     model = new_model(study_of(method), seed=0).eval()
     found = gradients(model, batch_without(set(), [True, False]))
