@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[str, float]] = {
     "compile": ("benchmarks.gpu.kinds:compiled", 180.0),
 }
 _LEAST_S = 3.0
+_WIDTH = 120  # characters, where what is printed goes into a file
 
 
 @app.command()
@@ -85,7 +86,9 @@ def main(
         record = Record(settings=_settings(asked))
         _run(asked, [name for name in SECTIONS if name in chosen], record, limit, out)
     where = f"{record.facts.get('device', asked.device)}, {preset}, bf16"
-    Console().print(table(record.lines, record.failures, record.facts, where))
+    console = Console()
+    console.width = max(console.width, _WIDTH)
+    console.print(table(record.lines, record.failures, record.facts, where))
 
 
 def _run(asked: Asked, names: list[str], record: Record, limit_s: float, out: Path) -> None:

@@ -79,7 +79,7 @@ def measure(asked: Asked) -> Iterator[Line | Fact]:
         value=tflops,
         unit="TFLOP/s",
         ratio=None if of_peak is None else tflops / of_peak,
-        over="the data sheet's peak",
+        over="peak",
     )
 
 

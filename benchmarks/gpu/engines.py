@@ -14,6 +14,7 @@ from irene_model.network import IreneModel
 _COST, _PARITY = "privacy", "parity"
 _RECORDS = {True: 16, False: 3}
 _CLIP_NORM = 1.0
+_WHOLE = "fused"
 
 
 def measure(asked: Asked) -> Iterator[Line]:
@@ -25,13 +26,15 @@ def measure(asked: Asked) -> Iterator[Line]:
 
 
 def _cost(asked: Asked, engine: str) -> Iterator[Line]:
+    # Noise is drawn once a step, the same for every engine: with one of them it is measured.
+    parts = {"gradient": "gradient", **({"whole": "whole step"} if engine == _WHOLE else {})}
+
     def new_steps(records: int) -> Mapping[str, Step]:
         found: dict[str, Step] = {}
         for variant in (PLAIN, engine):
             model = new_model(asked)  # each its own: an engine may hang hooks on it
             steps = Steps(variant, model, patients(asked, model.config, records))
-            found[f"{variant} gradient"] = steps.gradient
-            found[f"{variant} whole"] = steps.whole
+            found |= {f"{variant} {part}": getattr(steps, part) for part in parts}
         return found
 
     batch, seconds = turns_that_fit(
@@ -40,9 +43,8 @@ def _cost(asked: Asked, engine: str) -> Iterator[Line]:
         seconds=asked.seconds,
         device=asked.device,
     )
-    for part, goal in (("gradient", "≤ 1.25" if engine == "fused" else ""), ("whole", "")):
+    for part, what in parts.items():
         taken = seconds[f"{engine} {part}"]
-        what = {"gradient": "gradient", "whole": "whole step, its noise too"}[part]
         yield Line(
             section=_COST,
             what=f"{what}, batch {batch}",
@@ -50,8 +52,8 @@ def _cost(asked: Asked, engine: str) -> Iterator[Line]:
             value=batch / taken,
             unit="records/s",
             ratio=taken / seconds[f"{PLAIN} {part}"],
-            over=f"{PLAIN}, in time",
-            goal=goal,
+            over=f"{PLAIN}'s time",
+            goal="≤ 1.25" if engine == _WHOLE and part == "gradient" else "",
         )
 
 

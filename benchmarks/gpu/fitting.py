@@ -1,4 +1,4 @@
-"""The largest batch that fits: doubled until it does not, then narrowed by halves."""
+"""The largest batch that fits: more and more until it does not, then narrowed by halves."""
 
 import time
 from collections.abc import Callable
@@ -23,11 +23,13 @@ def largest(
     first: int,
     most: int,
     until: float,
+    growth: float = 2.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Found:
     """The largest number of records up to `most` for which `fits` is true, found until `until`.
 
-    `fits` is taken to be true below any number for which it is true.
+    It begins at `first`, and goes up or down by the factor `growth` until one fits and one does
+    not; after an informed first guess a small factor is enough. `fits` is taken to be true below any number for which it is true.
     """
     good, bad, asked = 0, most + 1, max(1, min(first, most))
     while clock() < until:
@@ -37,6 +39,10 @@ def largest(
             bad = asked
         if bad - good <= max(1, good // _FINE):
             break
-        # Nothing has failed yet: double. Else between what fits and what does not.
-        asked = min(2 * good, most) if bad > most else (good + bad) // 2
+        if bad > most:
+            asked = min(max(good + 1, int(growth * good)), most)
+        elif good == 0:
+            asked = max(1, int(bad / growth))
+        else:
+            asked = (good + bad) // 2
     return Found(records=good, bounded=bad <= most and bad - good <= max(1, good // _FINE))

@@ -12,48 +12,47 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import irene_model.network.attention
 from benchmarks.gpu.cases import Steps, new_model, patients
-from benchmarks.gpu.section import PLAIN, Asked, Line, attempted
+from benchmarks.gpu.section import PLAIN, Asked, Line, attempted, said
 from benchmarks.gpu.turns import Step, release, take_turns, timed, turns_that_fit
+from irene_model.network import IreneModel
 
 _SECTION, _COMPILE = "kinds", "compile"
-_AS_IT_IS = "bf16, PyTorch's choice"
+_AS_IT_IS = "default: bf16, fused"
 _BACKENDS = {
-    "the memory-efficient kernel": SDPBackend.EFFICIENT_ATTENTION,
+    "efficient kernel": SDPBackend.EFFICIENT_ATTENTION,
     "cuDNN's kernel": SDPBackend.CUDNN_ATTENTION,
-    "the flash kernel": SDPBackend.FLASH_ATTENTION,
-    "products (SDPA)": SDPBackend.MATH,
+    "flash kernel": SDPBackend.FLASH_ATTENTION,
+    "SDPA's products": SDPBackend.MATH,
 }
+_SHARE = 1 / 3  # float32 keeps twice the activations, and attention by products more
 Around = Callable[[], AbstractContextManager[object]]
+Setting = tuple[bool, Around]  # whether in bfloat16, and within what
 
 
 def measure(asked: Asked) -> Iterator[Line]:
     """Precisions, then kinds of attention with and without gaps."""
-    share = 1 / 3  # float32 keeps twice the activations, and explicit attention more
-    precisions: dict[str, tuple[bool, Around]] = {
+    model = new_model(asked)
+    precisions: dict[str, Setting] = {
         "float32": (False, lambda: _float32("ieee")),
         "float32, TF32": (False, lambda: _float32("tf32")),
         _AS_IT_IS: (True, nullcontext),
     }
     instead = Line(section=_SECTION, what="precision", variant="")
-    yield from attempted(_beside(asked, "precision", precisions, share=share), instead)
-    attentions: dict[str, tuple[bool, Around]] = {
+    yield from attempted(_beside(asked, model, "precision", precisions), instead)
+    attentions: dict[str, Setting] = {
         _AS_IT_IS: (True, nullcontext),
-        "our own products": (True, _own_products),
+        "own products": (True, _own_products),
+        **{name: (True, _with(backend)) for name, backend in _BACKENDS.items()},
     }
     for gaps in (True, False):
-        what = f"attention {'with' if gaps else 'without'} gaps"
-        usable = {name: (True, _with(backend)) for name, backend in _BACKENDS.items()}
-        chosen, lacking = dict(attentions), {}
-        for name, each in usable.items():
-            why = _refused(asked, each, gaps=gaps)
-            if why:
-                lacking[name] = why
-            else:
-                chosen[name] = each
+        what = f"attention, {'' if gaps else 'no '}gaps"
+        usable = dict(attentions)
+        for name, (_, around) in attentions.items():
+            if why := _refusal(asked, model, around, gaps=gaps):
+                del usable[name]
+                yield Line(section=_SECTION, what=what, variant=name, note=why)
         instead = Line(section=_SECTION, what=what, variant="")
-        yield from attempted(_beside(asked, what, chosen, share=share, gaps=gaps), instead)
-        for name, why in lacking.items():
-            yield Line(section=_SECTION, what=what, variant=name, note=why)
+        yield from attempted(_beside(asked, model, what, usable, gaps=gaps), instead)
 
 
 def compiled(asked: Asked) -> Iterator[Line]:
@@ -77,15 +76,8 @@ def compiled(asked: Asked) -> Iterator[Line]:
 
 
 def _beside(
-    asked: Asked,
-    what: str,
-    settings: Mapping[str, tuple[bool, Around]],
-    *,
-    share: float,
-    gaps: bool = True,
+    asked: Asked, model: IreneModel, what: str, settings: Mapping[str, Setting], gaps: bool = True
 ) -> Iterator[Line]:
-    model = new_model(asked)
-
     def new_steps(records: int) -> Mapping[str, Step]:
         batch = patients(asked, model.config, records, gaps=gaps)
         return {
@@ -95,7 +87,7 @@ def _beside(
 
     batch, seconds = turns_that_fit(
         new_steps,
-        batch=asked.batch_for(PLAIN, share=share),
+        batch=asked.batch_for(PLAIN, share=_SHARE),
         seconds=asked.seconds,
         device=asked.device,
     )
@@ -112,7 +104,7 @@ def _lines(section: str, what: str, batch: int, seconds: Mapping[str, float]) ->
             value=batch / taken,
             unit="records/s",
             ratio=taken / seconds[_AS_IT_IS],
-            over=f"{_AS_IT_IS}, in time",
+            over="default's time",
         )
 
 
@@ -124,16 +116,14 @@ def _inside(around: Around, step: Step) -> Step:
     return call
 
 
-def _refused(asked: Asked, setting: tuple[bool, Around], *, gaps: bool) -> str:
+def _refusal(asked: Asked, model: IreneModel, around: Around, *, gaps: bool) -> str:
     """Why a step can't be made so; empty if it can."""
-    bf16, around = setting
-    model = new_model(asked)
-    steps = Steps(PLAIN, model, patients(asked, model.config, 1, gaps=gaps), bf16=bf16)
+    steps = Steps(PLAIN, model, patients(asked, model.config, 1, gaps=gaps))
     try:
         with around():
             steps.gradient()
     except RuntimeError as error:
-        return str(error).splitlines()[0][:120]
+        return said(error)
     return ""
 
 

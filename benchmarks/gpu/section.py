@@ -6,7 +6,7 @@ from pathlib import Path
 
 LARGEST = "largest batch"
 """The line of this name, for each variant, is what later sections are told."""
-PLAIN = "irene, not private"
+PLAIN = "irene"
 _HEADROOM = 0.85  # two variants take turns in one process, and memory is cut into pieces by both
 _UNKNOWN = 16
 

@@ -60,7 +60,7 @@ def _utilisation(asked: Asked, reached: Mapping[str, float]) -> Iterator[Line]:
             value=tflops,
             unit="TFLOP/s",
             ratio=None if peak is None else tflops / peak,
-            over="the data sheet's peak",
+            over="peak",
             goal="≥ 0.40" if each == PASSES[1] else "",
             note=f"{tflops / best:.2f} of one large product's"
             + ("" if peak else "; no peak is known: give --peak-tflops"),

@@ -14,12 +14,11 @@ def table(
     lines: Sequence[Line], failures: Mapping[str, Failure], facts: Mapping[str, object], title: str
 ) -> Table:
     """One line a figure; a section that gave no more says why in its last line."""
-    shown = Table(title=title, caption=_caption(facts), title_justify="left")
+    shown = Table(title=title, caption=_caption(facts))
     for heading in ("section", "what", "variant"):
         shown.add_column(heading, overflow="fold")
-    for heading in ("figure", "×"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("over", "goal", "note"):
+    shown.add_column("figure", justify="right", no_wrap=True)
+    for heading in ("beside", "goal", "note"):
         shown.add_column(heading, overflow="fold")
     for section in dict.fromkeys([*(line.section for line in lines), *failures]):
         named = section
@@ -30,14 +29,13 @@ def table(
                     line.what,
                     line.variant,
                     "–" if line.value is None else f"{_figure(line.value)} {line.unit}",
-                    "" if line.ratio is None else f"{line.ratio:.2f}",
-                    line.over,
+                    "" if line.ratio is None else f"{line.ratio:.2f} × {line.over}",
                     line.goal,
                     line.note,
                 )
                 named = ""
         if section in failures:
-            shown.add_row(named, "no more", "", "–", "", "", "", failures[section].reason)
+            shown.add_row(named, "no more", "", "–", "", "", failures[section].reason)
         shown.add_section()
     return shown
 
