@@ -29,19 +29,27 @@ class Failure:
     details: str = ""
 
 
+class _Touched:
+    """In place of an item: where the process was forked from, CUDA had been touched already."""
+
+
 def prepare(modules: Sequence[str]) -> None:
     """Import `modules` in the process that the sections are forked from."""
     multiprocessing.set_forkserver_preload(list(modules))
 
 
 def run(
-    place: str, asked: Asked, *, limit_s: float, tell: Callable[[Item], None]
+    place: str, asked: Asked, *, limit_s: float, tell: Callable[[Item], None], fresh: bool = False
 ) -> Failure | None:
-    """Run `module:function` on `asked` and tell each item that it yields, for at most `limit_s`."""
-    context = multiprocessing.get_context("forkserver")
-    ours, theirs = context.Pipe(duplex=False)
+    """Run `module:function` on `asked` and tell each item that it yields, for at most `limit_s`.
+
+    fresh: in a process that is not forked, and so has all imports before it.
+    """
+    spawned = multiprocessing.get_context("spawn").Process
+    forked = multiprocessing.get_context("forkserver").Process
+    ours, theirs = multiprocessing.Pipe(duplex=False)
     log = asked.folder / f"{place.rpartition('.')[2].replace(':', '-')}.log"
-    process = context.Process(target=_work, args=(place, asked, theirs, log), daemon=False)
+    process = (spawned if fresh else forked)(target=_work, args=(place, asked, theirs, log))
     process.start()
     theirs.close()
     until = time.monotonic() + limit_s
@@ -51,6 +59,9 @@ def run(
                 item = ours.recv()
                 if item is None or isinstance(item, Failure):
                     return item
+                if isinstance(item, _Touched):
+                    left_s = until - time.monotonic()
+                    return run(place, asked, limit_s=left_s, tell=tell, fresh=True)
                 tell(item)
         return Failure(reason=f"was ended after {limit_s:.0f} s", details=_end_of(log))
     except EOFError:
@@ -67,6 +78,9 @@ def _work(place: str, asked: Asked, out: Connection, log: Path) -> None:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     try:
+        if asked.on_gpu and _cuda_is_lost():
+            out.send(_Touched())
+            return
         module, _, function = place.partition(":")
         for item in getattr(importlib.import_module(module), function)(asked):
             out.send(item)
@@ -76,6 +90,13 @@ def _work(place: str, asked: Asked, out: Connection, log: Path) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _cuda_is_lost() -> bool:
+    """Whether a library that was imported for all sections has begun to use CUDA: no fork can."""
+    import torch
+
+    return bool(torch.cuda._is_in_bad_fork())
 
 
 def _end(pid: int | None) -> None:

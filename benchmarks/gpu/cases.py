@@ -1,6 +1,7 @@
 """What is measured: a model, patients at random, and one training step of each variant."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,13 +89,13 @@ class Steps:
         *,
         bf16: bool = True,
         noise: NoiseSource | None = None,
-        called: Callable[..., object] | None = None,
+        called: Callable[..., Any] | None = None,
     ) -> None:
         """`called` is what is called in the model's place, as what torch.compile made of it."""
         self._model, self._batch, self._bf16 = model, batch, bf16
         self._inputs = {n: t for n, t in batch.items() if not n.startswith("label")}
         self._transcribed = variant == TRANSCRIPTION
-        self._called = called or model
+        self._called: Callable[..., Any] = called or model
         self._records = len(batch["labels"])
         self._parameters = trained_parameters(model)
         self._optimizer = torch.optim.AdamW(self._parameters, lr=0.0)
@@ -137,8 +138,7 @@ class Steps:
         with self._autocast():
             if self._transcribed:
                 return transcribed_logits(self._model, self._inputs)
-            output = self._called(**self._inputs)
-            logits: Tensor = output.logits  # type: ignore[attr-defined]
+            logits: Tensor = self._called(**self._inputs).logits
             return logits
 
     def _autocast(self) -> torch.autocast:

@@ -64,7 +64,7 @@ def measure(asked: Asked) -> Iterator[Line | Fact]:
         properties = torch.cuda.get_device_properties(asked.device)
         yield Fact(name="memory_mib", value=properties.total_memory // 2**20)
         yield Fact(name="capability", value=f"{properties.major}.{properties.minor}")
-        yield Fact(name="cudnn", value=torch.backends.cudnn.version())
+        yield Fact(name="cudnn", value=torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
     yield Fact(name="python", value=platform.python_version())
     for library in ("torch", "opacus", "transformers", "flwr", "numpy"):
         yield Fact(name=library, value=_version(library))

@@ -29,7 +29,8 @@ def largest(
     """The largest number of records up to `most` for which `fits` is true, found until `until`.
 
     It begins at `first`, and goes up or down by the factor `growth` until one fits and one does
-    not; after an informed first guess a small factor is enough. `fits` is taken to be true below any number for which it is true.
+    not; after an informed first guess a small factor is enough. `fits` is taken to be true below
+    any number for which it is true.
     """
     good, bad, asked = 0, most + 1, max(1, min(first, most))
     while clock() < until:

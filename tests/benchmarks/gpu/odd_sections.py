@@ -30,10 +30,11 @@ def raises(_asked: Asked) -> Iterator[Line]:
 
 if __name__ == "__main__":
     asked = Asked(device="cpu", preset="tiny", seconds=0.01, most=1, folder=Path(sys.argv[1]))
-    for name in ("hangs", "dies", "raises"):
+    for name, fresh in (("hangs", False), ("dies", False), ("raises", False), ("raises", True)):
         found: list[object] = []
         place = f"tests.benchmarks.gpu.odd_sections:{name}"
-        failure = run(place, asked, limit_s=4.0 if name == "hangs" else 30.0, tell=found.append)
+        limit_s = 4.0 if name == "hangs" else 30.0
+        failure = run(place, asked, limit_s=limit_s, tell=found.append, fresh=fresh)
         assert failure is not None
         values = [each.value for each in found]  # type: ignore[attr-defined]
         sys.stdout.write(repr((values, failure.reason, failure.details)) + "\n")

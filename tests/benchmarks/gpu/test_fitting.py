@@ -1,6 +1,8 @@
 """The search for the largest batch, and turns that shrink until they fit."""
 
 import itertools
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,7 +63,7 @@ def test_steps_take_turns() -> None:
 
 
 def test_memory_that_is_short_is_told_from_what_is_broken(
-    tmp_path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = Asked(device="cpu", preset="tiny", seconds=0.01, most=2, folder=tmp_path)
     for error, expected in (
@@ -86,7 +88,7 @@ def test_memory_that_is_short_is_told_from_what_is_broken(
 def test_what_fails_is_one_line_and_what_came_before_stays() -> None:
     instead = Line(section="s", what="w", variant="v")
 
-    def lines():  # noqa: ANN202
+    def lines() -> Iterator[Line]:
         yield Line(section="s", what="first", variant="v", value=1.0)
         raise ValueError("no such kernel\nand more")
 
