@@ -1,0 +1,1 @@
+"""`python -m benchmarks.gpu`: what a GPU makes of the model and of its privacy, in one command."""
