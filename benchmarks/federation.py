@@ -25,7 +25,7 @@ from benchmarks.deployed.emulated_sites import EmulatedSites
 from irene_model.console import new_app, run_app
 from irene_model.study import Study
 from irene_model.weights import new_model, to_arrays
-from server.rounds import Exchange, RoundLoop
+from server.rounds import Exchange, Looks, RoundLoop
 from server.runs import RunFolder
 
 app = new_app(
@@ -83,7 +83,7 @@ def once(server: str, sites: int) -> None:
             strategy.start(grid, ArrayRecord(first), num_rounds=ROUNDS)
         else:
             folder = RunFolder.create(Path(scratch) / "run", study, seed=0)
-            exchange = Exchange(grid, poll_s=0.0)
+            exchange = Exchange(grid, looks=Looks(least_s=0.0))
             RoundLoop(exchange=exchange, folder=folder, expected_sites=sites).run()
         seconds = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts KiB

@@ -46,7 +46,7 @@ _SITE: Watched = {
         "client.participant:permitted_plan",
         "client.participant:permitted_evaluation",
     ),
-    "opening": ("simulations.run:KeptDatasets.open",),
+    "opening": ("simulations.engine.clients:KeptDatasets.open",),
     "epsilon": ("client.ledger.ledger:Ledger.epsilon",),
     "ledger": (
         "client.ledger.ledger:Ledger.reserve",

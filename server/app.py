@@ -19,7 +19,7 @@ from irene_model.study import Study
 from irene_model.weights import StartingPoint
 from server.coordinator import alone, server_lock
 from server.report import write_report
-from server.rounds import Exchange, Observer, RegisterFile, RoundLoop
+from server.rounds import Exchange, Looks, Observer, RegisterFile, RoundLoop
 from server.runs import CANCELLED, KEPT, RunFolder, disclosure, now, run_log
 
 app = ServerApp()
@@ -34,16 +34,16 @@ def execute(
     enrolled: Path | None = None,
     give_up: bool = False,
     observe: Observer | None = None,
-    poll_s: float | None = None,
+    looks: Looks | None = None,
 ) -> Path:
     """Run what is left of the run in `folder`; returns the path of its report.
 
     enrolled: the coordinator's list of sites. give_up: too few updates end the run with an error,
-    where nobody is there to bring a site back. poll_s: seconds between two looks for replies, for
-    a grid whose looks cost something else than a SuperLink's.
+    where nobody is there to bring a site back. looks: when to look for replies, for a grid
+    whose looks cost something else than a SuperLink's.
     """
     loop = RoundLoop(
-        exchange=Exchange(grid) if poll_s is None else Exchange(grid, poll_s=poll_s),
+        exchange=Exchange(grid, looks=looks),
         folder=folder,
         expected_sites=expected_sites,
         register=RegisterFile(enrolled),

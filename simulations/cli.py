@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from irene_model.console import Version, new_app, run_app
+from simulations.ray_option import RayAddress
 
 app = new_app(
     "Federated experiments with IRENE on one machine, with emulated hospitals.\n"
@@ -59,6 +60,7 @@ def run(
         typer.Option(help="A BERT-family encoder's folder with first vectors of tokens."),
     ] = None,
     start: StartFolder = None,
+    ray: RayAddress = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out from its last round.")
     ] = False,
@@ -92,7 +94,7 @@ def run(
             ):  # whose patients are under a budget
                 judge_start(folder)
         progress.start_rounds(folder)
-        report = simulate(folder, observe=progress.round)
+        report = simulate(folder, observe=progress.round, ray_address=ray)
         beside = []
         if folder.info.get("own_models"):
             from simulations.compare import own_models
@@ -156,6 +158,7 @@ def compare(
         int, typer.Option(min=1, help="Trainings at once; federations run one at a time.")
     ] = 1,
     start: StartFolder = None,
+    ray: RayAddress = None,
     set_: Settings = None,
 ) -> None:
     """Train arms x models x seeds on the same patients and say who is ahead, with intervals.
@@ -187,7 +190,9 @@ def compare(
         epsilons=_numbers("--epsilons", epsilons),
     )
     with RunProgress() as progress:
-        results = train_all(chosen, trials, out, parallel=parallel, observer=progress)
+        results = train_all(
+            chosen, trials, out, parallel=parallel, observer=progress, ray_address=ray
+        )
     progress.ranking(results, out)
 
 

@@ -13,17 +13,15 @@ Watched = Mapping[str, tuple[str, ...]]
 
 
 class Stopwatch:
-    """Seconds by name, each without those of what was watched inside; one thread's at a time."""
+    """Seconds by name, each without those of what was watched inside it in the same thread."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.processor: dict[str, float] = {}
-        self._open: list[list[float]] = []
-        self._thread: int | None = None
+        self._of_thread = threading.local()
 
     def watch(self, watched: Watched) -> None:
-        """From now on, time every call of these functions from this thread."""
-        self._thread = threading.get_ident()
+        """From now on, time every call of these functions."""
         for name, places in watched.items():
             for place in places:
                 module, _, path = place.partition(":")
@@ -38,23 +36,22 @@ class Stopwatch:
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != self._thread:
-                return function(*args, **kwargs)
+            opened: list[list[float]] = self._of_thread.__dict__.setdefault("opened", [])
             inside = [0.0, 0.0]
-            self._open.append(inside)
-            wall, processor = time.monotonic(), time.process_time()
+            opened.append(inside)
+            wall, processor = time.monotonic(), time.thread_time()
             try:
                 return function(*args, **kwargs)
             finally:
-                took = (time.monotonic() - wall, time.process_time() - processor)
-                self._open.pop()
+                took = (time.monotonic() - wall, time.thread_time() - processor)
+                opened.pop()
                 for spent, whole, of_others in zip(
                     (self.seconds, self.processor), took, inside, strict=True
                 ):
                     spent[name] = spent.get(name, 0.0) + whole - of_others
-                if self._open:
-                    self._open[-1][0] += took[0]
-                    self._open[-1][1] += took[1]
+                if opened:
+                    opened[-1][0] += took[0]
+                    opened[-1][1] += took[1]
 
         return call
 

@@ -34,6 +34,7 @@ _ERRORS = {
 _MADE_HERE = (3, 4, 5)  # errors that the SuperLink makes by itself: no sign of life of the node
 _GONE_S = 120.0  # an offline node may come back for so long; SuperNodes are seen every 30 s
 _LEAST_S = 0.001  # a deadline is some time, even where there is none left
+_PAUSE_S = 0.1  # between two looks for a reply, at least
 _LOOK_S = 1.0  # between two looks at which nodes are online
 NO_REPLY = "no reply in the time that the site has"
 
@@ -82,10 +83,10 @@ class Reply:
 class Exchange:
     """The server's end of the wire."""
 
-    def __init__(self, grid: Grid, *, poll_s: float = 0.1) -> None:
-        """`poll_s`: the fewest seconds between two looks for replies (`server.rounds.looks`)."""
+    def __init__(self, grid: Grid, *, looks: Looks | None = None) -> None:
+        """`looks`: when to look for replies; None suits a SuperLink."""
         self._grid = grid
-        self._looks = Looks(least_s=poll_s)
+        self._looks = Looks(least_s=_PAUSE_S) if looks is None else looks
         self._online: frozenset[int] = frozenset()
         self._looked = -_LOOK_S
         self._offline_since: dict[int, float] = {}

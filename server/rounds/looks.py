@@ -16,9 +16,9 @@ _ALIVE_S = 30.0  # whether the node is online is looked at as well, however long
 class Looks:
     """Seconds from sending to reply, by node and kind of message, and what follows from them."""
 
-    def __init__(self, *, least_s: float) -> None:
-        """`least_s`: the shortest pause between two looks."""
-        self._least_s = least_s
+    def __init__(self, *, least_s: float, most_s: float = _ALIVE_S) -> None:
+        """`least_s` and `most_s`: the shortest and the longest pause between two looks."""
+        self._least_s, self._most_s = least_s, most_s
         self._took: dict[tuple[int, str], deque[float]] = {}
 
     def found(self, node: int, kind: str, seconds: float) -> None:
@@ -29,5 +29,5 @@ class Looks:
         """Seconds until the next look, where there was nothing after `waited_s`."""
         early = _EARLY * min(self._took.get((node, kind), (0.0,)))
         if waited_s < early:
-            return max(self._least_s, min(early - waited_s, _ALIVE_S))
-        return max(self._least_s, min(_SHARE * waited_s, _LONGEST_S))
+            return max(self._least_s, min(early - waited_s, self._most_s))
+        return max(self._least_s, min(_SHARE * waited_s, _LONGEST_S, self._most_s))

@@ -54,11 +54,18 @@ class Observer(Protocol):
 
 
 def compare(
-    scenario: Scenario, trials: Sequence[Trial], out: Path, *, parallel: int, observer: Observer
+    scenario: Scenario,
+    trials: Sequence[Trial],
+    out: Path,
+    *,
+    parallel: int,
+    observer: Observer,
+    ray_address: str | None = None,
 ) -> Json:
     """Train what is left of `trials`, at most `parallel` at once; returns the results.
 
-    A federation runs alone: its engine trains several sites at once. ConfigError for a folder of
+    A federation runs alone: its engine trains several sites at once, on the Ray cluster at
+    `ray_address` if that is given. ConfigError for a folder of
     another scenario.
     """
     check_scenario(scenario)
@@ -73,7 +80,9 @@ def compare(
         if not left:
             continue
         sites = _cohort(scenario, out / f"seed-{seed}" / "hospitals", seed, observer)
-        for trial, result in _train(left, sites, out, scenario, parallel):
+        for trial, result in _train(
+            left, sites, out, scenario, parallel=parallel, ray_address=ray_address
+        ):
             results[trial] = result
             _report(scenario, trials, results, out)
             observer.trial(trial, result, len(results), len(trials))
@@ -81,7 +90,13 @@ def compare(
 
 
 def _train(
-    trials: Sequence[Trial], sites: Sequence[Path], out: Path, scenario: Scenario, parallel: int
+    trials: Sequence[Trial],
+    sites: Sequence[Path],
+    out: Path,
+    scenario: Scenario,
+    *,
+    parallel: int,
+    ray_address: str | None,
 ) -> Iterator[tuple[Trial, Json]]:
     """Trials and their results, as they finish."""
     for study in {trial.study.canonical: trial.study for trial in trials}.values():
@@ -100,6 +115,7 @@ def _train(
                 parallel_sites=scenario.parallel_sites,
                 synthetic=scenario.cohort is not None,
                 masks=scenario.masks,
+                ray_address=ray_address,
             ),
         )
     yield from _alone(after, sites, out, parallel)

@@ -100,6 +100,7 @@ def run_federated(
     parallel_sites: int,
     synthetic: bool,
     masks: bool = True,
+    ray_address: str | None = None,
 ) -> Json:
     """Run a federation on Flower's engine, judge it and write its result.
 
@@ -126,7 +127,8 @@ def run_federated(
             site_files=[str(path.resolve()) for path in sites],
         )
     if not (folder / "results.json").exists():
-        simulate(run, sites=[_of_its_own(Site.read(path), trial, folder) for path in sites])
+        own = [_of_its_own(Site.read(path), trial, folder) for path in sites]
+        simulate(run, sites=own, ray_address=ray_address)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     arm = results["arms"][run.info["arm"]]
     result = _finish(

@@ -19,6 +19,7 @@ from irene_model.exchange.protocol import Message as Typed
 from irene_model.exchange.requests import EvaluateRequest, HelloRequest, TrainRequest
 from irene_model.study.wire import STYPE, Packed
 from server.rounds.exchange import Exchange
+from server.rounds.looks import Looks
 
 Answer = Callable[[Flat], Typed | RecordDict | int]  # a reply, or one of Flower's error codes
 
@@ -86,7 +87,7 @@ class DirectGrid:
 
 def exchange_with(nodes: dict[int, Node]) -> Exchange:
     """A real exchange over a `DirectGrid`."""
-    return Exchange(cast(Grid, DirectGrid(nodes)), poll_s=0.01)
+    return Exchange(cast(Grid, DirectGrid(nodes)), looks=Looks(least_s=0.01))
 
 
 def hospital_node(participant: Participant) -> Node:

@@ -9,6 +9,7 @@ import pytest
 from flwr.serverapp import Grid
 
 from server.rounds.exchange import Exchange
+from server.rounds.looks import Looks
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import RunFolder
 from tests.helpers.direct_grid import DirectGrid
@@ -44,7 +45,7 @@ def loop(path: Path, status: int) -> tuple[RoundLoop, RunFolder, Failing]:
     grid = Failing(three_sites(study))
     grid.status = status
     folder = RunFolder.create(path / "run", study, seed=1)
-    exchange = Exchange(cast(Grid, grid), poll_s=0.01)
+    exchange = Exchange(cast(Grid, grid), looks=Looks(least_s=0.01))
     rounds = RoundLoop(exchange=exchange, folder=folder, expected_sites=3, give_up=True)
     return rounds, folder, grid
 

@@ -39,6 +39,12 @@ def test_nobody_looks_while_no_reply_can_be_there_but_whether_the_node_is() -> N
     assert looks.pause_s(1, "train", 5.0) == 30.0
 
 
+def test_looks_that_cost_nothing_are_as_often_as_they_are_wanted() -> None:
+    looks = Looks(least_s=0.02, most_s=0.02)
+    looks.found(1, "train", 100.0)
+    assert {looks.pause_s(1, "train", waited) for waited in (0.0, 5.0, 500.0)} == {0.02}
+
+
 def test_a_site_that_became_quick_is_soon_known_to_be() -> None:
     looks = Looks(least_s=0.1)
     for _ in range(5):

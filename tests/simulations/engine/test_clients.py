@@ -1,19 +1,9 @@
-"""What simulated sites share of this machine, and what their processes keep."""
+"""What a process keeps that answers for several sites."""
 
 from pathlib import Path
 
-import pytest
-
-from simulations.run import KeptDatasets, gpu_share
+from simulations.engine.clients import KeptDatasets
 from tests.helpers.hospital_folder import write_hospital
-
-
-@pytest.mark.parametrize(
-    ("gpus", "parallel", "share"), [(0, 2, 0.0), (1, 1, 1.0), (1, 3, 0.3333), (4, 2, 1.0)]
-)
-def test_processes_share_the_gpus(gpus: int, parallel: int, share: float) -> None:
-    assert gpu_share(gpus, parallel) == share
-    assert gpu_share(gpus, parallel) * parallel <= gpus
 
 
 def test_a_process_keeps_the_data_of_each_site_and_of_no_other(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Many sites over a few nodes of Flower's engine, which looks at each node for each message.
+
+Ten times a second the engine compares every message that lies in its store with every node: with a
+thousand of both that is more work than training. So the server's grid has a node for each site,
+and the engine's has a few *carriers*, each of which carries one message at a time: the site's
+number travels in the message's group. What waits for a carrier waits here.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from uuid import uuid4
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+
+
+class Carriers(Grid):
+    """The server's end: a grid of `sites` nodes, numbered from 1, over those of another grid."""
+
+    def __init__(self, grid: Grid, *, sites: int) -> None:
+        self._grid = grid
+        self._sites = sites
+        self._known: set[int] = set()
+        self._free: deque[int] = deque()
+        self._waiting: dict[str, Message] = {}
+        self._carried: dict[str, tuple[str, int]] = {}  # the engine's id -> ours, and the carrier
+        self._replies: dict[str, Message] = {}
+
+    def set_run(self, run: Run) -> None:
+        """As Flower's."""
+        self._grid.set_run(run)
+
+    @property
+    def run(self) -> Run:
+        """As Flower's."""
+        return self._grid.run
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """As Flower's."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """One node a site."""
+        return range(1, self._sites + 1)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Take messages to sites; they leave in this order, as carriers come free."""
+        identifiers = []
+        for message in messages:
+            message.metadata.group_id = str(message.metadata.dst_node_id - 1)
+            identifiers.append(uuid4().hex)
+            self._waiting[identifiers[-1]] = message
+        self._carry()
+        return identifiers
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """The replies to these messages that are there; each is given once."""
+        for reply in self._grid.pull_messages(list(self._carried)):
+            identifier, carrier = self._carried.pop(reply.metadata.reply_to_message_id)
+            self._replies[identifier] = reply
+            self._free.append(carrier)
+        self._carry()
+        return [self._replies.pop(each) for each in message_ids if each in self._replies]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Not for a round, which looks for one reply at a time."""
+        raise NotImplementedError
+
+    def _carry(self) -> None:
+        """Give free carriers what waits; what has expired meanwhile is not sent any more."""
+        if not self._free and self._waiting:  # the engine starts while the server does
+            new = sorted(set(self._grid.get_node_ids()) - self._known)
+            self._known.update(new)
+            self._free.extend(new)
+        while self._free and self._waiting:
+            identifier = next(iter(self._waiting))
+            message = self._waiting.pop(identifier)
+            message.metadata.dst_node_id = self._free[0]
+            for engines in self._grid.push_messages([message]):
+                self._carried[engines] = (identifier, self._free.popleft())
+
+
+def site_of(message: Message) -> int:
+    """Which of the sites a message is for, from 0: the client's end."""
+    return int(message.metadata.group_id)

@@ -1,0 +1,115 @@
+"""A server and a client run on Flower's engine, on this machine or on a Ray cluster."""
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+from client.site import Site
+from irene_model.operations import loopback_direct
+from simulations.engine.carriers import Carriers, site_of
+from simulations.engine.cluster import environment, joined_cluster
+from simulations.engine.shared_sites import SharedSites
+from simulations.engine.workers import Machine, Workers, workers_here, workers_there
+
+_QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+}
+_AHEAD = 8  # messages a process: the engine looks for the next ones ten times a second
+
+Answer = Callable[[Site, Message], Message]
+
+
+def run_engine(
+    serve: Callable[[Grid], None],
+    answer: Answer,
+    sites: Sequence[Site],
+    *,
+    parallel: int,
+    ray_address: str | None = None,
+    watched: Callable[[ClientApp], ClientApp] = lambda client: client,
+) -> None:
+    """`serve` with a grid of one node a site, whose messages `answer` answers in other processes.
+
+    parallel: the most processes. ray_address: of a Ray cluster that is there; None starts Ray here.
+    watched: what stands around the client, for measuring it. Errors of `serve` come back as they
+    are.
+    """
+    os.environ.update({**loopback_direct(os.environ), **_QUIET})
+    most = min(parallel, len(sites))
+    started = _ray_here(most) if ray_address is None else _ray_there(ray_address, sites, most)
+    with started as workers:
+        _simulate(serve, watched(_client(answer, SharedSites(sites))), len(sites), workers)
+
+
+def _client(answer: Answer, sites: SharedSites) -> ClientApp:
+    app = ClientApp()
+
+    def respond(message: Message, _context: Context) -> Message:
+        return answer(sites[site_of(message)], message)
+
+    app.query()(respond)
+    app.train()(respond)
+    app.evaluate()(respond)
+    return app
+
+
+def _simulate(
+    serve: Callable[[Grid], None], client: ClientApp, sites: int, workers: Workers
+) -> None:
+    from flwr.simulation import run_simulation
+
+    server = ServerApp()
+
+    @server.main()
+    def _main(grid: Grid, _context: Context) -> None:
+        serve(Carriers(grid, sites=sites))
+
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run_simulation(
+            server_app=server,
+            client_app=client,
+            num_supernodes=min(sites, _AHEAD * workers.count),
+            backend_config={
+                "client_resources": {"num_cpus": workers.cores, "num_gpus": workers.gpus},
+                "init_args": {"log_to_driver": False, "logging_level": logging.ERROR},
+            },
+        )
+
+
+@contextmanager
+def _ray_here(most: int) -> Iterator[Workers]:
+    import ray
+
+    here = Machine(cores=os.cpu_count() or 1, gpus=torch.cuda.device_count())
+    workers = workers_here(here, most)
+    ray.init(
+        num_cpus=workers.cores * workers.count,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",  # Ray would look for the internet's way out
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env=environment(),
+    )
+    try:
+        yield workers
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _ray_there(address: str, sites: Sequence[Site], most: int) -> Iterator[Workers]:
+    with joined_cluster(address, sites) as machines:
+        yield workers_there(machines, most)
