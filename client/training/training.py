@@ -17,6 +17,7 @@ from client.ledger import Ledger
 from client.private import PrivateGradient, Randomness, forward_losses, trained_parameters
 from client.records import SiteDataset, sample_patients
 from client.site import Memory
+from client.training.heap import keep_freed_memory
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Arrays, check_weights
 from irene_model.inputs import Batch, drop_modalities
@@ -121,6 +122,8 @@ def prepared(
     """`model` on `device`, to be trained in the site's memory; dropout is of `randomness`."""
     if memory.gradient_checkpointing:
         model.activation_checkpointing_enable()
+    if device.type == "cpu":
+        keep_freed_memory()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Dropout takes no generator but the global one.
         torch.manual_seed(int(randomness.dropout.integers(2**63)))
