@@ -22,9 +22,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## four synthetic hospitals train IRENE with patient-level privacy
 	$(BIN)/irene-sim run simulations/scenarios/demo.yaml --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-test: $(READY) ## all tests, quick ones first
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m slow --durations=25
+# Federations mostly wait, for one another and for clocks: three at a time keep two cores busy. The
+# longest files come first (tests/conftest.py) and the many quick ones fill up the end.
+test: $(READY) ## all tests, slow ones first
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
 test-fast: $(READY) ## the unit tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"

@@ -13,20 +13,32 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:'click.:DeprecationWarning")
 
 
-# Real federations take minutes and mostly wait: they begin first, so that none is left for the end.
-_FEDERATIONS = (
-    "test_node_life.py",
+# The longest first: real federations take minutes, so that none may be left for the end.
+_LONGEST = (
     "test_coordination.py",
     "test_federation_drill.py",
-    "test_deployment.py",
+    "test_node_attacks.py",
     "test_secure_federation.py",
+    "test_node_life.py",
+    "test_deployment.py",
+    "test_comparison_command.py",
+    "test_kill_drill.py",
     "test_run.py",
+    "test_audit.py",
+    "test_sum_audit.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that run long come first."""
-    items.sort(key=lambda item: item.path.name not in _FEDERATIONS)
+    """Files that run long come first, then others with a slow test, then the many quick ones."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+
+    def place(item: pytest.Item) -> int:
+        if item.path.name in _LONGEST and item.path in slow:
+            return _LONGEST.index(item.path.name)
+        return len(_LONGEST) + (item.path not in slow)
+
+    items.sort(key=place)
 
 
 # How long one example takes is the machine's affair: a busy one would fail a test that is right.

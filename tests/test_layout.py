@@ -6,7 +6,6 @@ import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def test_a_door_opens_to_what_others_use_and_to_nothing_more(wing: str) -> None:
     assert offered == listed(CHECKOUT / wing / "__init__.pyi")
     for name in offered:
         assert getattr(door, name) is not None
-    assert offered == set(taken_through(wing.replace("/", ".")))
+    assert offered == taken()[wing.replace("/", ".")]
 
 
 def listed(stub: Path) -> set[str]:
@@ -97,27 +96,27 @@ def trees() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
 
 
-def taken_through(door: str) -> Iterator[str]:
-    """The names that files outside the wing import from its door, or use of it as a namespace."""
-    package, _, wing = door.partition(".")
+@functools.cache
+def taken() -> dict[str, set[str]]:
+    """Door -> the names that files outside its wing import from it, or use of it as a namespace."""
+    found: dict[str, set[str]] = {wing.replace("/", "."): set() for wing in WINGS}
     for path, tree in trees().items():
-        if path.parent == CHECKOUT / package / wing:
-            continue
+        inside = ".".join(path.parent.relative_to(CHECKOUT).parts)
         near = f"{path.parent.name}." if path.suffix == ".pyi" else ""
-        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-        for node in nodes:
-            if f"{near}{node.module}" == door:
-                yield from (each.name for each in node.names)
-        spaces = {
-            each.asname or each.name
-            for node in nodes
-            if node.module == package
-            for each in node.names
-            if each.name == wing
-        }
+        spaces: dict[str, str] = {}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            names = [each.name for each in node.names]
+            if (door := f"{near}{node.module}") in found and door != inside:
+                found[door].update(names)
+            for each in node.names:
+                if (door := f"{node.module}.{each.name}") in found and door != inside:
+                    spaces[each.asname or each.name] = door
         for node in ast.walk(tree) if spaces else ():
             if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in spaces:
-                yield node.attr
+                found[spaces[node.value.id]].add(node.attr)  # type: ignore[attr-defined]
+    return found
 
 
 def test_who_passes_a_door_by_is_told_which_door_it_was() -> None:

@@ -110,12 +110,13 @@ def test_check_counts_what_the_csv_holds(
 @pytest.mark.slow
 def test_the_real_hospital_trains_beside_synthetic_ones(tmp_path: Path) -> None:
     from simulations.hospitals.scenario import Scenario
-    from simulations.run import simulate, start_run
+    from simulations.run import start_run
+    from tests.helpers.federations.run_here import run_here
 
     joined = f"join=[{site_beside(tmp_path)}]"
     scenario = Scenario.read(EXAMPLE / "scenario.yaml", [joined, "federation.rounds=2"])
     folder = start_run(scenario, tmp_path / "run", seed=1)
-    report = simulate(folder)
+    report = run_here(folder)
 
     for line in folder.rounds():
         outcomes = {site: entry["outcome"] for site, entry in line["sites"].items()}

@@ -10,22 +10,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.runs.run_folder import RunFolder
-from tests.helpers.hospital_folder import write_hospital
-from tests.helpers.made_up_site import study_of
-
-RUN = """
-import sys
-from pathlib import Path
 from client.participant import Participant
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import RunFolder
 from tests.helpers.direct_grid import exchange_with, hospital_node
+from tests.helpers.hospital_folder import write_hospital
+from tests.helpers.made_up_site import study_of
+
+# What a process does that is killed; see `run_on`.
+RUN = """
+import sys
+from pathlib import Path
+from tests.simulations.test_killed_run import run_on
 
 run, *sites = map(Path, sys.argv[1:])
-nodes = {n: hospital_node(Participant.at(site, 7)) for n, site in enumerate(sites, 1)}
-RoundLoop(exchange=exchange_with(nodes), folder=RunFolder.resume(run), give_up=True).run()
+run_on(run, sites)
 """
+
+
+def run_on(run: Path, hospitals: list[Path]) -> None:
+    """What is left of the run, with the hospitals' real clients."""
+    nodes = {n: hospital_node(Participant.at(site, 7)) for n, site in enumerate(hospitals, 1)}
+    RoundLoop(exchange=exchange_with(nodes), folder=RunFolder.resume(run), give_up=True).run()
 
 
 def process(run: Path, hospitals: list[Path]) -> subprocess.Popen[bytes]:
@@ -66,7 +72,7 @@ def test_kill_9_changes_no_weight(tmp_path: Path) -> None:
             running.send_signal(signal.SIGKILL)
             running.wait()
             assert RunFolder.resume(path).last_round >= kill_at - 1
-        assert process(path, hospitals).wait() == 0
+        run_on(path, hospitals)
         ends.append(RunFolder.resume(path))
     straight, killed = ends
     assert [line["round"] for line in killed.rounds()] == list(range(1, 9))

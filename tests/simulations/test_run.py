@@ -1,31 +1,32 @@
-"""Whole runs on Flower's simulation engine: hospitals on disk, real clients, a real server."""
+"""Whole runs: hospitals on disk, real clients, a real server.
+
+One run is on Flower's simulation engine from its beginning to its end, and one until it is
+interrupted; what is not about the engine runs in this process.
+"""
 
 import csv
 import json
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import yaml
-from flwr.app import Array, ArrayRecord, Context, Message
-from flwr.clientapp import ClientApp
 
-from client.app import answer
 from client.ledger.exposures import at_most, least_exposures
 from client.ledger.ledger import Ledger
-from client.participant import Participant
 from client.site.site import Site
-from irene_model.exchange.protocol import Arrays
+from irene_model.exchange.protocol import Arrays, Flat
 from irene_model.network.model import IreneModel
 from irene_model.privacy.accountants import epsilons
-from irene_model.study.bundle import BUNDLE, bundled, unbundled
-from irene_model.study.wire import STYPE, Packed, pack
 from irene_model.weights.weights import to_arrays
 from server.runs.run_folder import Json, RunFolder
 from simulations.run import simulate, start_run
+from tests.helpers.direct_grid import Node
+from tests.helpers.federations.run_here import nodes_of, run_here
 from tests.helpers.small_scenario import small_scenario
 
 pytestmark = pytest.mark.slow
@@ -127,7 +128,7 @@ def test_without_any_metrics_a_run_goes_on(begun: RunFolder) -> None:
     for name in ("north", "south", "east"):
         path = folder.path / "hospitals" / name / "site.yaml"
         path.write_text(path.read_text(encoding="utf-8") + "metrics: off\n", encoding="utf-8")
-    simulate(folder)
+    run_here(folder)
     assert folder.last_round == 3
     assert folder.rounds()[-1]["evaluation"]["auroc"] is None
     page = (folder.path / "report.html").read_text(encoding="utf-8")
@@ -141,7 +142,7 @@ def test_without_noise_exact_metrics_leave_and_are_listed(tmp_path: Path) -> Non
     for name in ("north", "south"):  # the groups in east are too small for its minimum of ten
         path = folder.path / "hospitals" / name / "site.yaml"
         path.write_text(path.read_text(encoding="utf-8") + "minimum_group: 1\n", encoding="utf-8")
-    simulate(folder)
+    run_here(folder)
     results = json.loads((folder.path / "results.json").read_text())["arms"]["federated"]
     assert results["auroc"]["macro"] is not None
     assert results["auroc"]["by_site"]["east"] is None
@@ -221,7 +222,7 @@ def test_an_interrupted_run_resumes_to_the_same_end(begun: RunFolder, straight: 
     assert folder.last_round == 1 and not (folder.path / "results.json").exists()
     seen: list[int] = []
     resumed = RunFolder.resume(folder.path)
-    simulate(resumed, observe=lambda line: seen.append(line["round"]))
+    run_here(resumed, observe=lambda line: seen.append(line["round"]))
     assert seen == [2, 3]
     assert [line["round"] for line in resumed.rounds()] == [1, 2, 3]
     expected = weights_after(straight, 3)
@@ -240,36 +241,24 @@ def test_an_interrupted_run_resumes_to_the_same_end(begun: RunFolder, straight: 
     assert results["auroc"] == others["auroc"] and results["privacy"] == others["privacy"]
 
 
-def hostile_app(sites: Sequence[Site], *, seed: int, masked: bool) -> ClientApp:
-    """The real client, whose updates the second and third site spoil before they are sent."""
-    app = ClientApp()
+def spoilt(node: Node, bias: npt.NDArray[np.float32]) -> Node:
+    """The real client, in whose updates the bias is replaced before they are sent."""
 
-    def respond(message: Message, context: Context) -> Message:
-        index = int(context.node_config["partition-id"])
-        reply = answer(message, Participant(site=sites[index], simulation_seed=seed, masked=masked))
-        if message.metadata.message_type == "train" and index in (1, 2):
-            bias = np.full(2, np.nan, np.float32) if index == 1 else np.zeros(1, np.float32)
-            sent = reply.content.array_records["arrays"][BUNDLE]
-            bundle = Packed(encoding=BUNDLE, shape=tuple(sent.shape), data=sent.data)
-            arrays = {**dict(unbundled({BUNDLE: bundle})), "head.bias": pack(bias, "float32")}
-            spoilt = bundled(arrays)[BUNDLE]
-            reply.content["arrays"] = ArrayRecord(
-                {BUNDLE: Array(spoilt.encoding, spoilt.shape, STYPE, spoilt.data)}
-            )
-        return reply
+    def answer(flat: Flat) -> Any:
+        reply: Any = node.answer(flat)
+        if flat.values["kind"] != "train":
+            return reply
+        return reply.model_copy(update={"arrays": {**reply.arrays, "head.bias": bias}})
 
-    app.query()(respond)
-    app.train()(respond)
-    app.evaluate()(respond)
-    return app
+    return Node(answer)
 
 
-def test_hostile_updates_are_refused_and_named_and_the_others_aggregate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("simulations.run.client_app", hostile_app)
+def test_hostile_updates_are_refused_and_named_and_the_others_aggregate(tmp_path: Path) -> None:
     folder = start(tmp_path / "run", "federation.rounds=2", "federation.minimum_sites=1")
-    simulate(folder)
+    nodes = nodes_of(folder)
+    nodes["south"] = spoilt(nodes["south"], np.full(2, np.nan, np.float32))
+    nodes["east"] = spoilt(nodes["east"], np.zeros(1, np.float32))
+    run_here(folder, nodes)
     for line in folder.rounds():
         sites = line["sites"]
         assert sites["north"]["outcome"] == "updated"

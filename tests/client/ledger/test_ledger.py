@@ -1,6 +1,7 @@
 import math
 import multiprocessing
 import sqlite3
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -172,7 +173,8 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
         Ledger(path, BUDGET)
 
 
-def _spend(path: Path, run: str) -> None:
+def _spend(path: Path, run: str, both: Barrier) -> None:
+    both.wait(120)
     ledger = Ledger(path, Budget(epsilon=6, delta=1e-5))
     for number in range(1, 10):
         try:
@@ -183,13 +185,14 @@ def _spend(path: Path, run: str) -> None:
 
 def test_two_processes_can_not_both_spend_the_last_of_it(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
+    """This one, and one of its own, which takes seconds to import what this one has."""
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=_spend, args=(path, run)) for run in ("a", "b")]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
+    both = spawn.Barrier(2)
+    worker = spawn.Process(target=_spend, args=(path, "a", both))
+    worker.start()
+    _spend(path, "b", both)
+    worker.join()
+    assert worker.exitcode == 0
     ledger = Ledger(path, None)
     assert {r.run for r in ledger.reservations()} <= {"a", "b"}
     reserved = len(ledger.reservations())

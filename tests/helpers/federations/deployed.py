@@ -1,6 +1,8 @@
 """A whole federation on this machine, started by the commands that people type, and left in peace.
 
-What it costs is read from /proc: processor time, memory, files and processes by service.
+Commands that end at once are typed in this process, which has torch already: an approval in one of
+its own takes seconds of a core to import it. What stays is a process of its own. What all of it
+costs is read from /proc: processor time, memory, files and processes by service.
 """
 
 import contextlib
@@ -17,12 +19,14 @@ from typing import Any
 from client.gateway.connection import node_folder
 from client.site.site import Site
 from irene_model.operations.supervised import running
+from server.cli import app as server
 from server.coordinator.coordinator import Coordinator
-from server.coordinator.services import QUIET, listens
+from server.coordinator.services import listens
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
 from tests.helpers.background import Background, free_row
 from tests.helpers.coordinator_folder import free_ports
+from tests.helpers.sites.typed_commands import typed
 
 PATIENCE_S = 180.0
 SERVER = (sys.executable, "-c", "from server.cli import main; main()")
@@ -66,28 +70,61 @@ class Deployed(Background):
 
     def start(self) -> None:
         """From nothing to hospitals that have approved the study and are connected."""
+        self.start_coordinator()
+        for name in self.sites:
+            self.enroll(name)
+        self.agree()
+        for name, path in self.sites.items():
+            typed("approve", self.study, path, "--yes")
+            self.start_node(name)
+        for name in self.sites:
+            self.wait(f"{name}'s node", (self.node(name) / "logs/superexec.log").exists, PATIENCE_S)
+
+    def start_coordinator(self) -> None:
+        """Hospitals on disk, and a gateway that is ready for them."""
         paths = write_hospitals(self.scenario, self.folder / "hospitals", seed=0)
         self.sites = {path.parent.name: path for path in paths}
         port, first = free_ports(1)[0], free_row(8)
-        ports = ("--port", str(port), "--loopback-port", str(first))
-        self.command(*SERVER, "init", "federation", "--host", "127.0.0.1", *ports)
-        self.coordinator = Coordinator.open(self.folder / "federation")
+        folder = self.folder / "federation"
+        ports = ("--port", port, "--loopback-port", first)
+        typed("init", folder, "--host", "127.0.0.1", *ports, program=server)
+        self.coordinator = Coordinator.open(folder)
         self.start_process("start", *SERVER, "start", "federation")
         self.wait(
             "the gateway", lambda: listens(port) and "ready" in self.said("start"), PATIENCE_S
         )
-        for name, path in self.sites.items():
-            self.command(*CLIENT, "keygen", str(path.parent / "keys"))
-            public = path.parent / "keys" / "hospital.pub"
-            self.command(*SERVER, "enroll", "federation", str(public), "--name", name)
-            self.command(*CLIENT, "approve", str(self.study), str(path), "--yes")
-            self.start_process(
-                f"node-{name}",
-                *(*CLIENT, "start", str(path), "--server", f"127.0.0.1:{port}"),
-                *("--ca", str(self.coordinator.certificates / "ca.crt")),
-                *("--key", str(public.with_suffix(".key"))),
-            )
-            self.wait(f"{name}'s node", (self.node(name) / "logs/superexec.log").exists, PATIENCE_S)
+
+    def enroll(self, name: str, *options: object) -> None:
+        """Make the keys of a hospital, and make them known; options: of `irene-server enroll`."""
+        keys = self.keys(name)
+        typed("keygen", keys, "--site", self.sites[name])
+        public = keys / "hospital.pub"
+        typed("enroll", self.coordinator.path, public, "--name", name, *options, program=server)
+
+    def agree(self) -> None:
+        """What all settle between enrolling and approving."""
+
+    def start_node(self, name: str) -> None:
+        """`irene-client start`."""
+        certificate = self.coordinator.certificates / "ca.crt"
+        self.start_process(
+            f"node-{name}",
+            *(*CLIENT, "start", str(self.sites[name]), "--server", self.address(name)),
+            *("--ca", str(certificate), "--key", str(self.keys(name) / "hospital.key")),
+            **self.variables(name),
+        )
+
+    def address(self, name: str) -> str:
+        """Where a hospital finds the gateway."""
+        return f"127.0.0.1:{self.coordinator.settings.port}"
+
+    def variables(self, name: str) -> dict[str, str]:
+        """What a hospital's node has in its environment beside this process's."""
+        return {}
+
+    def keys(self, name: str) -> Path:
+        """The folder of a hospital's keys."""
+        return self.sites[name].parent / "keys"
 
     @property
     def study(self) -> Path:
@@ -141,15 +178,6 @@ class Deployed(Background):
 
     def _lines(self, run: str) -> Path:
         return self.coordinator.runs / run / "rounds.jsonl"
-
-    def command(self, *command: str) -> str:
-        """A command to its end; its stdout."""
-        done = subprocess.run(
-            command, cwd=self.folder, env={**os.environ, **QUIET, "OMP_NUM_THREADS": "1"},
-            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}\n{self.logs()}"
-        return done.stdout
 
     def logs_beside(self) -> Iterable[Path]:
         """Those of the coordinator's services and of all nodes."""

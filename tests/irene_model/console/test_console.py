@@ -155,7 +155,7 @@ def test_names_and_paths_are_utf8_under_an_ascii_locale(tmp_path: Path) -> None:
     done = typed(place, "client", "keygen", "Schlüssel")
     assert (done.returncode, done.stderr) == (0, "")
     assert (place / "Schlüssel" / "hospital.pub").exists()
-    done = typed(place, "client", "check", "Häuser.yaml", "--study", "Föderation/study.yaml")
+    done = typed(place, "client", "requests", "Häuser.yaml")
     assert done.returncode == 2 and done.stderr == "error: Häuser.yaml: no such file\n"
 
 

@@ -25,7 +25,8 @@ from irene_model.weights.weights import config_of, new_model, to_arrays
 from simulations import cli
 from simulations.audit.canaries import make_canaries, with_canaries
 from simulations.hospitals.hospitals import write_hospitals
-from simulations.run import simulate, start_run
+from simulations.run import start_run
+from tests.helpers.federations.run_here import run_here
 from tests.helpers.hospital_folder import SMALL, TEXTS, HospitalFolder
 from tests.helpers.small_scenario import small_scenario, write_scenario
 from tests.helpers.text_encoders import (
@@ -165,7 +166,7 @@ def test_a_federation_on_a_real_encoder_that_starts_from_a_vit(tmp_path: Path) -
     )
     start = StartingPoint(image=tmp_path / "vit")
     folder = start_run(scenario, tmp_path / "run", seed=0, start=start)
-    simulate(folder)
+    run_here(folder)
     for line in folder.rounds():
         assert {name: site["outcome"] for name, site in line["sites"].items()} == {
             "north": "updated",

@@ -1,7 +1,9 @@
-"""The same apps in Flower's deployment: a real SuperLink and two real SuperNodes on loopback.
+"""The same apps in Flower's deployment: a real SuperLink and a real SuperNode on loopback.
 
-One federation runs a round, which is then taken away and run again. Noise comes from the operating
-system here, so equal weights can only be the very bytes that were released before.
+One hospital is enough: Flower's own client starts a process for each message, ten seconds of a
+core, and more hospitals are in the tests of our own nodes. It runs a round, which is then taken
+away and run again. Noise comes from the operating system here, so equal weights can only be the
+very bytes that were released before.
 """
 
 import contextlib
@@ -35,7 +37,13 @@ from simulations.hospitals.scenario import Scenario
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent  # not resolved: a virtual environment's python is a link
-SETTINGS = ("federation.rounds=1", "federation.evaluate_every=1", "cohort.patients=80")
+SETTINGS = (
+    "federation.rounds=1",
+    "federation.evaluate_every=1",
+    "federation.minimum_sites=1",
+    "cohort.patients=60",
+    "cohort.sites=[{name: north}]",
+)
 START_S, RUN_S, STOP_S = 60, 300, 20  # limits, far above what a quiet machine needs
 LOOK_S = 15  # `flwr list` costs a second of a core: seldom, unless results are there
 QUIET = {
@@ -159,7 +167,7 @@ def _wait_for(federation: Federation) -> None:
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two synthetic hospitals; their study.yaml lies one folder up."""
+    """A synthetic hospital; its study.yaml lies one folder up."""
     scenario = Scenario.read(CHECKOUT / "simulations/scenarios/smoke.yaml", SETTINGS)
     written = write_hospitals(scenario, tmp_path_factory.mktemp("hospitals") / "all", seed=0)
     study = Study.read(written[0].parents[1] / "study.yaml")
@@ -208,7 +216,7 @@ def test_a_federation_runs_a_round_and_repeats_it_from_the_ledgers(
     study = next(iter(sites.values())).parents[1] / "study.yaml"
     vit = _write_vit(federation.folder / "vit")
     start = {"start-image": str(vit)}
-    federation.run(out=out, study=str(study), seed=1, sites=2, **start)
+    federation.run(out=out, study=str(study), seed=1, sites=1, **start)
 
     first = IreneModel.from_pretrained(out / "checkpoints" / "round-0000")
     token = load_file(vit / "model.safetensors")["embeddings.cls_token"].flatten()
@@ -251,7 +259,7 @@ def test_a_federation_runs_a_round_and_repeats_it_from_the_ledgers(
     shutil.rmtree(last)
     (out / "results.json").unlink()
     (out / "report.html").unlink()
-    federation.run(out=out, study=str(study), seed=1, sites=2)
+    federation.run(out=out, study=str(study), seed=1, sites=1)
 
     assert (last / "model.safetensors").read_bytes() == weights
     assert {site: _reservations(path) for site, path in sites.items()} == before

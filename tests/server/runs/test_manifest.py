@@ -2,16 +2,15 @@
 
 import json
 import logging
-import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from irene_model.errors import DiskError
 from server.runs import manifest
 from server.runs.run_folder import RunFolder
+from tests.helpers.full_disk import full_disk
 from tests.server.runs.test_run_folder import after, assert_same, play, study
 
 
@@ -108,41 +107,19 @@ def test_rounds_beyond_9999_are_in_the_order_of_their_numbers(folder: RunFolder)
     assert again.last_round == 100_000 and again.info["restarted"] == [100_001, 100_002]
 
 
-FULL = """
-import resource, signal, sys
-from pathlib import Path
-from irene_model.errors import DiskError
-from server.runs.run_folder import RunFolder
-from tests.server.runs.test_run_folder import after, play
-folder = RunFolder.resume(Path(sys.argv[1]))
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
-try:
-    play(folder, 2)
-except DiskError as error:
-    sys.exit(str(error))
-"""
-
-
 @pytest.mark.parametrize("room", [20_000, 300])  # no room for the weights; none for run.json
 def test_a_full_disk_stops_with_one_sentence_and_loses_nothing(
     folder: RunFolder, room: int
 ) -> None:
-    """A limit on the size of files is a disk that is full for this process alone."""
     play(folder, 1)
-    root = Path(__file__).parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(folder.path), str(room)],
-        cwd=root, env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "the disk is full" in done.stderr and "Traceback" not in done.stderr, done.stderr
-    assert "nothing is lost: make room and resume the run" in done.stderr
+    with (
+        full_disk(room),
+        pytest.raises(DiskError, match=r"the disk is full.*nothing is lost: make room and resume"),
+    ):
+        play(RunFolder.resume(folder.path), 2)
     json.loads((folder.path / "run.json").read_text())
     again = RunFolder.resume(folder.path)
     assert again.last_round == 1
     assert_same(again.load_checkpoint(1), after(folder, 1))
     play(again, 2)
     assert RunFolder.resume(folder.path).last_round == 2
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

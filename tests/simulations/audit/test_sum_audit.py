@@ -68,7 +68,7 @@ def test_a_site_without_noise_is_refuted_by_its_own_patients_coins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Part, "hidden", noiseless("north"))
-    joint, alone = attack(tmp_path)
+    joint, alone = attack(tmp_path, runs=1)
     assert alone.refuted
     assert max(each.epsilon_at_least for each in alone.findings) > alone.epsilon_claimed
     assert joint.refuted  # of two honest sites' noise one is there
@@ -96,7 +96,7 @@ def test_noise_that_is_missing_in_the_sum_is_measured(
 
 def test_an_audit_of_sums_wants_noise(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="and noise"):
-        attack(tmp_path, "privacy.noise_multiplier=0", canaries=20, runs=1)
+        attack(tmp_path, *SMALL, "privacy.noise_multiplier=0", canaries=20, runs=1)
 
 
 def test_the_noise_is_measured_whatever_the_records_did() -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from client.ledger.exposures import at_most, least_exposures
 from client.ledger.ledger import Ledger
+from simulations import cli
 from simulations.hospitals.scenario import Scenario
 from tests.helpers.federations.watched_comparison import run, stamps
 from tests.helpers.small_scenario import SCENARIO
@@ -120,14 +121,20 @@ def test_federated_arms_run_on_the_engine_with_ledgers_of_their_own(
 
 
 @pytest.mark.slow
-def test_the_command_teaches_and_refuses_on_one_line(tmp_path: Path) -> None:
+def test_the_command_teaches_and_refuses_on_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "scenario.yaml").write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
     helped = command(tmp_path / "out", "--help")
     printed, _ = helped.communicate(timeout=120)
     for word in ("--arms", "--models", "--seeds", "--parallel", "reference", "Example:"):
         assert word in printed
-    wrong = command(tmp_path / "out", "scenario.yaml", "--out", "out", "--arms", "centrel")
-    _, said = wrong.communicate(timeout=120)
-    assert wrong.returncode == 2
+    monkeypatch.chdir(tmp_path)
+    arguments = ["compare", "scenario.yaml", "--out", "out", "--arms", "centrel"]
+    monkeypatch.setattr(sys, "argv", ["irene-sim", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    said = capsys.readouterr().err
     assert said.startswith("error: --arms: there is no arm 'centrel'; did you mean 'central'?")
     assert said.count("\n") == 1 and not (tmp_path / "out").exists()

@@ -1,0 +1,37 @@
+"""A simulated run in this process: real hospitals, clients and server, without Flower's engine.
+
+The engine starts Ray and a process for each parallel site, which takes many times as long as what a
+small run does; `tests/simulations/test_run.py` has runs on it, too.
+"""
+
+from pathlib import Path
+from typing import cast
+
+from flwr.serverapp import Grid
+
+from client.participant import Participant
+from client.site.site import Site
+from server.app import execute
+from server.rounds import Observer
+from server.runs.run_folder import RunFolder
+from tests.helpers.direct_grid import DirectGrid, Node, hospital_node
+
+
+def nodes_of(folder: RunFolder) -> dict[str, Node]:
+    """The run's sites by name, each as a node that runs the real client."""
+    sites = [Site.read((folder.path / path).resolve()) for path in folder.info["site_files"]]
+    seed = folder.info["seed"]
+    return {
+        site.site: hospital_node(Participant(site=site, simulation_seed=seed)) for site in sites
+    }
+
+
+def run_here(
+    folder: RunFolder, nodes: dict[str, Node] | None = None, *, observe: Observer | None = None
+) -> Path:
+    """As `simulations.run.simulate`; `nodes` stand for the run's own."""
+    grid = DirectGrid(dict(enumerate((nodes or nodes_of(folder)).values())))
+    return execute(
+        cast(Grid, grid), folder, expected_sites=len(grid.nodes), give_up=True, observe=observe,
+        poll_s=0.01,
+    )  # fmt: skip
