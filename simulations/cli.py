@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from irene_model.console import Version, new_app, run_app
+from simulations.plan_cli import plan
 from simulations.ray_option import RayAddress
 
 app = new_app(
@@ -270,6 +271,9 @@ def audit(
         progress.findings(found, out / "audit.json")
     if any(found.refuted for found in audits):
         raise typer.Exit(1)
+
+
+app.command()(plan)
 
 
 def _names(given: str | None) -> list[str] | None:

@@ -27,8 +27,8 @@ from simulations.result_tables import (
 class RunProgress:
     """Bars on a terminal; plain lines, one a round, where the output is a file or a pipe."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, *, stderr: bool = False) -> None:
+        self._console = Console(highlight=False, soft_wrap=True, stderr=stderr)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -1,10 +1,11 @@
 from .accountants import Epsilons, Mechanism, epsilon, epsilons
 from .calibration import evaluation_noise, noise_multiplier_for
-from .hope import Share, doubt, signal_to_noise
+from .hope import LITTLE, Share, doubt, signal_to_noise
 from .noise import Noise, noise_of
 from .shared_noise import joint_noise, share_of
 
 __all__ = [
+    "LITTLE",
     "Epsilons",
     "Mechanism",
     "Noise",

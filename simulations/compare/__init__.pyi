@@ -1,10 +1,11 @@
 from .arms import pool_patients, without_privacy
 from .comparison_page import best_first, gains_by_way
-from .comparison_run import compare
+from .comparison_run import Observer, compare
 from .own_model import OwnModel, own_models
 from .trial_grid import Trial, grid
 
 __all__ = [
+    "Observer",
     "OwnModel",
     "Trial",
     "best_first",
