@@ -13,6 +13,7 @@ from typing import Any
 
 from client.budget import declared_patients, permitted_evaluation, permitted_plan
 from client.consent import Consent
+from client.devices import Team, pick_device
 from client.gateway import remembered
 from client.ledger import Ledger, check_coordinator
 from client.private import Randomness, noise_of_evaluation
@@ -25,7 +26,6 @@ from client.training import (
     Releases,
     evaluate,
     evaluate_privately,
-    pick_device,
     train_round,
 )
 from irene_model.errors import (
@@ -206,6 +206,7 @@ class Participant:
             ),
             "device": pick_device(self.site.device),
             "memory": self.site.memory,
+            "team": Team.of(self.site),
             "modalities": modalities,
             "labels": labels,
             "again": request.again,

@@ -1,7 +1,7 @@
 from .evaluation import Evaluated, Scores, add_noise, evaluate, evaluate_privately, score
 from .one_step import clipped_sum
 from .releases import Releases
-from .training import local_update, pack, pick_device, train_round, unpack
+from .training import local_update, pack, train_round, unpack
 
 __all__ = [
     "Evaluated",
@@ -13,7 +13,6 @@ __all__ = [
     "evaluate_privately",
     "local_update",
     "pack",
-    "pick_device",
     "score",
     "train_round",
     "unpack",

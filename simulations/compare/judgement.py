@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from client.devices import pick_device
 from client.records import SiteDataset
-from client.training import Evaluated, pick_device, score
+from client.training import Evaluated, score
 from irene_model import inputs
 from irene_model.exchange import LABEL_SENT, Arrays
 from irene_model.study import Study
