@@ -44,7 +44,7 @@ class WorkerLost(IreneError):  # noqa: N818  # what happened to it
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What a worker begins with. rank: its device's place, from 1. meeting: a file of theirs alone."""
+    """What a worker begins with. rank: its device's place, from 1. meeting: a file of theirs."""
 
     rank: int
     devices: tuple[str, ...]

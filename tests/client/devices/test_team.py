@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import torch.distributed as dist
 
 from client.budget.plan import Plan
@@ -25,13 +26,13 @@ from client.training.training import train_round
 from irene_model.exchange.protocol import Arrays
 from irene_model.operations.orphans import born
 from irene_model.study.study import Study
+from irene_model.weights.groups import choose_mapped
 from irene_model.weights.weights import load_arrays, new_model
 from tests.helpers.hospital_folder import SMALL, write_hospital
 from tests.helpers.sites.trained_round import (
     CPU,
     flat,
     reproducible,
-    update_of,
     weights_of,
     without_noise,
 )
@@ -95,8 +96,6 @@ def test_clipped_sums_are_those_of_one_process(
         model = new_model(dataset.study, seed=0)
         load_arrays(model, weights_of(dataset))
         if modalities is not None:
-            from irene_model.weights.groups import choose_mapped
-
             choose_mapped(model, modalities, dataset.study.model.method)
         return clipped_sum(
             model, dataset=dataset, plan=plan, randomness=reproducible(seed=3), device=CPU,
@@ -157,77 +156,68 @@ def test_an_empty_step_is_pure_noise(site: SiteDataset, workers: Workers, tmp_pa
 
 
 def test_a_killed_worker_fails_the_round_and_the_next_one_has_another(
-    site: SiteDataset, tmp_path: Path
+    site: SiteDataset, workers: Workers, tmp_path: Path
 ) -> None:
-    workers = Workers(TWO)
-    try:
-        team, plan = Team(workers=workers), without_noise(site)
-        noisy = replace(plan, mechanism=replace(plan.mechanism, noise_multiplier=2.0))
-        ledger = Ledger(tmp_path / "ledger.sqlite", Budget(epsilon=800, delta=1e-3))
-        updated(site, noisy, tmp_path, team, Memory())
-        (pid,) = workers.pids
-        os.kill(pid, signal.SIGKILL)
-        with pytest.raises(WorkerLost, match=r"device: the process of cpu, the device number 2"):
-            updated(site, noisy, tmp_path, team, Memory(), ledger=ledger)
-        assert [each.released for each in ledger.reservations()] == [False]
-        assert workers.pids == [] and not dist.is_initialized()
-        began = time.monotonic()
-        assert flat(updated(site, noisy, tmp_path, team, Memory(), ledger=ledger)).any()
-        assert [each.released for each in ledger.reservations()] == [True]
-        assert workers.pids != [pid] and time.monotonic() - began < 60
-    finally:
-        workers.close()
+    team, plan = Team(workers=workers), without_noise(site)
+    noisy = replace(plan, mechanism=replace(plan.mechanism, noise_multiplier=2.0))
+    ledger = Ledger(tmp_path / "ledger.sqlite", Budget(epsilon=800, delta=1e-3))
+    updated(site, noisy, tmp_path, team, Memory())
+    (pid,) = workers.pids
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost, match=r"device: the process of cpu, the device number 2"):
+        updated(site, noisy, tmp_path, team, Memory(), ledger=ledger)
+    assert [each.released for each in ledger.reservations()] == [False]
+    assert workers.pids == [] and not dist.is_initialized()
+    assert flat(updated(site, noisy, tmp_path, team, Memory(), ledger=ledger)).any()
+    assert [each.released for each in ledger.reservations()] == [True]
+    assert workers.pids != [pid]
 
 
-def test_an_error_of_this_process_ends_the_workers_too(site: SiteDataset, tmp_path: Path) -> None:
+def test_an_error_of_this_process_ends_the_workers_too(
+    site: SiteDataset, workers: Workers, tmp_path: Path
+) -> None:
     """They would wait for sums for ever."""
-    workers = Workers(TWO)
-    try:
-        broken = replace(site, pixels=site.pixels[:1])  # here alone: the worker reads the cache
-        with pytest.raises(IndexError):
-            updated(broken, without_noise(site), tmp_path, Team(workers=workers), Memory())
-        assert workers.pids == []
-    finally:
-        workers.close()
+    broken = replace(site, pixels=site.pixels[:1])  # here alone: the worker reads the cache
+    with pytest.raises(IndexError):
+        updated(broken, without_noise(site), tmp_path, Team(workers=workers), Memory())
+    assert workers.pids == [] and not dist.is_initialized()
 
 
 def test_what_a_worker_meets_is_told_by_its_kind_alone(
-    site: SiteDataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    site: SiteDataset, workers: Workers, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    workers = Workers(TWO)
     assert site.stored is not None
-    other = replace(site.stored, written=(0, 0))
-    try:
-        with pytest.raises(WorkerLost, match=r"number 2 of site\.yaml, failed \(DataError\) while"):
-            updated(
-                replace(site, stored=other), without_noise(site), tmp_path,
-                Team(workers=workers), Memory(),
-            )  # fmt: skip
-        assert "was written anew while a message was answered" in capfd.readouterr().err
-    finally:
-        workers.close()
+    other = replace(site, stored=replace(site.stored, written=(0, 0)))
+    with pytest.raises(WorkerLost, match=r"number 2 of site\.yaml, failed \(DataError\) while"):
+        updated(other, without_noise(site), tmp_path, Team(workers=workers), Memory())
+    assert "was written anew while a message was answered" in capfd.readouterr().err
 
 
-def test_no_worker_outlives_the_process_that_started_it(tmp_path: Path) -> None:
-    """Killed without a word, while the worker waits for a sum."""
-    child = os.fork()
-    if child == 0:
-        workers = Workers(TWO)
-        workers._start()
-        (tmp_path / "pid").write_text(str(workers.pids[0]))
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    pid = int((tmp_path / "pid").read_text())
-    until = time.monotonic() + 10
-    while born(pid):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def test_a_data_set_in_memory_alone_is_not_shared(site: SiteDataset, tmp_path: Path) -> None:
-    workers = Workers(TWO)
+def test_a_data_set_in_memory_alone_is_not_shared(
+    site: SiteDataset, workers: Workers, tmp_path: Path
+) -> None:
     alone = replace(site, stored=None)
     with pytest.raises(ValueError, match="only a data set in a site's cache"):
         updated(alone, without_noise(site), tmp_path, Team(workers=workers), Memory())
-    assert torch.distributed.is_initialized() in (True, False) and workers.pids == []
-    assert update_of(alone, Ledger(tmp_path / "a", None), plan=without_noise(site))
+    assert flat(updated(alone, without_noise(site), tmp_path, ALONE, Memory())).any()
+
+
+_STARTER = """
+import os, signal, sys
+import torch
+from client.devices.workers import Workers
+workers = Workers([torch.device("cpu")] * 2)
+workers._start()
+print(*workers.pids, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_no_worker_outlives_the_process_that_started_it() -> None:
+    """Killed without a word, while the worker waits for its task."""
+    done = subprocess.run([sys.executable, "-c", _STARTER], stdout=subprocess.PIPE, check=False)
+    assert done.returncode == -signal.SIGKILL
+    until = time.monotonic() + 10
+    while born(int(done.stdout)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
