@@ -95,6 +95,7 @@ class Participant:
             present = len(dataset.patients["train"]) > 0
             if present:
                 permitted_plan(self.site, study, declared_patients(self.site, dataset), 1)
+            pick_device(self.site.device)  # one that is not there is said before the first round
             Ledger.seen(self.site)  # one that can't be trusted is said before the first round
         except Exception as error:
             return HelloReply(site=self.site.site, **said(error, declined=_JUDGED))

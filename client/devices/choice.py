@@ -10,7 +10,7 @@ from irene_model.inputs import Batch
 
 def pick_device(names: Sequence[str]) -> torch.device:
     """The first of `pick_devices`, where all is computed that is not shared."""
-    return pick_devices(names)[0]
+    return pick_devices(names)[0]  # all are looked for
 
 
 def pick_devices(names: Sequence[str]) -> tuple[torch.device, ...]:

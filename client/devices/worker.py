@@ -1,14 +1,5 @@
-"""The process of one further device: it lives as long as the process that started it.
+"""What the process of one further device does: the clipped sums of its part of each step."""
 
-Started by `client.devices.workers` with the number of a socket that it inherits. Its standard error
-is the starter's, which is the trainer's log.
-"""
-
-import logging
-import os
-import select
-import sys
-import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -20,12 +11,8 @@ from client.devices.share import Share
 from client.devices.workers import _READY, Setup, Task
 from client.private import PrivateGradient
 from client.records import SiteDataset
-from irene_model.console import configure_logging
-from irene_model.errors import IreneError
 from irene_model.network import DiagnosticModel
 from irene_model.weights import new_model
-
-_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -97,33 +84,3 @@ def _built(task: Task, device: torch.device) -> tuple[DiagnosticModel, Gradient]
         return model, PlainGradient(model, expected_batch=task.expected_batch)
     engine = task.study.privacy.engine
     return model, PrivateGradient(model, clip_norm=task.clip_norm, engine=engine)
-
-
-def _go_with(starter: int) -> None:
-    """End this process at once when the other end of the socket is closed, whatever it does."""
-    poll = select.poll()
-    poll.register(starter, select.POLLRDHUP)
-    poll.poll()
-    os._exit(1)
-
-
-def main() -> None:
-    """Work for the process at the other end of the socket whose number is the argument."""
-    configure_logging()
-    number = int(sys.argv[1])
-    threading.Thread(target=_go_with, args=[number], daemon=True).start()
-    starter = Connection(number)
-    try:
-        Worker(starter).serve()
-    except EOFError:
-        return
-    except Exception as error:
-        if isinstance(error, IreneError):
-            _log.error("%s", error)
-        else:
-            _log.exception("unexpected error")
-        starter.send(type(error).__name__)
-
-
-if __name__ == "__main__":
-    main()

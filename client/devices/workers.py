@@ -33,7 +33,7 @@ from irene_model.errors import IreneError
 from irene_model.study import Study
 
 _log = logging.getLogger(__name__)
-_MODULE = "client.devices.worker"
+_MODULE = "client.devices.process"
 _READY = "ready"
 _LONGEST = timedelta(hours=1)  # a step of any device; a silent trainer is ended at its deadline
 

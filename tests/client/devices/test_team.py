@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +22,6 @@ from client.site.site import Budget
 from client.training.one_step import clipped_sum
 from client.training.training import train_round
 from irene_model.exchange.protocol import Arrays
-from irene_model.operations.orphans import born
 from irene_model.study.study import Study
 from irene_model.weights.groups import choose_mapped
 from irene_model.weights.weights import load_arrays, new_model
@@ -200,24 +197,3 @@ def test_a_data_set_in_memory_alone_is_not_shared(
     with pytest.raises(ValueError, match="only a data set in a site's cache"):
         updated(alone, without_noise(site), tmp_path, Team(workers=workers), Memory())
     assert flat(updated(alone, without_noise(site), tmp_path, ALONE, Memory())).any()
-
-
-_STARTER = """
-import os, signal, sys
-import torch
-from client.devices.workers import Workers
-workers = Workers([torch.device("cpu")] * 2)
-workers._start()
-print(*workers.pids, flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_no_worker_outlives_the_process_that_started_it() -> None:
-    """Killed without a word, while the worker waits for its task."""
-    done = subprocess.run([sys.executable, "-c", _STARTER], stdout=subprocess.PIPE, check=False)
-    assert done.returncode == -signal.SIGKILL
-    until = time.monotonic() + 10
-    while born(int(done.stdout)):
-        assert time.monotonic() < until
-        time.sleep(0.05)
