@@ -13,6 +13,7 @@ from typing import Any
 
 from client.budget import declared_patients, permitted_evaluation, permitted_plan
 from client.consent import Consent
+from client.devices import Team, pick_device
 from client.gateway import remembered
 from client.ledger import Ledger, check_coordinator
 from client.private import Randomness, noise_of_evaluation
@@ -25,7 +26,6 @@ from client.training import (
     Releases,
     evaluate,
     evaluate_privately,
-    pick_device,
     train_round,
 )
 from irene_model.errors import (
@@ -95,6 +95,7 @@ class Participant:
             present = len(dataset.patients["train"]) > 0
             if present:
                 permitted_plan(self.site, study, declared_patients(self.site, dataset), 1)
+            pick_device(self.site.device)  # one that is not there is said before the first round
             Ledger.seen(self.site)  # one that can't be trusted is said before the first round
         except Exception as error:
             return HelloReply(site=self.site.site, **said(error, declined=_JUDGED))
@@ -206,6 +207,7 @@ class Participant:
             ),
             "device": pick_device(self.site.device),
             "memory": self.site.memory,
+            "team": Team.of(self.site),
             "modalities": modalities,
             "labels": labels,
             "again": request.again,

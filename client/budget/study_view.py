@@ -113,7 +113,7 @@ def site_facts(study: Study, site: Site, ahead: Outlook) -> dict[str, str]:
     """Line by line what it would cost and what would leave here."""
     mechanism = ahead.mechanism
     size, delta = footprint(study), site_delta(site, study)
-    patients = min(site.memory.micro_batch, study.training.expected_batch)
+    patients = min(site.memory.usual_micro_batch, study.training.expected_batch)
     facts = {
         "declared patients": str(ahead.declared_patients),
         "a patient's chance": f"{mechanism.sample_rate:.4g} to take part in a step",

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import torch
 
+from client.devices import pick_device
 from client.fine_tuning.epochs import Recipe, train_in_epochs
 from client.fine_tuning.gain import Gain, gain_of
 from client.fine_tuning.unfinished import Unfinished, begin, finish
 from client.private import trained_parameters
 from client.records import SiteDataset, open_dataset
 from client.site import Site
-from client.training import exact_histograms, pick_device
+from client.training import exact_histograms
 from irene_model.errors import ConfigError
 from irene_model.exchange import Arrays
 from irene_model.inputs import IreneProcessor
@@ -131,6 +132,6 @@ def fitted_at_home(
         dataset,
         recipe,
         state=state,
-        micro_batch=site.memory.micro_batch,
+        micro_batch=site.memory.usual_micro_batch,
         after=after,
     )

@@ -49,7 +49,8 @@ class Clip:
     """What each of B patients' gradients is multiplied by.
 
     factors: (B,) float32. left_out: (B,), whose factor is 0 and whose gradient may be anything;
-    None where there is none, as nearly always.
+    None where it is known that there is none. Only a processor is asked: to ask a GPU is to wait
+    until it has done all that it was given.
     """
 
     factors: Tensor
@@ -65,7 +66,8 @@ class Clip:
         factors = (clip_norm / (norms * (1 + _ALLOWANCE)).clamp(min=clip_norm)).float()
         left_out = ~(norms.isfinite() & (factors >= _LEAST_FACTOR))  # a NaN compares as False
         factors = factors.masked_fill(left_out, 0.0)
-        return cls(factors, left_out if bool(left_out.any()) else None)
+        nobody = left_out.device.type == "cpu" and not bool(left_out.any())
+        return cls(factors, None if nobody else left_out)
 
     def of(self, part: slice) -> "Clip":
         """Of some of the patients."""

@@ -7,6 +7,7 @@ the *expected* batch size, which is public, never by the actual one.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -36,8 +37,14 @@ class PrivateGradient:
         self._clip_norm = clip_norm
         self._parameters = trained_parameters(model)
         build = _ENGINES[engine] if isinstance(engine, str) else engine
-        self._engine = build(model, clip_norm=clip_norm)
+        self._build = partial(build, model, clip_norm=clip_norm)
+        self._engine = self._build()
         self._sums: Sums = {}
+
+    @property
+    def sums(self) -> Sums:
+        """The running clipped sums, without noise, for other devices to add theirs in place."""
+        return self._started()
 
     def accumulate(self, batch: Batch) -> None:
         """Add the clipped gradients of `batch`, one row for each patient.
@@ -45,6 +52,12 @@ class PrivateGradient:
         A row with a non-finite gradient adds nothing: its norm can't be bounded otherwise.
         """
         self._engine.add(batch, self._started())
+
+    def begin_again(self) -> None:
+        """Forget the step's sums; after an error also what the engine had begun."""
+        self._engine.close()
+        self._engine = self._build()
+        self._sums = {}
 
     def release(self, *, noise_multiplier: float, expected_batch: float, rng: NoiseSource) -> None:
         """Write the noised mean into each parameter's `.grad` and start the next step.
@@ -61,8 +74,9 @@ class PrivateGradient:
     def take_sums(self) -> Sums:
         """The step's clipped sums without noise, and start the next step.
 
-        They are not private: for a secure sum alone, which adds noise before anything leaves
-        (`client.secure`), and never to be returned, logged or kept.
+        They are not private: for a secure sum, which adds noise before anything leaves
+        (`client.secure`), and for another device's process, which adds them to its own
+        (`client.devices`). They are never to be returned, logged or kept.
         """
         sums, self._sums = self._started(), {}
         return sums

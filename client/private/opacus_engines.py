@@ -67,8 +67,12 @@ class HookSum:
         self._module.zero_grad(set_to_none=True)
 
     def close(self) -> None:
-        """Take Opacus' hooks and attributes off the model."""
-        self._module.to_standard_module()
+        """Take Opacus' hooks and attributes off the model, and what a pass that broke off left."""
+        self._module.zero_grad(set_to_none=True)
+        model = self._module.to_standard_module()
+        for layer in model.modules():
+            for left in ("activations", "max_batch_len"):
+                vars(layer).pop(left, None)
 
 
 @contextmanager

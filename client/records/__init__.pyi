@@ -1,4 +1,4 @@
-from .dataset import KeptDataset, SiteDataset, open_dataset, sample_patients
+from .dataset import KeptDataset, Rows, SiteDataset, Stored, open_dataset, sample_patients
 from .patients import PatientSet, digest
 from .tables import PlacedRecord, image_files, read_placed_records, read_wanted_records
 
@@ -6,7 +6,9 @@ __all__ = [
     "KeptDataset",
     "PatientSet",
     "PlacedRecord",
+    "Rows",
     "SiteDataset",
+    "Stored",
     "digest",
     "image_files",
     "open_dataset",

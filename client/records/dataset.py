@@ -25,7 +25,8 @@ from client.joins import Account
 from client.records.patients import assignment_of, digest
 from client.records.tables import image_files, read_wanted_records
 from client.site import Site
-from irene_model.inputs import Batch, FrozenEncoder, encode_pixels, encode_records, take
+from irene_model.errors import DataError
+from irene_model.inputs import Batch, FrozenEncoder, decode, encode_records, take
 from irene_model.study import SPLITS, Split, Study
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class SiteDataset:
     patients: for each split, the rows of each of its patients.
     training_digests: a hash of the id of each training patient, in no order; for the ledger.
     assignment: a hash of the function from patients to splits; for the ledger. Empty: unknown.
+    stored: where another process finds the same; None for what lies in memory alone.
     """
 
     study: Study
@@ -63,16 +65,21 @@ class SiteDataset:
     patients: Mapping[Split, tuple[Rows, ...]]
     training_digests: frozenset[bytes]
     assignment: str = ""
+    stored: "Stored | None" = None
 
     def batch(self, rows: Rows) -> Batch:
         """The model's inputs for `rows`, in order."""
+        return decode(self.kept(rows), self.study)
+
+    def kept(self, rows: Rows) -> Batch:
+        """What is kept of `rows`, in order: a quarter of the bytes that `decode` makes of it."""
         batch = take(self.tensors, torch.from_numpy(rows))
         if self.image is None:
-            batch["pixel_values"] = encode_pixels(self.pixels[rows], self.study)
+            batch["pixel_values"] = torch.from_numpy(np.ascontiguousarray(self.pixels[rows]))
         else:
-            batch["image_embeddings"] = torch.from_numpy(self.image[rows]).float()
+            batch["image_embeddings"] = torch.from_numpy(self.image[rows])
         if self.text is not None:
-            batch["text_embeddings"] = torch.from_numpy(self.text[rows]).float()
+            batch["text_embeddings"] = torch.from_numpy(self.text[rows])
         return batch
 
 
@@ -95,6 +102,28 @@ def open_dataset(site: Site, study: Study, progress: Progress | None = None) -> 
         return _opened(folder, site, study)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A data set's place in its site's cache, for another process of the same node.
+
+    written: what tells this writing of its files from any other.
+    """
+
+    folder: Path
+    written: tuple[int, int]
+    site: Site
+
+    def open(self, study: Study) -> SiteDataset:
+        """The same data set again; a DataError where the cache was written anew meanwhile."""
+        dataset = _opened(self.folder, self.site, study)
+        if dataset.stored != self:
+            raise DataError(
+                f"{self.folder}: was written anew while a message was answered; leave the files "
+                "as they are, the next round reads them"
+            )
+        return dataset
+
+
 class KeptDataset:
     """The data set that a process opened last, given again as long as it is the same.
 
@@ -108,8 +137,7 @@ class KeptDataset:
     def open(self, site: Site, study: Study) -> SiteDataset:
         """`open_dataset`, read again where the cache is another one than last time."""
         with _current(site, study) as folder:
-            status = (folder / _TENSORS).stat()
-            known = (folder, status.st_ino, status.st_mtime_ns, study.fingerprint)
+            known = (folder, _written(folder), study.fingerprint)
             if self._dataset is None or known != self._known:
                 self._dataset = None  # not two of them in memory at a time
                 self._dataset, self._known = _opened(folder, site, study), known
@@ -129,7 +157,13 @@ def _current(site: Site, study: Study, progress: Progress | None = None) -> Iter
         yield cache.folder
 
 
+def _written(folder: Path) -> tuple[int, int]:
+    status = (folder / _TENSORS).stat()
+    return status.st_ino, status.st_mtime_ns
+
+
 def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
+    written = _written(folder)
     tensors = load_file(folder / _TENSORS)
     patient, split = tensors.pop("patient").numpy(), tensors.pop("split").numpy()
     digests = [row.tobytes() for row in tensors.pop("patient_digest").numpy()]
@@ -147,6 +181,7 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
         },
         training_digests=frozenset(each for each, name in home.items() if name == "train"),
         assignment=assignment_of(site, home),
+        stored=Stored(folder=folder, written=written, site=site),
     )
 
 

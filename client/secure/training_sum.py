@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from client.budget import Plan
+from client.devices import ALONE, Team
 from client.ledger import Ledger
 from client.private import Randomness
 from client.records import SiteDataset
@@ -42,12 +43,14 @@ def train_sum(
     memory: Memory,
     modalities: Collection[str],
     labels: Labels,
+    team: Team = ALONE,
     again: bool = False,
 ) -> Arrays:
     """The site's clipped sum of one step, noised and masked: "sum" (D,) and no other array.
 
     It has every parameter that the study trains, in the order of sorted names; what the site does
     not map is zeros in it, under noise and masks as all else. labels: (K,).
+    team: the site's further devices.
     again: give what was released before; an attempt that was not is a ProtocolError, costing
     nothing.
 
@@ -81,7 +84,13 @@ def train_sum(
     if reservation.released:
         return unpack(ledger.outbox(reservation))
     sums = clipped_sum(
-        model, dataset=dataset, plan=plan, randomness=randomness, device=device, memory=memory
+        model,
+        dataset=dataset,
+        plan=plan,
+        randomness=randomness,
+        device=device,
+        memory=memory,
+        team=team,
     )
     sums = {
         name: without_rows(name, sums[name], labels) if name in sums else np.zeros_like(array)

@@ -1,9 +1,10 @@
 from .columns import AgeUnit, ImageColumn, LabelColumn, SexColumn, SplitColumn, split_cells
+from .hardware import Memory
 from .image_filter import ImageFilter
 from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
-from .site import Budget, Memory, Site
+from .site import Budget, Site
 from .splits import Splits
 from .table_files import DayOrder, Join, LabTable, OwnedTable, RecordsTable, Table, Take
 

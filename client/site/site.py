@@ -50,6 +50,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
 from client.site.excluded import with_excluded_ids
+from client.site.hardware import Devices, Memory
 from client.site.image_filter import ImageFilter
 from client.site.limits import Limits
 from client.site.missing import MissingWords, plain
@@ -88,18 +89,6 @@ class Budget(Settings):
                 "alone: must be at least epsilon: whoever all others collude against has less noise"
             )
         return self
-
-
-class Memory(Settings):
-    """What the site gives up in time to train in little memory.
-
-    The result is the same but for rounding, and for which units dropout draws.
-    `micro_batch` patients are held at a time. With `gradient_checkpointing` the inputs of each
-    block are kept and the rest is computed again: 1.4 times the time.
-    """
-
-    micro_batch: int = Field(default=128, ge=1)
-    gradient_checkpointing: bool = False
 
 
 class TrainerSettings(Settings):
@@ -151,7 +140,7 @@ class Site(Settings):
     dates: DayOrder | None = None
     images: ImageFilter = ImageFilter()
     encoders: dict[str, Path] = Field(default_factory=dict)
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: Devices = ("auto",)
     memory: Memory = Memory()
     trainer: TrainerSettings = TrainerSettings()
     budget: Budget | Literal["none"]

@@ -2,7 +2,7 @@ from .evaluation import Evaluated, Scores, add_noise, evaluate, evaluate_private
 from .exact import exact_histograms, score_tests
 from .one_step import clipped_sum
 from .releases import Releases
-from .training import local_update, pack, pick_device, train_round, unpack
+from .training import local_update, pack, train_round, unpack
 
 __all__ = [
     "Evaluated",
@@ -15,7 +15,6 @@ __all__ = [
     "exact_histograms",
     "local_update",
     "pack",
-    "pick_device",
     "score",
     "score_tests",
     "train_round",

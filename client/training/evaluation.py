@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from client.devices import autocast, pick_device, to_device
 from client.ledger import Ledger
 from client.private import NoiseSource, forward_losses
 from client.records import SiteDataset
 from client.site import Site
-from client.training.training import autocast, pack, pick_device, to_device, unpack
+from client.training.training import pack, unpack
 from irene_model.exchange import (
     LABEL_ABSENT,
     LABEL_SENT,

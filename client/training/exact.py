@@ -2,10 +2,10 @@
 
 import torch
 
+from client.devices import pick_device
 from client.records import SiteDataset
 from client.site import Site
 from client.training.evaluation import Evaluated, score
-from client.training.training import pick_device
 from irene_model.exchange import Array, Arrays
 from irene_model.metrics import Scored, counts_of
 from irene_model.study import HeldOut

@@ -3,10 +3,11 @@
 import torch
 
 from client.budget import Plan
+from client.devices import ALONE, Team, draw_step, sharing
 from client.private import PrivateGradient, Randomness
 from client.records import SiteDataset
 from client.site import Memory
-from client.training.training import autocast, prepared, step_batches
+from client.training.training import prepared
 from irene_model.exchange import Arrays
 from irene_model.network import DiagnosticModel
 
@@ -19,6 +20,7 @@ def clipped_sum(
     randomness: Randomness,
     device: torch.device,
     memory: Memory,
+    team: Team = ALONE,
 ) -> Arrays:
     """Of one step: float32, shaped as each parameter of `model` that is not frozen, by its name.
 
@@ -29,11 +31,19 @@ def clipped_sum(
         private = PrivateGradient(
             model, clip_norm=plan.clip_norm, engine=dataset.study.privacy.engine
         )
-        for batch in step_batches(
-            dataset, plan, randomness=randomness, device=device, micro_batch=memory.micro_batch
-        ):
-            with autocast(device):
-                private.accumulate(batch)
+        draw = draw_step(dataset, sample_rate=plan.mechanism.sample_rate, randomness=randomness)
+        with sharing(
+            model,
+            private,
+            dataset=dataset,
+            draws=[draw],
+            clip_norm=plan.clip_norm,
+            expected_batch=plan.expected_batch,
+            device=device,
+            memory=memory,
+            team=team,
+        ) as steps:
+            steps.add()
         sums = private.take_sums()
         private.close()
     names = {parameter: name for name, parameter in model.named_parameters()}

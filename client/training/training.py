@@ -4,23 +4,21 @@ The order of a private round is fixed here: judge the message, reserve durably, 
 durably, and only then hand the update to be sent.
 """
 
-import math
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from safetensors import numpy as safetensors
 
 from client.budget import Plan
+from client.devices import ALONE, PlainGradient, Team, draw_step, sharing
 from client.ledger import Ledger
-from client.private import PrivateGradient, Randomness, forward_losses, trained_parameters
-from client.records import SiteDataset, sample_patients
+from client.private import PrivateGradient, Randomness, trained_parameters
+from client.records import SiteDataset
 from client.site import Memory
 from client.training.heap import keep_freed_memory
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Arrays, check_weights
-from irene_model.inputs import Batch, drop_modalities
 from irene_model.network import DiagnosticModel
 from irene_model.study import Study, rounded
 from irene_model.weights import (
@@ -47,6 +45,7 @@ def train_round(
     randomness: Randomness,
     device: torch.device,
     memory: Memory = _AMPLE,
+    team: Team = ALONE,
     modalities: Collection[str] | None = None,
     labels: Labels | None = None,
     again: bool = False,
@@ -54,6 +53,7 @@ def train_round(
     """The update of one round, reserved in the ledger before and released in it after.
 
     modalities and labels (K,): what the site maps; the rest is neither trained nor sent. None: all.
+    team: the site's further devices.
     again: give what was released before; a round that was not is a ProtocolError, costing nothing.
 
     Raises BudgetExceeded before anything is trained, and ProtocolError for weights that are not
@@ -79,7 +79,13 @@ def train_round(
     if reservation.released:
         return unpack(ledger.outbox(reservation))
     update = local_update(
-        model, dataset=dataset, plan=plan, randomness=randomness, device=device, memory=memory
+        model,
+        dataset=dataset,
+        plan=plan,
+        randomness=randomness,
+        device=device,
+        memory=memory,
+        team=team,
     )
     if labels is not None:
         update = {name: without_rows(name, array, labels) for name, array in update.items()}
@@ -95,6 +101,7 @@ def local_update(
     randomness: Randomness,
     device: torch.device,
     memory: Memory = _AMPLE,
+    team: Team = ALONE,
 ) -> Arrays:
     """Train `model` by one round's steps and give the change of what is trained, unaccounted.
 
@@ -109,7 +116,8 @@ def local_update(
             plan=plan,
             randomness=randomness,
             device=device,
-            micro_batch=memory.micro_batch,
+            memory=memory,
+            team=team,
         )
     trained = to_arrays(model)
     return {name: trained[name] - before[name] for name in trained_names(model)}
@@ -131,26 +139,6 @@ def prepared(
         yield
 
 
-def step_batches(
-    dataset: SiteDataset,
-    plan: Plan,
-    *,
-    randomness: Randomness,
-    device: torch.device,
-    micro_batch: int,
-) -> Iterator[Batch]:
-    """One step's patients, sampled anew, at most `micro_batch` at a time, on `device`."""
-    rows = sample_patients(
-        dataset.patients["train"],
-        sample_rate=plan.mechanism.sample_rate,
-        rng=randomness.sampling,
-    )
-    hidden = dataset.study.training.modality_dropout.rates
-    for part in np.array_split(rows, math.ceil(len(rows) / micro_batch)) if len(rows) else []:
-        batch = drop_modalities(dataset.batch(part), hidden, dataset.study, randomness.dropout)
-        yield to_device(batch, device)
-
-
 def _train(
     model: DiagnosticModel,
     *,
@@ -158,7 +146,8 @@ def _train(
     plan: Plan,
     randomness: Randomness,
     device: torch.device,
-    micro_batch: int,
+    memory: Memory,
+    team: Team,
 ) -> None:
     """`plan.mechanism.steps` local steps; changes `model`."""
     optimizer = _optimizer(model, dataset.study, plan.learning_rate)
@@ -167,26 +156,33 @@ def _train(
     private = (
         PrivateGradient(model, clip_norm=plan.clip_norm, engine=engine) if plan.private else None
     )
-    for _ in range(plan.mechanism.steps):
-        optimizer.zero_grad(set_to_none=private is not None)
-        for batch in step_batches(
-            dataset, plan, randomness=randomness, device=device, micro_batch=micro_batch
-        ):
-            with autocast(device):
-                if private is not None:
-                    private.accumulate(batch)
-                else:
-                    torch.autograd.backward(
-                        forward_losses(model, batch)[1].sum() / plan.expected_batch
-                    )
-        if private is not None:
-            private.release(
-                noise_multiplier=plan.mechanism.noise_multiplier,
-                expected_batch=plan.expected_batch,
-                rng=randomness.noise,
-            )
-        pull.add_to_gradients()
-        optimizer.step()
+    rate = plan.mechanism.sample_rate
+    draws = [
+        draw_step(dataset, sample_rate=rate, randomness=randomness)
+        for _ in range(plan.mechanism.steps)
+    ]
+    with sharing(
+        model,
+        private or PlainGradient(model, expected_batch=plan.expected_batch),
+        dataset=dataset,
+        draws=draws,
+        clip_norm=plan.clip_norm if plan.private else None,
+        expected_batch=plan.expected_batch,
+        device=device,
+        memory=memory,
+        team=team,
+    ) as steps:
+        for _ in draws:
+            optimizer.zero_grad(set_to_none=private is not None)
+            steps.add()
+            if private is not None:
+                private.release(
+                    noise_multiplier=plan.mechanism.noise_multiplier,
+                    expected_batch=plan.expected_batch,
+                    rng=randomness.noise,
+                )
+            pull.add_to_gradients()
+            optimizer.step()
     if private is not None:
         private.close()
 
@@ -218,23 +214,6 @@ def unpack(payload: bytes) -> Arrays:
     """The inverse of `pack`."""
     arrays: Arrays = safetensors.load(payload)
     return arrays
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on `device`."""
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 on the GPU, where it is fast; full precision on the CPU."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
 def _optimizer(model: DiagnosticModel, study: Study, rate: float) -> torch.optim.Optimizer:

@@ -35,6 +35,7 @@ from irene_model.inputs.text import TextReader
 from irene_model.study import Measurement, Record, Study, places
 
 Batch = dict[str, torch.Tensor]
+Hidden = Mapping[str, npt.NDArray[np.bool_]]  # modality -> (B,), the records that lose it
 Mask = tuple[str, slice]  # a tensor of presence, and which part of its last axis
 _EVERYTHING = slice(None)
 LAB_CAP = 4.0  # sign(z)·ln(1+|z|) of a value 53 half-widths outside the reference interval
@@ -135,7 +136,25 @@ def _scaled(
 
 def encode_pixels(pixels: npt.NDArray[np.uint8], study: Study) -> torch.Tensor:
     """Grey pixels (B, H, W) 0..255 to float (B, C, H, W) in [-1, 1]."""
-    grey = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(127.5).sub_(1.0)
+    return _scaled_pixels(torch.from_numpy(np.ascontiguousarray(pixels)), study)
+
+
+def decode(kept: Mapping[str, torch.Tensor], study: Study) -> Batch:
+    """The model's inputs of what a data set keeps, where it lies: on a GPU, by the GPU.
+
+    kept: as the legend says, but `pixel_values` (B, H, W) uint8, and embeddings of any float.
+    """
+    batch = dict(kept)
+    if "pixel_values" in kept:
+        batch["pixel_values"] = _scaled_pixels(kept["pixel_values"], study)
+    for name in ("text_embeddings", "image_embeddings"):
+        if name in kept:
+            batch[name] = kept[name].float()
+    return batch
+
+
+def _scaled_pixels(pixels: torch.Tensor, study: Study) -> torch.Tensor:
+    grey = pixels.float().div_(127.5).sub_(1.0)
     return grey.unsqueeze(1).expand(-1, study.image.channels, -1, -1)
 
 
@@ -150,15 +169,25 @@ def drop_modalities(
     Draws are independent of record and modality and of the records' values, so no record changes
     another's gradient. A record whose every modality would go keeps all. Only the masks change.
     """
+    return hide(batch, draw_hidden(len(batch["labels"]), rates, rng), study)
+
+
+def draw_hidden(count: int, rates: Mapping[str, float], rng: np.random.Generator) -> Hidden:
+    """Which modalities of `count` records would go; the same numbers in one draw or in several."""
+    drawn = rng.random((count, len(rates))) < np.array(list(rates.values()))
+    return {name: drawn[:, index] for index, name in enumerate(rates)}
+
+
+def hide(batch: Mapping[str, torch.Tensor], hidden: Hidden, study: Study) -> Batch:
+    """The batch without what was drawn; a record whose every modality would go keeps all."""
     places_of = masks(study)
-    shape = (len(batch["labels"]), len(rates))
-    drawn = torch.from_numpy(rng.random(shape) < np.array(list(rates.values())))
-    shown = [batch[key][..., part] for key, part in (places_of[name] for name in rates)]
+    drawn = torch.from_numpy(np.stack(list(hidden.values()), axis=1))
+    shown = [batch[key][..., part] for key, part in (places_of[name] for name in hidden)]
     present = torch.stack([m.flatten(1).any(dim=1) if m.ndim > 1 else m for m in shown], 1)
     kept = ~drawn.to(present.device)
     kept |= ~(present & kept).any(dim=1, keepdim=True)
     dropped = dict(batch)
-    for index, name in enumerate(rates):
+    for index, name in enumerate(hidden):
         dropped = _hidden(dropped, places_of[name], ~kept[:, index])
     return dropped
 

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 from client.budget import Plan, declared_patients, plan_round
+from client.devices import pick_device
 from client.private import Randomness
 from client.records import SiteDataset
 from client.site import Site
-from client.training import exact_histograms, local_update, pick_device
+from client.training import exact_histograms, local_update
 from irene_model.errors import ConfigError
 from irene_model.exchange import Arrays
 from irene_model.metrics import best_round, macro_auroc
@@ -125,6 +126,7 @@ def pool_patients(datasets: Sequence[SiteDataset]) -> SiteDataset:
         "patients": patients,
         "training_digests": frozenset().union(*(d.training_digests for d in datasets)),
         "assignment": "",  # of one site; a pool is no site and has no ledger
+        "stored": None,
     }
     # All else is rows, one a record, whatever it is called: none can be forgotten here.
     rows = {

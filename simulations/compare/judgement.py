@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from client.devices import pick_device
 from client.records import SiteDataset
-from client.training import exact_histograms, pick_device, score_tests
+from client.training import exact_histograms, score_tests
 from irene_model import inputs
 from irene_model.exchange import LABEL_SENT, Arrays
 from irene_model.metrics import macro_auroc, resampled

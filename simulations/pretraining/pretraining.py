@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 
+from client.devices import pick_device
 from client.fine_tuning import Recipe, Unfinished, begin, finish, train_in_epochs
 from client.private import trained_parameters
 from client.records import SiteDataset, open_dataset
 from client.site import Site
-from client.training import exact_histograms, pick_device
+from client.training import exact_histograms
 from irene_model.errors import ConfigError
 from irene_model.inputs import IreneProcessor
 from irene_model.network import DiagnosticModel
@@ -57,7 +58,7 @@ def pretrain(
     for split in ("train", "validation"):
         if not pooled.patients[split]:
             raise ConfigError(f"the folders have no {split} patients; see `splits` in site.yaml")
-    device, micro_batch = pick_device(sites[0].device), sites[0].memory.micro_batch
+    device, micro_batch = pick_device(sites[0].device), sites[0].memory.usual_micro_batch
     model = new_model(public, seed=recipe.seed)
     optimizer = torch.optim.AdamW(
         trained_parameters(model), lr=recipe.rate, weight_decay=public.training.weight_decay

@@ -7,9 +7,10 @@ import time
 
 import numpy as np
 
+from client.devices import pick_device
 from client.records import open_dataset
 from client.site import Site
-from client.training import exact_histograms, pick_device
+from client.training import exact_histograms
 from irene_model.exchange import LABEL_SENT
 from server.evaluation import SiteHistograms, pool
 from server.runs import RunFolder

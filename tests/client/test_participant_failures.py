@@ -26,7 +26,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a patient was drawn")
 
-    monkeypatch.setattr("client.training.training.sample_patients", refuse)
+    monkeypatch.setattr("client.devices.draws.sample_patients", refuse)
 
 
 @pytest.mark.usefixtures("no_training")

@@ -47,7 +47,7 @@ def test_real_randomness_heeds_no_seed(
         return noises[-1]
 
     draw = KeystreamNoise.standard_normal
-    monkeypatch.setattr("client.training.training.sample_patients", spy_on_sampling)
+    monkeypatch.setattr("client.devices.draws.sample_patients", spy_on_sampling)
     monkeypatch.setattr(KeystreamNoise, "standard_normal", spy_on_noise)
     for name in ("a", "b"):
         torch.manual_seed(1)

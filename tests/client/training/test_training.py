@@ -162,7 +162,7 @@ def test_over_budget_nothing_is_trained(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a patient was drawn")
 
-    monkeypatch.setattr("client.training.training.sample_patients", refuse)
+    monkeypatch.setattr("client.devices.draws.sample_patients", refuse)
     poor = Ledger(tmp_path / "poor.sqlite", Budget(epsilon=0.01, delta=1e-3))
     with pytest.raises(BudgetExceeded):
         update_of(dataset, poor)
@@ -175,7 +175,7 @@ def test_a_crash_while_training_keeps_the_charge(
     def crash(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("client.training.training.sample_patients", crash)
+    monkeypatch.setattr("client.devices.draws.sample_patients", crash)
     with pytest.raises(MemoryError):
         update_of(dataset, ledger)
     (reservation,) = ledger.reservations()
