@@ -98,9 +98,10 @@ def run(
         report = simulate(folder, observe=progress.round, ray_address=ray)
         beside = []
         if folder.info.get("own_models"):
-            from simulations.compare import own_models
+            from simulations.compare import note_own_models, own_models
 
             beside = own_models(folder, progress.own_model)
+            note_own_models(folder, beside)
     results = json.loads((folder.path / "results.json").read_text("utf-8"))
     progress.summary(folder, results, report, beside)
 

@@ -58,19 +58,28 @@ def site_table(arm: Json, start: Json | None = None) -> Table:
 
 
 def own_table(arm: str, beside: Sequence[OwnModel]) -> Table:
-    """AUROC of both models on the same patients."""
+    """AUROC of all three models on the same patients; the gain is that of fine-tuning at home."""
     table = Table(
         title="Is it worth joining? Exact AUROC on each hospital's test patients",
         title_justify="left",
     )
-    for column in ("hospital", "own model, no privacy", arm, "gain", "95% interval"):
+    columns = (
+        "hospital",
+        "own model, no privacy",
+        arm,
+        "fine-tuned at home",
+        "gain",
+        "95% interval",
+    )
+    for column in columns:
         table.add_column(column, justify="left" if column == "hospital" else "right")
     for each in beside:
-        gain, bounds = each.gain.mean, each.gain.ci95
+        gain, bounds = each.gain_at_home.mean, each.gain_at_home.ci95
         table.add_row(
             each.site,
             number(each.own),
             number(each.federation),
+            number(each.fine_tuned),
             "-" if gain is None else f"{gain:+.3f}",
             "-" if bounds is None else _signed(bounds),
         )

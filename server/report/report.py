@@ -134,6 +134,7 @@ def render(
             ),
             chart_sites=STYLES,
             hope=hope_of(study, rounds),
+            beside=results.get("own_models") or {},
         )
     )
     return page.strip() + "\n"

@@ -1,7 +1,7 @@
 from .arms import pool_patients, without_privacy
 from .comparison_page import best_first, gains_by_way
 from .comparison_run import Observer, compare
-from .own_model import OwnModel, own_models
+from .own_model import OwnModel, note_own_models, own_models
 from .trial_grid import Trial, grid
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "compare",
     "gains_by_way",
     "grid",
+    "note_own_models",
     "own_models",
     "pool_patients",
     "without_privacy",

@@ -1,23 +1,27 @@
-"""Each synthetic hospital's own model beside the one that a run's federation made.
+"""Each synthetic hospital's own model beside what a run's federation gives it.
 
 The own model is trained on the hospital's patients alone, without privacy, from the federation's
 first weights and for as many steps, unless it stops getting better before: without noise a few
-steps are enough. The round that is best on its validation patients is kept. Both are judged exactly
-on the hospital's own test patients.
+steps are enough. The round that is best on its validation patients is kept. Beside it stand the
+federation's model, and that model as the hospital would use it: fine-tuned at home, by the code of
+`irene-client fine-tune`. All are judged exactly on the hospital's own test patients.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from client.fine_tuning import fitted_at_home
 from client.records import open_dataset
 from client.site import Site
 from client.training import score_tests
 from irene_model.exchange import Arrays
 from irene_model.metrics import Draws, macro_auroc, resampled
 from irene_model.study import Study
+from server.report import write_report
 from server.runs import RunFolder
 from simulations.compare.arms import Member, train_at_one_place, without_privacy
 from simulations.compare.intervals import Spread, minus, over_patients
@@ -30,22 +34,27 @@ _EVERY, _PATIENCE = 8, 5  # rounds between two looks; looks without a better one
 
 @dataclass(frozen=True, kw_only=True)
 class OwnModel:
-    """AUROC of both models on one hospital's test patients, and what it gains by the federation.
+    """AUROC of three models on one hospital's test patients, and what it gains by the federation.
 
-    The gain's interval is over draws of these patients.
+    gain: of the federation's model over its own; gain_at_home: of the fine-tuned one over its own.
+    Their intervals are over draws of these patients.
     """
 
     site: str
     own: float | None
     federation: float | None
+    fine_tuned: float | None
     gain: Spread
+    gain_at_home: Spread
 
     def as_dict(self) -> dict[str, Any]:
         """For a file."""
         return {
             "own": self.own,
             "federation": self.federation,
+            "fine_tuned": self.fine_tuned,
             "gain": self.gain.as_dict(),
+            "gain_at_home": self.gain_at_home.as_dict(),
         }
 
 
@@ -63,6 +72,14 @@ def own_models(folder: RunFolder, told: Callable[[int, int], None]) -> list[OwnM
     return [found[path] for path in paths]
 
 
+def note_own_models(folder: RunFolder, beside: Sequence[OwnModel]) -> None:
+    """Put them into the run's results.json and its report."""
+    results = json.loads((folder.path / "results.json").read_text(encoding="utf-8"))
+    results["own_models"] = {each.site: each.as_dict() for each in beside}
+    folder.write_results(results)
+    write_report(folder.path)
+
+
 def _own_model(folder: RunFolder, path: Path) -> OwnModel:
     study = without_sums(folder.study, len(folder.info["site_files"]))
     site = Site.read(path)
@@ -76,15 +93,17 @@ def _own_model(folder: RunFolder, path: Path) -> OwnModel:
         patience=_PATIENCE,
     )
     of_run = folder.load_checkpoint(folder.last_round)
-    (own, own_draws), (federation, draws) = (
-        _judged(weights, member) for weights in (fitted.weights, of_run)
+    at_home = fitted_at_home(of_run, site, member.dataset).best
+    own, federation, fine_tuned = (
+        _judged(weights, member) for weights in (fitted.weights, of_run, at_home)
     )
-    gain = None if own is None or federation is None else federation - own
     return OwnModel(
         site=site.site,
-        own=own,
-        federation=federation,
-        gain=over_patients([gain], [minus(draws, own_draws)]),
+        own=own.auroc,
+        federation=federation.auroc,
+        fine_tuned=fine_tuned.auroc,
+        gain=federation.less(own),
+        gain_at_home=fine_tuned.less(own),
     )
 
 
@@ -94,7 +113,21 @@ def _often_judged(study: Study) -> Study:
     return study.model_copy(update={"federation": federation})
 
 
-def _judged(weights: Arrays, member: Member) -> tuple[float | None, Draws]:
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
     """The macro AUROC on the site's test patients, and in draws of them."""
+
+    auroc: float | None
+    draws: Draws
+
+    def less(self, other: "_Judged") -> Spread:
+        """The paired difference."""
+        if self.auroc is None or other.auroc is None:
+            return over_patients([None], [minus(self.draws, other.draws)])
+        return over_patients([self.auroc - other.auroc], [minus(self.draws, other.draws)])
+
+
+def _judged(weights: Arrays, member: Member) -> _Judged:
     histograms, scored = score_tests(weights, member.site, member.dataset)
-    return macro_auroc([histograms]), resampled({member.site.site: scored})["all"]
+    draws = resampled({member.site.site: scored})["all"]
+    return _Judged(auroc=macro_auroc([histograms]), draws=draws)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from client.fine_tuning.fine_tuning import fitted_at_home
 from client.records.dataset import open_dataset
 from client.site.site import Site
 from client.training.exact import exact_histograms
@@ -42,6 +43,11 @@ def test_the_own_model_and_the_federations_are_judged_on_the_hospitals_patients(
         assert not list(site.folder.glob(".irene/ledger*"))  # nothing was charged
         if each.own is not None and exact is not None:
             assert each.gain.mean == pytest.approx(exact - each.own)
+        at_home = fitted_at_home(moved, site, dataset).best  # as `irene-client fine-tune` does it
+        tuned = macro_auroc([exact_histograms(at_home, dataset, "test", torch.device("cpu"))])
+        assert each.fine_tuned == tuned
+        if each.own is not None and tuned is not None:
+            assert each.gain_at_home.mean == pytest.approx(tuned - each.own)
 
 
 def test_an_own_model_ends_once_it_gets_no_better(tmp_path: Path) -> None:
