@@ -128,6 +128,20 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
+def test_what_joining_gains_has_a_row_for_each_hospital(folder: Folder) -> None:
+    assert "Is it worth joining?" not in folder.report()
+    gain = {"mean": 0.0371, "ci95": [-0.0042, 0.0785], "seeds": 1}
+    none = {"mean": None, "ci95": None, "seeds": 0}
+    folder.results["own_models"] = {
+        "North": {"own": 0.71, "federation": 0.702, "fine_tuned": 0.747, "gain_at_home": gain},
+        "<b>South": {"own": None, "federation": 0.66, "fine_tuned": None, "gain_at_home": none},
+    }
+    page = folder.report()
+    assert "Is it worth joining?" in page
+    for shown in ("0.710", "0.747", "+0.037", "-0.004 to +0.079", "&lt;b&gt;South", "no value"):
+        assert shown in page
+
+
 def test_holds_the_numbers_of_the_run(folder: Folder) -> None:
     page = folder.report()
     assert page.startswith("<!doctype html>")
