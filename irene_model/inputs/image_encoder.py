@@ -67,7 +67,8 @@ class FrozenImageEncoder:
         """Vectors (1+N,F) of one square (size, size): of the whole image, then of each patch."""
         grey = torch.from_numpy(np.array(pixels)).float()  # a copy: it may be a read-only map
         normed = (grey - self._mean) / self._deviation
-        tokens = self._family.read(self._model, normed[None], self._interpolates)
+        fitted = self._shape.size != self._model.config.image_size
+        tokens = self._family.read(self._model, normed[None], fitted)
         half = tokens.half()
         if not torch.isfinite(half).all():
             raise ConfigError("image.encoder: gives vectors that are beyond float16's range")
@@ -78,13 +79,10 @@ class FrozenImageEncoder:
         """Where its files were found."""
         return self._folder
 
-    @property
-    def _interpolates(self) -> bool:
-        return self._shape.encoder is not None and self._shape.encoder.interpolate
-
     def _check(self, own_sizes: set[int]) -> None:
         shape, step = self._shape, grid_step(self._model)
-        name = "" if shape.encoder is None else shape.encoder.name
+        assert shape.encoder is not None
+        name, asked = shape.encoder.name, shape.encoder.interpolate
         if self.width != shape.width:
             raise ConfigError(
                 f"image.width: is {shape.width}, but the vectors of the encoder '{name}' are "
@@ -95,7 +93,7 @@ class FrozenImageEncoder:
                 f"image.patch: is {shape.patch}, but each vector of the encoder '{name}' is of "
                 f"{step} x {step} pixels"
             )
-        if not (self._interpolates or self._family.any_size or shape.size in own_sizes):
+        if not (asked or self._family.any_size or shape.size in own_sizes):
             listed = " or ".join(str(size) for size in sorted(own_sizes))
             raise ConfigError(
                 f"image.size: is {shape.size}, but the encoder '{name}' reads {listed}; choose "

@@ -79,8 +79,9 @@ def test_another_resolution_where_it_is_asked_for(kind: str, tmp_path: Path) -> 
     torch.testing.assert_close(torch.from_numpy(vectors).float(), own, rtol=2**-10, atol=1e-5)
 
 
-def test_the_size_that_images_are_cut_to_is_an_encoders_own_too(tmp_path: Path) -> None:
-    folder = write_tiny_image_encoder(tmp_path / "dinov2", "dinov2", image_size=40)
+@pytest.mark.parametrize("kind", ["vit", "dinov2"])
+def test_the_size_that_images_are_cut_to_is_an_encoders_own_too(kind: str, tmp_path: Path) -> None:
+    folder = write_tiny_image_encoder(tmp_path / kind, kind, image_size=40)
     edit(folder, "preprocessor_config.json", do_center_crop=True, crop_size={"height": 24})
     assert open_image_encoder(folder, size=24).vectors(film(24)).shape == (10, TINY_WIDTH)
     assert open_image_encoder(folder, size=40).vectors(film(40)).shape == (26, TINY_WIDTH)
