@@ -24,15 +24,16 @@ def largest(
     most: int,
     until: float,
     growth: float = 2.0,
+    known: int = 0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Found:
     """The largest number of records up to `most` for which `fits` is true, found until `until`.
 
     It begins at `first`, and goes up or down by the factor `growth` until one fits and one does
-    not; after an informed first guess a small factor is enough. `fits` is taken to be true below
-    any number for which it is true.
+    not; after an informed first guess a small factor is enough. `known` records are known to fit,
+    and `fits` is taken to be true below any number for which it is true.
     """
-    good, bad, asked = 0, most + 1, max(1, min(first, most))
+    good, bad, asked = known, most + 1, min(max(known + 1, first), most)
     while clock() < until:
         if fits(asked):
             good = asked
@@ -42,8 +43,8 @@ def largest(
             break
         if bad > most:
             asked = min(max(good + 1, int(growth * good)), most)
-        elif good == 0:
-            asked = max(1, int(bad / growth))
+        elif good == known:
+            asked = max(known + 1, int(bad / growth))
         else:
             asked = (good + bad) // 2
     return Found(records=good, bounded=bad <= most and bad - good <= max(1, good // _FINE))

@@ -33,7 +33,7 @@ def measure(asked: Asked) -> Iterator[Line]:
 
 
 def _of(asked: Asked, variant: str, same: dict[str, float], most: dict[str, int]) -> Iterator[Line]:
-    first, growth = _FEW, 2.0
+    first, growth, known = _FEW, 2.0, 0
     if asked.on_gpu:
         peaks = [_peak(asked, variant, min(records, asked.most)) for records in _SAME]
         same[variant] = peaks[-1] / _MEBI
@@ -46,13 +46,14 @@ def _of(asked: Asked, variant: str, same: dict[str, float], most: dict[str, int]
             ratio=same[variant] / same[PLAIN] if PLAIN in same else None,
             over=PLAIN,
         )
-        first, growth = _guess(asked, peaks), 1.1
+        first, growth, known = _guess(asked, peaks), 1.1, min(_SAME[-1], asked.most)
     found = largest(
         lambda records: fits(asked, variant, records),
         first=min(first, asked.most),
         most=asked.most,
         until=time.monotonic() + _SEARCH * asked.seconds,
         growth=growth,
+        known=known,
     )
     most[variant] = found.records
     yield Line(
