@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.gpu.fitting import Found, largest
-from benchmarks.gpu.memory import fits
+from benchmarks.gpu.memory import Found, fits, largest
 from benchmarks.gpu.section import PLAIN, Asked, Line, attempted
 from benchmarks.gpu.turns import take_turns, turns_that_fit
 
