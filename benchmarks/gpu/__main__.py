@@ -4,6 +4,7 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +13,10 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
-from benchmarks.gpu.bounded import Failure, prepare, run
-from benchmarks.gpu.record import Record
-from benchmarks.gpu.section import Asked
-from benchmarks.gpu.view import table
+from benchmarks.gpu.bounded import prepare, run
+from benchmarks.gpu.section import Asked, Failure, Record
 from irene_model.console import new_app, run_app
 from irene_model.errors import ConfigError
 
@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[str, float]] = {
     "compile": ("benchmarks.gpu.kinds:compiled", 180.0),
 }
 _LEAST_S = 3.0
+_DIGITS = 3
 _WIDTH = 120  # characters, where what is printed goes into a file
 
 
@@ -88,7 +89,7 @@ def main(
     where = f"{record.facts.get('device', asked.device)}, {preset}, bf16"
     console = Console()
     console.width = max(console.width, _WIDTH)
-    console.print(table(record.lines, record.failures, record.facts, where))
+    console.print(_table(record, where))
 
 
 def _run(asked: Asked, names: list[str], record: Record, limit_s: float, out: Path) -> None:
@@ -136,6 +137,42 @@ def _settings(asked: Asked) -> dict[str, object]:
     when = datetime.now(UTC).isoformat(timespec="seconds")
     numbers = {n: v for n, v in asdict(asked).items() if n not in ("folder", "batches")}
     return {"command": command, "when": when, **numbers}
+
+
+def _table(record: Record, title: str) -> Table:
+    """One line a figure; a section that gave no more says why in its last line."""
+    shown = Table(title=title, caption=_caption(record.facts))
+    for heading in ("section", "what", "variant"):
+        shown.add_column(heading, overflow="fold")
+    shown.add_column("figure", justify="right", no_wrap=True)
+    for heading in ("beside", "goal", "note"):
+        shown.add_column(heading, overflow="fold")
+    for section in dict.fromkeys([*(line.section for line in record.lines), *record.failures]):
+        named = section
+        for line in record.lines:
+            if line.section == section:
+                shown.add_row(
+                    named,
+                    line.what,
+                    line.variant,
+                    "–" if line.value is None else f"{_figure(line.value)} {line.unit}",
+                    "" if line.ratio is None else f"{line.ratio:.2f} × {line.over}",
+                    line.goal,
+                    line.note,
+                )
+                named = ""
+        if section in record.failures:
+            shown.add_row(named, "no more", "", "–", "", "", record.failures[section].reason)
+        shown.add_section()
+    return shown
+
+
+def _caption(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 10**_DIGITS else f"{value:.{_DIGITS}g}"
 
 
 if __name__ == "__main__":

@@ -11,22 +11,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.gpu.section import Asked, Fact, Line, said
+from benchmarks.gpu.section import Asked, Failure, Item, said
 
 _AT_END_S = 5.0
-Item = Line | Fact
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """Why a section gave no more lines; details: a traceback, or the end of what it printed."""
-
-    reason: str
-    details: str = ""
 
 
 class _Touched:

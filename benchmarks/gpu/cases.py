@@ -95,7 +95,7 @@ class Steps:
         self._model, self._batch, self._bf16 = model, batch, bf16
         self._inputs = {n: t for n, t in batch.items() if not n.startswith("label")}
         self._transcribed = variant == TRANSCRIPTION
-        self._called: Callable[..., Any] = called or model
+        self._called: Callable[..., Any] = model if called is None else called
         self._records = len(batch["labels"])
         self._parameters = trained_parameters(model)
         self._optimizer = torch.optim.AdamW(self._parameters, lr=0.0)

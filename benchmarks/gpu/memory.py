@@ -1,12 +1,12 @@
 """How much memory each variant takes for the same batch, and the largest batch of each."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 
 from benchmarks.gpu.cases import VARIANTS, Silence, Steps, new_model, patients
-from benchmarks.gpu.fitting import largest
 from benchmarks.gpu.section import LARGEST, PLAIN, Asked, Line, attempted
 from benchmarks.gpu.turns import finish, release
 
@@ -16,6 +16,7 @@ _FEW = 2  # records to begin with where nothing is known
 _SEARCH = 6.0  # times the seconds of a comparison
 _LEFT_FREE = 2**29  # bytes of a GPU that a first guess leaves alone
 _MEBI = 2**20
+_FINE = 16  # the largest batch is known to a sixteenth
 _SHORT = ("out of memory", "ALLOC_FAILED", "NOT_INITIALIZED")
 """What CUDA's libraries say where they find no memory for themselves."""
 _GOALS = {"fused": "≥ 0.85"}
@@ -33,7 +34,7 @@ def measure(asked: Asked) -> Iterator[Line]:
 
 
 def _of(asked: Asked, variant: str, same: dict[str, float], most: dict[str, int]) -> Iterator[Line]:
-    first, growth = _FEW, 2.0
+    first, growth, known = _FEW, 2.0, 0
     if asked.on_gpu:
         peaks = [_peak(asked, variant, min(records, asked.most)) for records in _SAME]
         same[variant] = peaks[-1] / _MEBI
@@ -46,13 +47,14 @@ def _of(asked: Asked, variant: str, same: dict[str, float], most: dict[str, int]
             ratio=same[variant] / same[PLAIN] if PLAIN in same else None,
             over=PLAIN,
         )
-        first, growth = _guess(asked, peaks), 1.1
+        first, growth, known = _guess(asked, peaks), 1.1, min(_SAME[-1], asked.most)
     found = largest(
         lambda records: fits(asked, variant, records),
         first=min(first, asked.most),
         most=asked.most,
         until=time.monotonic() + _SEARCH * asked.seconds,
         growth=growth,
+        known=known,
     )
     most[variant] = found.records
     yield Line(
@@ -106,3 +108,46 @@ def _tried(asked: Asked, variant: str, records: int) -> bool:
             raise
         return False
     return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """records: 0 where not even one fits. bounded: whether one more than a sixteenth was tried and
+    did not fit; False where time or the bound on records ended the search.
+    """
+
+    records: int
+    bounded: bool
+
+
+def largest(
+    fits: Callable[[int], bool],
+    *,
+    first: int,
+    most: int,
+    until: float,
+    growth: float = 2.0,
+    known: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Found:
+    """The largest number of records up to `most` for which `fits` is true, found until `until`.
+
+    It begins at `first`, and goes up or down by the factor `growth` until one fits and one does
+    not; after an informed first guess a small factor is enough. `known` records are known to fit,
+    and `fits` is taken to be true below any number for which it is true.
+    """
+    good, bad, asked = known, most + 1, min(max(known + 1, first), most)
+    while clock() < until:
+        if fits(asked):
+            good = asked
+        else:
+            bad = asked
+        if bad - good <= max(1, good // _FINE):
+            break
+        if bad > most:
+            asked = min(max(good + 1, int(growth * good)), most)
+        elif good == known:
+            asked = max(known + 1, int(bad / growth))
+        else:
+            asked = (good + bad) // 2
+    return Found(records=good, bounded=bad <= most and bad - good <= max(1, good // _FINE))

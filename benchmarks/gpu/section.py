@@ -1,8 +1,10 @@
 """What every section of the benchmark is given and gives: questions in, lines of a table out."""
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 LARGEST = "largest batch"
 """The line of this name, for each variant, is what later sections are told."""
@@ -61,6 +63,49 @@ class Fact:
 
     name: str
     value: str | float | int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a section gave no more lines; details: a traceback, or the end of what it printed."""
+
+    reason: str
+    details: str = ""
+
+
+Item = Line | Fact
+
+
+@dataclass(kw_only=True)
+class Record:
+    """What was measured so far, written anew after each section: a run that is ended keeps it.
+
+    seconds: what each section took. facts: of the machine. failures: by section."""
+
+    settings: dict[str, Any]
+    facts: dict[str, object] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, item: Item) -> None:
+        """One figure or fact."""
+        if isinstance(item, Fact):
+            self.facts[item.name] = item.value
+        else:
+            self.lines.append(item)
+
+    @property
+    def batches(self) -> dict[str, int]:
+        """Records of the largest batch of each variant that has one."""
+        return {e.variant: int(e.value) for e in self.lines if e.what == LARGEST and e.value}
+
+    def write(self, path: Path) -> None:
+        """All of it, whole or not at all."""
+        partial = path.with_name(f"{path.name}.partial")
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        partial.write_text(f"{text}\n", encoding="utf-8")
+        partial.replace(path)
 
 
 def said(error: BaseException) -> str:

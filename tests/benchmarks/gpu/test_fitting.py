@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.gpu.fitting import Found, largest
-from benchmarks.gpu.memory import fits
+from benchmarks.gpu.memory import Found, fits, largest
 from benchmarks.gpu.section import PLAIN, Asked, Line, attempted
 from benchmarks.gpu.turns import take_turns, turns_that_fit
 
@@ -35,6 +34,22 @@ def test_nothing_fits_all_fits_and_the_time_is_up() -> None:
     assert found == Found(records=100, bounded=False)
     found = largest(lambda _: True, first=8, most=100, until=2, clock=lambda: next(ticks))
     assert found == Found(records=16, bounded=False)
+
+
+def test_what_is_known_to_fit_is_the_least_that_is_found() -> None:
+    asked: list[int] = []
+
+    def fits(records: int) -> bool:
+        asked.append(records)
+        return records <= 60
+
+    found = largest(fits, first=70, most=99, until=9, growth=1.1, known=32, clock=lambda: 0)
+    assert 57 <= found.records <= 60
+    assert found.bounded
+    assert asked[:3] == [70, 63, 57]
+    ticks = itertools.count()
+    found = largest(fits, first=70, most=99, until=1, known=32, clock=lambda: next(ticks))
+    assert found == Found(records=32, bounded=False)
 
 
 def test_turns_go_on_with_fewer_records_where_memory_is_short() -> None:
