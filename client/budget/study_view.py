@@ -114,11 +114,13 @@ def site_facts(study: Study, site: Site, ahead: Outlook) -> dict[str, str]:
     mechanism = ahead.mechanism
     size, delta = footprint(study), site_delta(site, study)
     patients = min(site.memory.usual_micro_batch, study.training.expected_batch)
+    auto = " on a processor, on a GPU as many as fit" * (site.memory.micro_batch == "auto")
     facts = {
         "declared patients": str(ahead.declared_patients),
         "a patient's chance": f"{mechanism.sample_rate:.4g} to take part in a step",
         "noise multiplier": _noise(ahead),
-        "memory": f"about {size.memory(patients) / 2**30:.2g} GiB, {patients} patients at a time",
+        "memory": f"about {size.memory(patients) / 2**30:.2g} GiB, {patients} patients at a time"
+        f"{auto}",
     }
     budget = None if site.budget == "none" else site.budget
     views: list[tuple[str, Ahead, float | None]] = [("", ahead, budget.epsilon if budget else None)]

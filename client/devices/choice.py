@@ -16,7 +16,9 @@ def pick_device(names: Sequence[str]) -> torch.device:
 def pick_devices(names: Sequence[str]) -> tuple[torch.device, ...]:
     """The devices of `names`, as site.yaml has them; `auto` is a GPU where there is one.
 
-    Raises ConfigError for a GPU that this machine, or this PyTorch, has not.
+    Raises ConfigError for a GPU that this machine, or this PyTorch, has not, and for several that
+    differ: a patient more in a step moves others from one device to the next, and each must be
+    computed there to the same bits (docs/privacy.md, the clip is a bound).
     """
     there = torch.cuda.device_count()
     devices = tuple(
@@ -28,6 +30,13 @@ def pick_devices(names: Sequence[str]) -> tuple[torch.device, ...]:
                 f"device: {device}: PyTorch finds {there} GPUs on this machine; name one of them "
                 "(they count from 0), or cpu, in site.yaml, or install a PyTorch for your GPU"
             )
+    gpus = [device for device in devices if device.type == "cuda"] if len(devices) > 1 else []
+    kinds = {torch.cuda.get_device_name(device) for device in gpus}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"device: names GPUs of different kinds ({', '.join(sorted(kinds))}); name those of "
+            "one kind"
+        )
     return devices
 
 

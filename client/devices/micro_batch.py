@@ -39,14 +39,15 @@ def largest_that_fits(fits: Callable[[int], bool], *, most: int) -> int:
 
     Whatever is smaller than one that fits is taken to fit.
     """
-    low = first = min(_FIRST, most)
-    while low > 1 and not fits(low):
-        low //= 2
-    if low < first:
-        return low
-    while low < most and fits(min(2 * low, most)):
-        low = min(2 * low, most)
-    high = min(2 * low, most)  # does not fit, but where `low` is `most`
+    low = min(_FIRST, most)
+    if fits(low):
+        while low < most and fits(min(2 * low, most)):
+            low = min(2 * low, most)
+        high = min(2 * low, most)  # does not fit, but where `low` is `most`
+    else:
+        low, high = max(1, low // 2), low
+        while low > 1 and not fits(low):
+            low, high = low // 2, low
     while high - low > max(1, low // _STEP):
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)

@@ -30,6 +30,7 @@ from irene_model.exchange import (
     Arrays,
     check_weights,
 )
+from irene_model.inputs import decode
 from irene_model.metrics import coarsen, score_histograms
 from irene_model.privacy import Mechanism
 from irene_model.study import HeldOut
@@ -174,7 +175,8 @@ def score(weights: Arrays, what: Evaluated) -> Scores:
     for part in np.array_split(np.arange(len(rows)), max(1, math.ceil(len(rows) / _BATCH))):
         if len(part):
             with autocast(device):
-                logits, _ = forward_losses(model, to_device(dataset.batch(rows[part]), device))
+                kept = to_device(dataset.kept(rows[part]), device)
+                logits, _ = forward_losses(model, decode(kept, dataset.study))
             scores[part] = torch.sigmoid(logits).cpu().numpy()
     return Scores(
         probabilities=scores,

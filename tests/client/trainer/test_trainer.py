@@ -139,11 +139,11 @@ def test_a_trainer_that_is_silent_is_ended_at_the_deadline(shared: KeptTrainer) 
 
 
 def test_an_unexpected_error_is_answered_and_leaves_nothing_behind(shared: KeptTrainer) -> None:
-    """Here the ledger's place is a folder of the cache's file: no error that was foreseen."""
+    """Here the cache's place is below a file: no error that was foreseen."""
     hello(shared)
     memory = shared.memory()
     kept = shared.hospital.site_file.read_text()
-    shared.hospital.configure("device", "cuda:77")
+    shared.hospital.configure("cache", "encounters.csv/cache")
     reply = train(shared, 90)
     shared.hospital.site_file.write_text(kept)
     assert reply.values["outcome"] == "failed" and reply.values["code"] == "error"
