@@ -23,10 +23,9 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from opacus.accountants.analysis.prv import Domain, compose_heterogeneous
 from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
 
-from irene_model.privacy.loss_grid import AddedPatient, RemovedPatient, on_grid
+from irene_model.privacy.loss_grid import AddedPatient, RemovedPatient, composed, grid_to, on_grid
 from irene_model.privacy.renyi import NOISES, divergences
 
 # Orders 2 to 63 bind at ordinary budgets, those below 2 at a large epsilon (and they are slow to
@@ -76,11 +75,11 @@ class Epsilons:
 
 def epsilons(mechanisms: Iterable[Mechanism], *, delta: float) -> Epsilons:
     """Epsilon of the composition by both accountants: mostly a tenth of a second, up to some."""
-    composed = tuple(mechanisms)
-    rdp = epsilon(composed, delta=delta)
+    given = tuple(mechanisms)
+    rdp = epsilon(given, delta=delta)
     if rdp in (0, math.inf):
         return Epsilons(rdp=rdp, prv=rdp)
-    return Epsilons(rdp=rdp, prv=_prv(tuple(sorted(_count(composed).items())), delta))
+    return Epsilons(rdp=rdp, prv=_prv(tuple(sorted(_count(given).items())), delta))
 
 
 def epsilon(mechanisms: Iterable[Mechanism], *, delta: float) -> float:
@@ -149,7 +148,7 @@ def _prv_one_way(
     # Rounding in the transforms must stay below the error that is allowed for.
     if not points < min(_LARGEST_GRID, delta_error / np.finfo(np.float64).eps):
         raise ValueError("the grid is too large")
-    domain = Domain.create_aligned(-reach, reach, mesh)
+    domain = grid_to(reach, mesh)
     cells = [on_grid(loss, domain) for loss in losses]
     for part, count in zip(cells, counts, strict=True):
         # The cells' edges are rounded, and a composition multiplies what their masses lack or have
@@ -158,10 +157,10 @@ def _prv_one_way(
         if not abs(mass - 1) * count < _LARGEST_SCALING:
             raise ValueError("the losses are no distribution")
         part.pmf = part.pmf / mass
-    composed = compose_heterogeneous(cells, counts)
-    if not abs(float(composed.pmf.sum()) - 1) < delta_error:
+    whole = composed(cells, counts)
+    if not abs(float(whole.pmf.sum()) - 1) < delta_error:
         raise ValueError("the composed losses are no distribution")
-    _, _, upper = composed.compute_epsilon(delta, delta_error, PRV_EPSILON_ERROR)
+    _, _, upper = whole.compute_epsilon(delta, delta_error, PRV_EPSILON_ERROR)
     return float(upper)
 
 

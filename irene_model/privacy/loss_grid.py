@@ -2,20 +2,25 @@
 
 Opacus' own `discretize` asks the distribution function twice for each edge of a cell and takes the
 mean by adaptive integration, one number at a time: most of the time of a whole composition. Here
-each edge is asked once. The mean is an integral over the noise itself, in which the loss is
-analytic, so that a fixed rule is as good as rounding (Trefethen and Weideman 2014).
+each edge is asked once, and only where the function is neither 0 nor 1. The mean is an integral
+over the noise itself, in which the loss is analytic, so that a fixed rule is as good as rounding
+(Trefethen and Weideman 2014). All steps are composed by one transform a kind and one back.
 """
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from opacus.accountants.analysis.prv import DiscretePRV, Domain, PoissonSubsampledGaussianPRV
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import erfc
 
 Numbers = npt.NDArray[np.float64]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(1000)
 _FARTHEST = 15.0  # deviations of the noise: what lies beyond is 0 in float64
+_NOTHING = 1e-60  # a chance below it counts as 0: no sum of ours notices
 
 
 class RemovedPatient(PoissonSubsampledGaussianPRV):  # type: ignore[misc]  # Opacus is untyped
@@ -56,18 +61,68 @@ class AddedPatient(PoissonSubsampledGaussianPRV):  # type: ignore[misc]  # Opacu
         return float(whole * width / noise / (self.cdf(t_max) - self.cdf(t_min)))
 
 
+def grid_to(reach: float, mesh: float) -> Domain:
+    """The multiples of `mesh` from at most -reach to at least reach.
+
+    A little further where that makes the number of points a product of small primes, of which a
+    transform takes a fraction of the time. 0 is the last point of the first half.
+    """
+    half = next_fast_len(math.ceil(reach / mesh) + 1, real=True)
+    return Domain(t_min=-(half - 1) * mesh, t_max=half * mesh, size=2 * half)
+
+
 def on_grid(loss: RemovedPatient | AddedPatient, domain: Domain) -> DiscretePRV:
     """The loss, truncated to `domain`, as the masses of its cells, moved to have the same mean.
 
     Raises RuntimeError where the cells are too wide for the loss.
     """
     edges = domain.t_min + (np.arange(domain.size + 1) - 0.5) * domain.dt
-    below = np.asarray(loss.cdf(np.clip(edges, domain.t_min, domain.t_max)), dtype=np.float64)
+    below = _chances(loss, np.clip(edges, domain.t_min, domain.t_max))
     masses = np.diff(below) / (below[-1] - below[0])
     shift = loss.truncated_mean(domain.t_min, domain.t_max) - float(np.dot(domain.ts, masses))
     if not abs(shift) < domain.dt / 2:
         raise RuntimeError("the cells are too wide for the loss")
     return DiscretePRV(pmf=masses, domain=domain.shift_right(shift))
+
+
+def composed(cells: Sequence[DiscretePRV], counts: Sequence[int]) -> DiscretePRV:
+    """All `cells`, each so many times, on their common grid of `grid_to` (Gopi et al., Alg. 1).
+
+    Opacus transforms each kind back, and convolves kinds in pairs.
+    """
+    size, steps = cells[0].domain.size, sum(counts)
+    transformed = np.ones(size // 2 + 1, dtype=np.complex128)
+    for part, count in zip(cells, counts, strict=True):
+        transformed *= _power(rfft(part.pmf), count)
+    # The sum's 0 lies at `steps` times the place of 0, which is one before the middle.
+    places = steps - 1 + (size // 2 if steps % 2 == 0 else 0)
+    moved = sum(p.domain.shifts * count for p, count in zip(cells, counts, strict=True))
+    first = cells[0].domain
+    return DiscretePRV(
+        pmf=np.roll(irfft(transformed, n=size), places),
+        domain=first.shift_right(moved - first.shifts),
+    )
+
+
+def _power(base: npt.NDArray[np.complex128], exponent: int) -> npt.NDArray[np.complex128]:
+    """By squaring: numpy takes a logarithm of each number for a large exponent."""
+    result = np.ones_like(base)
+    while exponent:
+        if exponent % 2:
+            result *= base
+        exponent //= 2
+        if exponent:
+            base = base * base
+    return result
+
+
+def _chances(loss: RemovedPatient | AddedPatient, edges: Numbers) -> Numbers:
+    """P(loss <= t) at all `edges`, which rise: asked only where it is neither 0 nor 1."""
+    first = bisect_left(edges, True, key=lambda t: bool(loss.cdf(t) >= _NOTHING))
+    last = bisect_left(edges, True, lo=first, key=lambda t: bool(loss.cdf(t) >= 1))
+    found = np.zeros(len(edges))
+    found[first:last], found[last:] = loss.cdf(edges[first:last]), 1.0
+    return found
 
 
 def _noise_at(t: float, q: float, noise: float) -> float:
