@@ -21,6 +21,10 @@ from simulations.planning.settings import changes, with_settings
 LEAST_EPSILON, MOST_EPSILON = 0.01, 100.0
 MOST_PASSES = 1000.0
 _WARM_UP = 5
+_FEW = (
+    "few patients can still teach a model that was trained before (--start; plan it with "
+    "--started), or model.method linear_probe on frozen encoders"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +131,8 @@ def _privacy(
     delta = study.privacy.delta if delta is None else delta
     if not 1e-15 <= delta < 1 / public.patients:
         raise ConfigError(
-            f"--delta: must be from 1e-15 and below 1 over the {public.patients} patients: one "
-            "that is larger allows to publish somebody's record as it is"
+            f"--delta (privacy.delta): must be from 1e-15 and below 1 over the {public.patients} "
+            "patients: one that is larger allows to publish somebody's record as it is"
         )
     return epsilon, delta
 
@@ -227,7 +231,7 @@ def _choices(
 
 
 def _advice(study: Study, public: Public, found: Prospect) -> tuple[str, ...]:
-    said = [] if found.doubt is None else [found.doubt]
+    said = [] if found.doubt is None else [found.doubt, _FEW]
     count = len(public.sites)
     if study.federation.secure is None and count >= 3:
         gain = math.sqrt(count - 1)

@@ -13,6 +13,7 @@ from irene_model.study import RESERVED, Study
 from simulations.hospitals import HELD_OUT_SHARES, Cohort, Scenario, joined_sites
 
 MOST_PATIENTS = 10**9
+_TOLERANCE = 0.05
 TRAINED = 1 - sum(HELD_OUT_SHARES.values())
 
 
@@ -55,6 +56,17 @@ def public_of(
     if not sites:
         raise ConfigError(
             "the study does not say how many patients its sites have: give --patients, as 4000,900"
+        )
+    secure, whole = study.federation.secure, sum(patients)
+    if patients and secure and abs(whole / secure.patients - 1) > _TOLERANCE:
+        raise ConfigError(
+            f"--patients: add up to {whole}, and federation.secure.patients says "
+            f"{secure.patients}; change one of them (--set federation.secure.patients={whole})"
+        )
+    if len(sites) < study.federation.needed_sites:
+        raise ConfigError(
+            f"there are {len(sites)} sites, and the study needs {study.federation.needed_sites} "
+            "(federation.minimum_sites)"
         )
     known = (*RESERVED, *(panel.name for panel in study.panels))
     lacking = _lacking(scenario, sites) | dict(missing or {})

@@ -23,7 +23,6 @@ from simulations.planning.settings import text_of, with_settings
 from simulations.planning.subject import Subject
 
 _SECTIONS = ("text", "model", "training", "federation", "privacy", "evaluation")
-NOW = "now"
 _LEAST_PATIENTS = 8
 _BIGGER = 1.5  # a radiograph's side over what the model reads of it
 
@@ -52,7 +51,7 @@ def train_twin(
     seeds: int,
     observer: Observer,
 ) -> Twin:
-    """Train the study as it is, if it has noise, and each proposal on the same made-up patients.
+    """Train each proposal, and the study as it is at its epsilon, on the same made-up patients.
 
     patients: of the twin, with those held out; None is as many as there are. The same call goes on
     after an interruption. ConfigError for a twin that can't be, and for a folder of another one.
@@ -65,9 +64,12 @@ def train_twin(
             f"--twin-patients: must be from {least} to {round(10 * real)}, ten times what there is"
         )
     share = patients / real
-    studies = {f"epsilon{each.epsilon:g}": each.study for each in proposals}
-    if subject.study.privacy.enabled:
-        studies = {NOW: subject.study, **studies}
+    studies = {}
+    for each in proposals:
+        name = f"epsilon{each.epsilon:g}"
+        spends = {"epsilon": each.epsilon, "delta": each.delta, "noise_multiplier": None}
+        keys = {f"privacy.{key}": value for key, value in spends.items()}
+        studies |= {f"now-{name}": with_settings(subject.study, keys), name: each.study}
     shrunk = {name: shrink(made_up(study), public, share) for name, study in studies.items()}
     base = next(iter(shrunk.values()))
     chosen = _scenario(subject.scenario, public, base, patients, shrunk)
