@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,8 +132,8 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
     frozen = study.text.encoder.kind == "frozen"
     return SiteDataset(
         study=study,
-        pixels=np.load(folder / PIXELS, mmap_mode="r"),
-        text=np.load(folder / "text.npy", mmap_mode="r") if frozen else None,
+        pixels=_mapped(folder / PIXELS),
+        text=_mapped(folder / "text.npy") if frozen else None,
         tensors=tensors,
         patients={
             name: _rows_by_patient(patient, np.flatnonzero(split == code))
@@ -141,6 +142,15 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
         training_digests=frozenset(each for each, name in home.items() if name == "train"),
         assignment=assignment_of(site, home),
     )
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    """The array of an .npy file, memory-mapped; unlike NumPy's map it holds no file open."""
+    told = np.load(path, mmap_mode="r")
+    whole = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+    array = whole.numpy()[told.offset :].view(told.dtype).reshape(told.shape)
+    array.flags.writeable = False
+    return array
 
 
 def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> list[FileRead]:
