@@ -130,14 +130,11 @@ def _check_machines(nodes: Sequence[dict[str, Any]], marks: dict[str, str]) -> N
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     look = ray.remote(num_cpus=0, max_retries=0)(look_from_here)
-    asked = {
-        node["NodeManagerHostname"]: look.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(marks)
-        for node in nodes
-    }
+    there_alone = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    answers = [look.options(scheduling_strategy=each).remote(marks) for each in there_alone]
     here = versions()
-    for name, answer in asked.items():
+    for node, answer in zip(nodes, answers, strict=True):
+        name = node["NodeManagerHostname"]
         try:
             there, lacking = ray.get(answer, timeout=_CHECK_S)
         except ray.exceptions.RayError as error:
