@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+_ACTOR = "ray::ClientApp"  # as Linux cuts a name off
 Watched = Mapping[str, tuple[str, ...]]
 """What it is called -> where the functions are, as `client.records.dataset:SiteDataset.batch`."""
 
@@ -60,23 +61,33 @@ OF_PROCESS = Stopwatch()
 """That of this process, which stays while clients come and go in it."""
 
 
-def family_seconds(root: int) -> float:
-    """Processor seconds of a process and of all that live below it, from Linux's /proc."""
+def family_seconds(root: int) -> dict[str, float]:
+    """Processor seconds of a process and of all that live below it, from Linux's /proc.
+
+    `server` is the process itself, `sites` are Ray's actors, and `engine` is what else it started.
+    """
     import os
 
     ticks = os.sysconf("SC_CLK_TCK")
-    spent, parents = {}, {}
+    spent, parents, names = {}, {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                head, _, tail = (entry / "stat").read_text().rpartition(")")
             except OSError:  # it has ended meanwhile
                 continue
+            fields = tail.split()
+            names[int(entry.name)] = head.partition("(")[2]
             parents[int(entry.name)] = int(fields[1])
             spent[int(entry.name)] = sum(map(int, fields[11:15])) / ticks
     family = {root}
     while True:
         grown = family | {child for child, parent in parents.items() if parent in family}
         if grown == family:
-            return sum(spent.get(each, 0.0) for each in family)
+            break
         family = grown
+    found = dict.fromkeys(("server", "sites", "engine"), 0.0)
+    for each in family & spent.keys():
+        actor = names[each].startswith(_ACTOR)
+        found["server" if each == root else "sites" if actor else "engine"] += spent[each]
+    return found

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -171,9 +172,9 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
     image, frozen = _image_vectors(study), study.text.encoder.kind == "frozen"
     return SiteDataset(
         study=study,
-        pixels=np.load(folder / PIXELS, mmap_mode="r"),
-        image=None if image is None else np.load(folder / file_of(image), mmap_mode="r"),
-        text=np.load(folder / "text.npy", mmap_mode="r") if frozen else None,
+        pixels=_mapped(folder / PIXELS),
+        image=None if image is None else _mapped(folder / file_of(image)),
+        text=_mapped(folder / "text.npy") if frozen else None,
         tensors=tensors,
         patients={
             name: _rows_by_patient(patient, np.flatnonzero(split == code))
@@ -183,6 +184,15 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
         assignment=assignment_of(site, home),
         stored=Stored(folder=folder, written=written, site=site),
     )
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    """The array of an .npy file, memory-mapped; unlike NumPy's map it holds no file open."""
+    told = np.load(path, mmap_mode="r")
+    whole = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+    array = whole.numpy()[told.offset :].view(told.dtype).reshape(told.shape)
+    array.flags.writeable = False
+    return array
 
 
 def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> list[FileRead]:

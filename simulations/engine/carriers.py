@@ -6,6 +6,7 @@ and the engine's has a few *carriers*, each of which carries one message at a ti
 number travels in the message's group. What waits for a carrier waits here.
 """
 
+import time
 from collections import deque
 from collections.abc import Iterable
 from uuid import uuid4
@@ -14,13 +15,17 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
+_LOOK_S = 0.02
+
 
 class Carriers(Grid):
     """The server's end: a grid of `sites` nodes, numbered from 1, over those of another grid."""
 
-    def __init__(self, grid: Grid, *, sites: int) -> None:
+    def __init__(self, grid: Grid, *, sites: int, look_s: float = _LOOK_S) -> None:
+        """`look_s`: the fewest seconds between two looks at the engine's replies."""
         self._grid = grid
         self._sites = sites
+        self._look_s, self._looked = look_s, -look_s
         self._known: set[int] = set()
         self._free: deque[int] = deque()
         self._waiting: dict[str, Message] = {}
@@ -63,12 +68,10 @@ class Carriers(Grid):
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """The replies to these messages that are there; each is given once."""
-        for reply in self._grid.pull_messages(list(self._carried)):
-            identifier, carrier = self._carried.pop(reply.metadata.reply_to_message_id)
-            self._replies[identifier] = reply
-            self._free.append(carrier)
-        self._carry()
-        return [self._replies.pop(each) for each in message_ids if each in self._replies]
+        wanted = list(message_ids)
+        if not self._replies.keys() & wanted:
+            self._look()
+        return [self._replies.pop(each) for each in wanted if each in self._replies]
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
@@ -76,12 +79,29 @@ class Carriers(Grid):
         """Not for a round, which looks for one reply at a time."""
         raise NotImplementedError
 
+    def _look(self) -> None:
+        """Take what the engine has, at most so often: it compares all that it carries each time."""
+        if time.monotonic() - self._looked < self._look_s:
+            return
+        for reply in self._grid.pull_messages(list(self._carried)):
+            identifier, carrier = self._carried.pop(reply.metadata.reply_to_message_id)
+            self._replies[identifier] = reply
+            self._free.append(carrier)
+        if not self._free and self._waiting:
+            self._find_carriers()
+        self._carry()
+        self._looked = time.monotonic()
+
+    def _find_carriers(self) -> None:
+        """Those that have come: the engine starts while the server does."""
+        new = sorted(set(self._grid.get_node_ids()) - self._known)
+        self._known.update(new)
+        self._free.extend(new)
+
     def _carry(self) -> None:
         """Give free carriers what waits; what has expired meanwhile is not sent any more."""
-        if not self._free and self._waiting:  # the engine starts while the server does
-            new = sorted(set(self._grid.get_node_ids()) - self._known)
-            self._known.update(new)
-            self._free.extend(new)
+        if not self._known:
+            self._find_carriers()
         while self._free and self._waiting:
             identifier = next(iter(self._waiting))
             message = self._waiting.pop(identifier)

@@ -8,12 +8,13 @@ what another machine has spent. So each folder gets a file with a word that no c
 import logging
 import os
 import secrets
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import grpc
 
 from client.site import Site
 from irene_model.errors import ConfigError
@@ -30,13 +31,17 @@ def check_address(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or "/" in address or not port.isdigit() or not 0 < int(port) < 2**16:
         raise ConfigError(f"--ray: '{address}': give HOST:PORT, as `ray start --head` shows it")
+    # Ray itself would try for minutes, and a proxy knows nothing of it.
+    channel = grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
     try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
-    except OSError as error:
+        grpc.channel_ready_future(channel).result(timeout=_ANSWER_S)
+    except grpc.FutureTimeoutError:
         raise ConfigError(
-            f"--ray: {address}: nothing answers there ({error.strerror or 'no answer'}); start a "
-            f"cluster with `ray start --head --port {port}`, or give the address of one"
+            f"--ray: {address}: no Ray cluster answers there within {_ANSWER_S:.0f} s; start one "
+            f"with `ray start --head --port {port}`, or give the address of one"
         ) from None
+    finally:
+        channel.close()
 
 
 @contextmanager
@@ -125,14 +130,11 @@ def _check_machines(nodes: Sequence[dict[str, Any]], marks: dict[str, str]) -> N
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     look = ray.remote(num_cpus=0, max_retries=0)(look_from_here)
-    asked = {
-        node["NodeManagerHostname"]: look.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(marks)
-        for node in nodes
-    }
+    there_alone = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    answers = [look.options(scheduling_strategy=each).remote(marks) for each in there_alone]
     here = versions()
-    for name, answer in asked.items():
+    for node, answer in zip(nodes, answers, strict=True):
+        name = node["NodeManagerHostname"]
         try:
             there, lacking = ray.get(answer, timeout=_CHECK_S)
         except ray.exceptions.RayError as error:

@@ -48,8 +48,10 @@ def run_engine(
     os.environ.update({**loopback_direct(os.environ), **_QUIET})
     most = min(parallel, len(sites))
     started = _ray_here(most) if ray_address is None else _ray_there(ray_address, sites, most)
-    with started as workers:
-        _simulate(serve, watched(_client(answer, SharedSites(sites))), len(sites), workers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with started as workers:
+            _simulate(serve, watched(_client(answer, SharedSites(sites))), len(sites), workers)
 
 
 def _client(answer: Answer, sites: SharedSites) -> ClientApp:
@@ -76,17 +78,12 @@ def _simulate(
         serve(Carriers(grid, sites=sites))
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        run_simulation(
-            server_app=server,
-            client_app=client,
-            num_supernodes=min(sites, _AHEAD * workers.count),
-            backend_config={
-                "client_resources": {"num_cpus": workers.cores, "num_gpus": workers.gpus},
-                "init_args": {"log_to_driver": False, "logging_level": logging.ERROR},
-            },
-        )
+    run_simulation(
+        server_app=server,
+        client_app=client,
+        num_supernodes=min(sites, _AHEAD * workers.count),
+        backend_config={"client_resources": {"num_cpus": workers.cores, "num_gpus": workers.gpus}},
+    )
 
 
 @contextmanager

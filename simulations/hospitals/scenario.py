@@ -25,9 +25,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from irene_model.errors import ConfigError
 from irene_model.study import (
@@ -44,6 +44,7 @@ from irene_model.study import (
 from simulations.hospitals.folds import LEAST_FOLDS
 from simulations.hospitals.secure_sums import filled
 
+_MOST_SITES = 9999
 SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
 Arm = Literal[
     "central",
@@ -81,7 +82,8 @@ class Cohort(Settings):
 
     natural: each site its own scanner, phrasing, units, prevalence and missingness. iid: one
     character for all and patients at random. label_skew: a Dirichlet(`alpha`) share of each
-    disease a site. quantity_skew: site sizes drawn from Dirichlet(`alpha`).
+    disease a site. quantity_skew: site sizes drawn from Dirichlet(`alpha`). sites: a number N is
+    N equal ones, named site-0001 and so on.
     """
 
     patients: int = Field(ge=8)
@@ -90,6 +92,15 @@ class Cohort(Settings):
     image_pixels: int = Field(default=128, ge=32, le=1024)
     lacks: tuple[str, ...] = ()
     sites: tuple[SimulatedSite, ...] = Field(min_length=1)
+
+    @field_validator("sites", mode="before")
+    @classmethod
+    def _so_many(cls, sites: Any) -> Any:
+        if isinstance(sites, bool) or not isinstance(sites, int):
+            return sites
+        if not 1 <= sites <= _MOST_SITES:
+            raise ValueError(f"sites: a number of sites is 1 to {_MOST_SITES}")
+        return [{"name": f"site-{number:04d}"} for number in range(1, sites + 1)]
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -44,7 +44,7 @@ class Engine:
 
 
 def sent(engine: Engine, sites: int) -> tuple[Carriers, dict[str, int]]:
-    carriers = Carriers(cast(Grid, engine), sites=sites)
+    carriers = Carriers(cast(Grid, engine), sites=sites, look_s=0.0)
     nodes = list(carriers.get_node_ids())
     assert len(nodes) == sites
     messages = [Message(RecordDict(), node, "train", ttl=60) for node in nodes]
