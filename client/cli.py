@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from client import ledger_cli, node_cli
+from client.split_cli import split
 from client.status_cli import status
 from irene_model.console import Version, new_app, picture_file, run_app
 
@@ -227,7 +228,7 @@ def look(
         typer.echo(json.dumps(seen.reading.as_json(), indent=2, ensure_ascii=False))
 
 
-for command in (*node_cli.COMMANDS, status):
+for command in (*node_cli.COMMANDS, split, status):
     app.command()(command)
 app.add_typer(ledger_cli.app, name="ledger")
 
