@@ -52,15 +52,14 @@ from irene_model.study import Study
 from irene_model.weights import labels_to_text
 
 _log = logging.getLogger(__name__)
-_JUDGED = (LimitExceeded, RosterMismatch, StaleMessage, StudyMismatch)
+_JUDGED = (LimitExceeded, MetricsWithheld, RosterMismatch, StaleMessage, StudyMismatch)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Participant:
     """A site that takes part in a study.
 
-    simulation_seed: reproducible noise and sampling, for simulated hospitals only; None takes all
-    randomness from the operating system.
+    simulation_seed: reproducible randomness, for simulated hospitals alone; None: the system's.
     consent: what the site's people have approved; None asks nobody, in a simulation.
     releases: where all that leaves is noted before it does.
     masked: False leaves out the masks of secure sums, in simulations alone: their sum is the same.
@@ -92,9 +91,12 @@ class Participant:
         try:
             study, _ = self._agreed(request.timely_study())
             dataset = self._dataset(study)
-            present = len(dataset.patients["train"]) > 0
-            if present:
-                permitted_plan(self.site, study, declared_patients(self.site, dataset), 1)
+            declared, trains = declared_patients(self.site, dataset), self.site.trains
+            present = any(dataset.patients[split] for split in self.site.declared_splits)
+            if present and trains:
+                permitted_plan(self.site, study, declared, 1)
+            elif present:
+                permitted_evaluation(self.site, study, "test", study.federation.rounds)
             pick_device(self.site.device)  # one that is not there is said before the first round
             Ledger.seen(self.site)  # one that can't be trusted is said before the first round
         except Exception as error:
@@ -102,8 +104,9 @@ class Participant:
         return HelloReply(
             site=self.site.site,
             outcome="ready" if present else "declined",
-            reason="" if present else "no patients to train on",
+            reason="" if present else f"no patients to {'train' if trains else 'evaluate'} on",
             code="" if present else "patients",
+            only_evaluates=float(declared) if present and not trains else 0.0,
         )
 
     def train(self, request: TrainRequest) -> TrainReply:
@@ -183,6 +186,8 @@ class Participant:
         )
 
     def _train(self, request: TrainRequest, started: float) -> TrainReply:
+        if not self.site.trains:
+            raise LimitExceeded("this site only evaluates (role in site.yaml) and never trains")
         study, membership = self._agreed(request.timely_study())
         part = self._part(request, membership)
         dataset = self._dataset(study)

@@ -41,9 +41,10 @@ def declared_patients(site: Site, dataset: SiteDataset) -> int:
     """The training cohort's public size: declared by the site, or its count rounded.
 
     Rounded to two significant digits, never finer than tens and at least 10: 4 becomes 10, 73
-    becomes 70 and 1470 becomes 1500. 0 where there are no patients.
+    becomes 70 and 1470 becomes 1500. 0 where there are no patients. At a site that only evaluates
+    it is the size of all that it holds out.
     """
-    return declared_size(site, len(dataset.patients["train"]))
+    return declared_size(site, sum(len(dataset.patients[split]) for split in site.declared_splits))
 
 
 def declared_size(site: Site, count: int) -> int:

@@ -92,6 +92,12 @@ def headline(study: Study) -> dict[str, str]:
     }
 
 
+_EVALUATES = (
+    "this site only evaluates: it declines every round of training, and what is said of training "
+    "below is what it would cost if it did"
+)
+
+
 def _of_all(study: Study) -> str:
     return " of all sites together" if study.federation.secure else ""
 
@@ -115,7 +121,8 @@ def site_facts(study: Study, site: Site, ahead: Outlook) -> dict[str, str]:
     size, delta = footprint(study), site_delta(site, study)
     patients = min(site.memory.usual_micro_batch, study.training.expected_batch)
     auto = " on a processor, on a GPU as many as fit" * (site.memory.micro_batch == "auto")
-    facts = {
+    facts = {} if site.trains else {"role": _EVALUATES}
+    facts |= {
         "declared patients": str(ahead.declared_patients),
         "a patient's chance": f"{mechanism.sample_rate:.4g} to take part in a step",
         "noise multiplier": _noise(ahead),

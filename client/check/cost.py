@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 
-from client.budget import declared_size, hope, look_ahead, permitted_plan
+from client.budget import (
+    declared_size,
+    hope,
+    look_ahead,
+    permitted_evaluation,
+    permitted_plan,
+)
 from client.check.doubts import Doubt, doubts_of
 from client.site import Site
-from irene_model.errors import LimitExceeded, ProtocolError
+from irene_model.errors import LimitExceeded, MetricsWithheld, ProtocolError
 from irene_model.study import Study
 
 
@@ -31,7 +37,10 @@ class Cost:
 
 
 def reckon(site: Site, study: Study, training_patients: int) -> tuple[Cost | None, list[Doubt]]:
-    """The cost, and what speaks against it; None where the study asks for what can't be."""
+    """The cost, and what speaks against it; None where the study asks for what can't be, and at a
+    site that only evaluates."""
+    if not site.trains:
+        return None, _doubt_evaluations(site, study)
     declared = declared_size(site, training_patients)
     if not declared:
         return None, []
@@ -66,6 +75,15 @@ def _doubt_limits(site: Site, study: Study, declared: int) -> list[Doubt]:
         permitted_plan(site, study, declared, 1)
     except LimitExceeded as error:
         return _grave(str(error), "Ask the coordinator for another study, or change `limits`.")
+    return []
+
+
+def _doubt_evaluations(site: Site, study: Study) -> list[Doubt]:
+    try:
+        permitted_evaluation(site, study, "test", study.federation.rounds)
+    except (LimitExceeded, MetricsWithheld) as error:
+        mend = "Ask the coordinator for another study, or change `metrics` or `limits`."
+        return _grave(f"this site only evaluates, and would not: {error}", mend)
     return []
 
 

@@ -190,8 +190,8 @@ def _doubts(
 ) -> Iterator[Doubt]:
     yield from doubts_of("coverage", doubt_coverage(report.coverage))
     yield from doubts_of("values", report.coverage.doubts)
-    yield from doubt_splits(report.splits, study)
-    yield from doubts_of("labels", _doubt_labels(site, records))
+    yield from doubt_splits(report.splits, study, trains=site.trains)
+    yield from doubts_of("labels", _doubt_labels(site, records) if site.trains else [])
     for test in study.labs:
         yield from doubts_of("units", _doubt_lab(test, site, records))
     measured = {test.name: lab_values(test, records) for test in study.labs}

@@ -8,11 +8,13 @@ from client.site import Site
 from irene_model.study import HELD_OUT, Split, Study
 
 
-def doubt_splits(splits: Mapping[Split, SplitCounts], study: Study) -> list[Doubt]:
-    """Splits without patients, and a training split in which nobody is hidden."""
+def doubt_splits(
+    splits: Mapping[Split, SplitCounts], study: Study, *, trains: bool = True
+) -> list[Doubt]:
+    """Splits without patients, and a training split, where there is one, that hides nobody."""
     doubts: list[Doubt] = []
     training, batch = splits["train"].patients, study.training.expected_batch
-    if training < batch:
+    if trains and training < batch:
         said = (
             f"{training} training patients are fewer than the study's expected batch of {batch}: "
             "each step would use all of them, which costs the most privacy"

@@ -53,7 +53,8 @@ class SiteDataset:
     text: (N, T, E) float16, memory-mapped; None unless the study has a frozen text encoder.
     tensors: the other tensors of `irene_model.inputs.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
-    training_digests: a hash of the id of each training patient, in no order; for the ledger.
+    training_digests: a hash of the id of each training patient, in no order; for the ledger. At a
+        site that only evaluates, of each patient.
     assignment: a hash of the function from patients to splits; for the ledger. Empty: unknown.
     stored: where another process finds the same; None for what lies in memory alone.
     """
@@ -180,7 +181,9 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
             name: _rows_by_patient(patient, np.flatnonzero(split == code))
             for code, name in enumerate(SPLITS)
         },
-        training_digests=frozenset(each for each, name in home.items() if name == "train"),
+        training_digests=frozenset(
+            each for each, name in home.items() if name == "train" or not site.trains
+        ),
         assignment=assignment_of(site, home),
         stored=Stored(folder=folder, written=written, site=site),
     )

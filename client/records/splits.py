@@ -5,6 +5,7 @@ day on which held-out time begins, is left out and counted.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 
@@ -94,3 +95,45 @@ def _of_column(site: Site, frame: Frame, patient_ids: Sequence[str]) -> list[Spl
             "belong to one split",
         )
     return splits
+
+
+def stratified(
+    labels_of: Mapping[str, frozenset[str]], splits: Splits, kept: Mapping[str, Split]
+) -> dict[str, Split]:
+    """Splits in which each label is as frequent as in all, as far as whole patients allow.
+
+    labels_of: patient -> the labels that some record of hers has. kept: patients whose split stays.
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, algorithm 1): the label with
+    the fewest patients left goes first, each to the split that lacks it most. Of patients who are
+    alike a hash of the id decides, so that the same patients are shared out in the same way.
+    """
+    shares: dict[Split, float] = {
+        "train": 1 - splits.validation - splits.test,
+        "validation": splits.validation,
+        "test": splits.test,
+    }
+    total = Counter(label for labels in labels_of.values() for label in labels)
+    lacking = {
+        split: {"": share * len(labels_of), **{each: share * n for each, n in total.items()}}
+        for split, share in shares.items()
+    }
+    homes: dict[str, Split] = {}
+
+    def place(patient: str, split: Split) -> None:
+        homes[patient] = split
+        for label in ("", *labels_of[patient]):
+            lacking[split][label] -= 1
+
+    for patient in labels_of.keys() & kept.keys():
+        place(patient, kept[patient])
+    waiting = sorted(labels_of.keys() - homes.keys(), key=_position)
+    left = Counter(label for patient in waiting for label in labels_of[patient])
+    while waiting:
+        rarest = min(filter(left.get, left), key=lambda label: (left[label], label), default="")
+        chosen = [p for p in waiting if not rarest or rarest in labels_of[p]]
+        for patient in chosen:
+            split = max(shares, key=lambda s: (lacking[s][rarest], lacking[s][""]))
+            place(patient, split)
+            left.subtract(labels_of[patient])
+        waiting = [patient for patient in waiting if patient not in homes]
+    return homes

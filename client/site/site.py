@@ -57,7 +57,15 @@ from client.site.missing import MissingWords, plain
 from client.site.splits import Splits
 from client.site.table_files import DayOrder, LabTable, RecordsTable
 from irene_model.errors import ConfigError
-from irene_model.study import Settings, SiteName, Study, parse, read_mapping
+from irene_model.study import (
+    HELD_OUT,
+    Settings,
+    SiteName,
+    Split,
+    Study,
+    parse,
+    read_mapping,
+)
 
 if TYPE_CHECKING:
     from irene_model.inputs import FrozenImageEncoder, TextReader
@@ -181,6 +189,11 @@ class Site(Settings):
     def trains(self) -> bool:
         """Whether the site takes part in training at all."""
         return self.role != "validation-site"
+
+    @property
+    def declared_splits(self) -> tuple[Split, ...]:
+        """Whose patients a declared size is of: who train, or all held-out ones of who does not."""
+        return ("train",) if self.trains else HELD_OUT
 
     @model_validator(mode="after")
     def _a_word_has_one_meaning(self) -> Self:

@@ -1,8 +1,14 @@
 """What a site answers. A reply that gives nothing holds no arrays and says why."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from irene_model.exchange.protocol import Fingerprint, Message
 from irene_model.study import (
@@ -64,11 +70,23 @@ class Reply(Message):
 
 
 class HelloReply(Reply):
-    """Whether the site can serve the study."""
+    """Whether the site can serve the study.
+
+    only_evaluates: of a site that never trains, its declared number of held-out patients; 0 of all
+    others, whose greeting does not hold the field, so that it is the one that it always was.
+    """
 
     kind = "here"
     gives = "ready"
     outcome: Literal["ready"] | Nothing
+    only_evaluates: float = Field(default=0.0, ge=0, le=MOST_PATIENTS, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = plain(self)
+        if self.only_evaluates == 0:
+            document.pop("only_evaluates", None)
+        return document
 
 
 class RoundReply(Reply):

@@ -57,7 +57,7 @@ def _check_patients(read: SiteHistograms, most: float | None) -> None:
     if (totals > most + 1 + spread * math.sqrt(cells)).any():
         raise ProtocolError(
             f"the reply tells of more held-out patients than {most:g}, twice those that the site "
-            "declared for training"
+            "declared, or, if it never trains, twice all that train"
         )
     if (read.histograms < -spread).any() or (read.histograms > most + 1 + spread).any():
         raise ProtocolError("a histogram's cell is further off than its noise can be")

@@ -25,6 +25,7 @@ _PAUSE_S = 0.5
 _AGAIN_S = {"waiting": 10.0, "declined": 600.0, "absent": 0.0}
 _AGAIN_ELSE_S = 60.0
 _GREETING_S = 600.0
+_EVALUATES = "the site only evaluates"
 _GREETED = "the site is connected and has not answered its greeting yet"
 
 
@@ -38,13 +39,18 @@ class _LeftOut:
 
 @dataclass(kw_only=True)
 class Roll:
-    """The sites of one run. `sites` holds those that are here: node -> site."""
+    """The sites of one run. `sites` holds those that are here: node -> site.
+
+    evaluators: of those that never train, site -> its declared number of held-out patients. They
+    are asked for evaluations alone and count nothing for what a round needs.
+    """
 
     exchange: Exchange
     study: Study
     run: str
     register: RegisterFile = field(default_factory=lambda: RegisterFile(None))
     sites: dict[int, str] = field(default_factory=dict)
+    evaluators: dict[str, float] = field(default_factory=dict)
     _left_out: dict[int, _LeftOut] = field(default_factory=dict)
     _knocks: dict[int, Sent] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
@@ -53,6 +59,11 @@ class Roll:
     def nodes(self) -> list[int]:
         """The nodes that are here, in the order of their sites' names."""
         return sorted(self.sites, key=self.sites.__getitem__)
+
+    @property
+    def trainers(self) -> list[int]:
+        """Of `nodes` those whose sites train."""
+        return [node for node in self.nodes if self.sites[node] not in self.evaluators]
 
     @property
     def names(self) -> list[str]:
@@ -83,7 +94,7 @@ class Roll:
         expected = max(expected, minimum)
         deadline = time.monotonic() + patience_s
         shown = -1
-        while len(self.sites) < expected:
+        while len(self.sites) < expected or len(self.trainers) < minimum:
             self.greet()
             if len(self.sites) != shown:
                 shown = len(self.sites)
@@ -91,16 +102,18 @@ class Roll:
             asked = bool(self._knocks)  # a site may be reading its files for the first time
             if len(self.sites) + len(self._left_out) >= expected and not asked and not forever:
                 break  # all have come, and waiting mends no site
-            if time.monotonic() > deadline and len(self.sites) >= minimum and not asked:
+            if time.monotonic() > deadline and len(self.trainers) >= minimum and not asked:
                 break
-            if len(self.sites) < expected:
+            if len(self.sites) < expected or len(self.trainers) < minimum:
                 if observe is not None:
                     observe()
                 time.sleep(_PAUSE_S)
-        if len(self.sites) < minimum:
-            reasons = "; ".join(f"{e.site}: {e.reason}" for e in self._left_out.values())
+        if len(self.trainers) < minimum:
+            told = [f"{e.site}: {e.reason}" for e in self._left_out.values()]
+            told += [f"{site}: {_EVALUATES}" for site in sorted(self.evaluators)]
             raise IreneError(
-                f"{len(self.sites)} sites can serve the study and it needs {minimum} ({reasons})"
+                f"{len(self.trainers)} sites can serve the study and it needs {minimum} "
+                f"({'; '.join(told)})"
             )
         if len(self.sites) < expected:
             _log.warning("going on with %d of %d sites", len(self.sites), expected)
@@ -140,6 +153,11 @@ class Roll:
             del self._left_out[node]
             self._knocks.pop(node, None)
             self.sites[node] = site
+
+    def not_training(self) -> dict[str, Json]:
+        """Entries of a round's line for the sites that are here and never train."""
+        entry: Json = {"outcome": "declined", "reason": _EVALUATES, "asked": False}
+        return {site: dict(entry) for site in self.sites.values() if site in self.evaluators}
 
     def absences(self) -> dict[str, Json]:
         """The sites that can't be asked for a round: name -> its entry in the round's line."""
@@ -192,10 +210,23 @@ class Roll:
         elif hello.site in self.sites.values():
             raise ProtocolError(f"a second node says that it is the site '{hello.site}'")
         else:
+            self._note_role(hello)
             self._left_out.pop(reply.node, None)
             self.sites[reply.node] = hello.site
             self._known.add(hello.site)
             _log.info("site %s is here", hello.site)
+
+    def _note_role(self, hello: HelloReply) -> None:
+        most = self.study.federation.largest_cohort
+        if most is not None and hello.only_evaluates > most:
+            raise ProtocolError(
+                f"the site declares {hello.only_evaluates:g} patients to evaluate on, the study "
+                f"allows {most:g}"
+            )
+        if hello.only_evaluates > 0:
+            self.evaluators[hello.site] = hello.only_evaluates
+        else:
+            self.evaluators.pop(hello.site, None)
 
     def _leave_out(self, node: int, site: str, outcome: str, reason: str) -> None:
         before = self._left_out.get(node)

@@ -91,7 +91,7 @@ class Gathering:
             "round": round,
             "started": now(),
             "seconds": 0.0,
-            "sites": self.roll.absences(),
+            "sites": self.roll.absences() | self.roll.not_training(),
             "late": [],
             "bytes_down": 0,
             "bytes_up": 0,
@@ -107,7 +107,7 @@ class Gathering:
             wire=study.federation.wire_down,
         )
         names = dict(self.roll.sites)
-        patience = {node: self.pace.patience_s(names[node]) for node in self.roll.nodes}
+        patience = {node: self.pace.patience_s(names[node]) for node in self.roll.trainers}
         sent = self.exchange.send(
             request,
             patience,

@@ -70,6 +70,7 @@ def ask_for_metrics(
     histograms: dict[str, SiteHistograms] = {}
     entries: dict[str, Json] = {}
     names = dict(roll.sites)
+    declared.evaluators.update(roll.evaluators)  # of them no update says it
     for reply in exchange.ask(request, patience):
         site = names[reply.node]
         if not reply.heard:

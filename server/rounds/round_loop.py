@@ -183,7 +183,7 @@ class RoundLoop:
     def _budgets_have_run_out(self, line: Json) -> bool:
         """Whether too few sites can ever give an update again; round 1 shows a wrong study."""
         spent = [site for site, e in line["sites"].items() if e.get("code") == "budget"]
-        left = len(set(self.roll.names) - set(spent))
+        left = len(set(self.roll.names) - set(spent) - set(self.roll.evaluators))
         return line["round"] > 1 and left < self.folder.study.federation.needed_sites
 
     def _record_without_progress(self, line: Json) -> None:

@@ -114,7 +114,8 @@ class SecureSums:
         roster = secure_of(self.folder.study).roster
         assert roster is not None
         known = {member.name for member in roster.members}
-        here = {n: self.roll.sites[n] for n in self.roll.nodes}
+        asked = self.roll.trainers if question.what == TRAIN else self.roll.nodes
+        here = {n: self.roll.sites[n] for n in asked}
         here = {n: site for n, site in here.items() if site in known and site not in spoilt}
         benched = self._benched[question.what == TRAIN]
         for resting in (benched.resting(question.request.round), benched.for_good()):
@@ -134,7 +135,8 @@ class SecureSums:
             if site not in known
         }
         resting = self._benched[question.what == TRAIN].resting(question.request.round)
-        return self.roll.absences() | outside | resting
+        others = self.roll.not_training() if question.what == TRAIN else {}
+        return self.roll.absences() | outside | resting | others
 
     def _attempt(self, question: Question, here: dict[int, str], result: Summed) -> set[str]:
         """One attempt with the sites in `here`, added to `result`; gives those that spoilt it."""
