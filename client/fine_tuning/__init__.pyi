@@ -1,10 +1,11 @@
 from .epochs import Recipe, train_in_epochs
-from .fine_tuning import fine_tune, fitted_at_home
+from .fine_tuning import AT_HOME, fine_tune, fitted_at_home
 from .gain import Gain, gain_of
 from .gain_view import EpochProgress, show_gain
 from .unfinished import Unfinished, begin, finish
 
 __all__ = [
+    "AT_HOME",
     "EpochProgress",
     "Gain",
     "Recipe",

@@ -68,6 +68,13 @@ def fine_tune(
     state = begin(out, facts)
     private_folder(out)  # weights without noise tell of patients
     dataset, start = open_dataset(site, study), to_arrays(model)
+    if state is None:
+        state = _begun(start, site, dataset)
+    if state.validation[0] is None:
+        raise ConfigError(
+            f"site {site.site}: its validation patients can't choose between two models: no label "
+            "has patients on both sides; see `splits` in site.yaml"
+        )
 
     def after(reached: Unfinished) -> None:
         reached.save(out, facts)
@@ -106,25 +113,18 @@ def fitted_at_home(
 ) -> Unfinished:
     """Train what the study trains from `start`; `best` of the answer is what to keep.
 
-    `start` itself is among those to choose from, as epoch 0. There is no weight decay: it would
-    pull towards zero, and not towards what the federation knows. ConfigError where the site has
-    nobody to train on, or no label of which its validation patients have both sides.
+    `start` itself is among those to choose from, as epoch 0; where validation patients can't
+    choose, the last epoch is kept. There is no weight decay: it would pull towards zero, and not
+    towards what the federation knows. ConfigError where the site has nobody to train on.
     """
     if not dataset.patients["train"]:
         raise ConfigError(f"site {site.site}: has no train patients; see `splits` in site.yaml")
-    device = pick_device(site.device)
-    model = new_model(dataset.study, seed=recipe.seed)
-    load_arrays(model, start if state is None else state.weights)
-    model.to(device)
-    optimizer = torch.optim.AdamW(trained_parameters(model), lr=recipe.rate, weight_decay=0.0)
     if state is None:
-        judged = macro_auroc([exact_histograms(start, dataset, "validation", device)])
-        if judged is None:
-            raise ConfigError(
-                f"site {site.site}: its validation patients can't choose between two models: no "
-                "label has patients on both sides; see `splits` in site.yaml"
-            )
-        state = Unfinished(epoch=0, weights=start, best=start, validation={0: judged})
+        state = _begun(start, site, dataset)
+    model = new_model(dataset.study, seed=recipe.seed)
+    load_arrays(model, state.weights)
+    model.to(pick_device(site.device))
+    optimizer = torch.optim.AdamW(trained_parameters(model), lr=recipe.rate, weight_decay=0.0)
     state.restore(optimizer)
     return train_in_epochs(
         model,
@@ -135,3 +135,10 @@ def fitted_at_home(
         micro_batch=site.memory.usual_micro_batch,
         after=after,
     )
+
+
+def _begun(start: Arrays, site: Site, dataset: SiteDataset) -> Unfinished:
+    """Epoch 0: the federation's weights, judged."""
+    device = pick_device(site.device)
+    judged = macro_auroc([exact_histograms(start, dataset, "validation", device)])
+    return Unfinished(epoch=0, weights=start, best=start, validation={0: judged})

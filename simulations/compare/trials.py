@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 from transformers import AutoModel
 
+from client.fine_tuning import AT_HOME, fitted_at_home
 from client.private import trained_parameters
 from client.records import open_dataset
 from client.site import Budget, Site
 from irene_model.errors import ConfigError
+from irene_model.exchange import Arrays
 from irene_model.inputs import IreneProcessor
 from irene_model.metrics import best_round
 from irene_model.study import Study
@@ -69,14 +71,14 @@ def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
 
     One that goes on from a federation finds its weights in that one's folder.
     """
-    going_on = None
-    if trial.goes_on is not None:
-        going_on = to_arrays(AutoModel.from_pretrained(trial.goes_on.folder(out) / "model"))
     folder, members = _fresh(trial, out), _members(sites, trial.study)
     trained = [m for m in members if trial.site in (None, m.site.site)]
     started = time.monotonic()
     if trial.arm == "start-only":
         fitted = _start_of(trial)
+    elif trial.goes_on is not None:
+        federation = to_arrays(AutoModel.from_pretrained(trial.goes_on.folder(out) / "model"))
+        fitted = _at_home(federation, *trained)
     else:
         fitted = train_at_one_place(
             trial.study,
@@ -84,7 +86,6 @@ def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
             name=trial.place,
             seed=trial.seed,
             start=StartingPoint(irene=trial.start),
-            going_on=going_on,
         )
     seconds = time.monotonic() - started
     spends = trial.arm != "start-only"
@@ -148,6 +149,17 @@ def _start_of(trial: Trial) -> Fitted:
     """The first weights, as if they had been trained."""
     model, _ = StartingPoint(irene=trial.start).model(trial.study, seed=trial.seed)
     return Fitted(weights=to_arrays(model), kept_round=0, rounds=0, validation={})
+
+
+def _at_home(federation: Arrays, member: Member) -> Fitted:
+    """As `irene-client fine-tune` goes on at a hospital."""
+    reached = fitted_at_home(federation, member.site, member.dataset)
+    return Fitted(
+        weights=reached.best,
+        kept_round=reached.kept_epoch,
+        rounds=AT_HOME.epochs,
+        validation=reached.validation,
+    )
 
 
 def _fresh(trial: Trial, out: Path) -> Path:
