@@ -21,13 +21,7 @@ from client.records import SiteDataset, open_dataset
 from client.refusals import said
 from client.secure import Membership, Part, evaluate_sum, judged, train_sum
 from client.site import Site, check_study, mapped_labels, mapped_modalities
-from client.training import (
-    Evaluated,
-    Releases,
-    evaluate,
-    evaluate_privately,
-    train_round,
-)
+from client.training import Evaluated, Releases, evaluate, evaluate_privately, train_round
 from irene_model.errors import (
     AwaitsPeople,
     BudgetExceeded,

@@ -1,20 +1,17 @@
 from .epochs import Recipe, train_in_epochs
 from .fine_tuning import AT_HOME, fine_tune, fitted_at_home
-from .gain import Gain, gain_of
 from .gain_view import EpochProgress, show_gain
 from .unfinished import Unfinished, begin, finish
 
 __all__ = [
     "AT_HOME",
     "EpochProgress",
-    "Gain",
     "Recipe",
     "Unfinished",
     "begin",
     "fine_tune",
     "finish",
     "fitted_at_home",
-    "gain_of",
     "show_gain",
     "train_in_epochs",
 ]

@@ -64,7 +64,7 @@ def train_twin(
             f"--twin-patients: must be from {least} to {round(10 * real)}, ten times what there is"
         )
     share = patients / real
-    studies = {}
+    studies: dict[str, Study] = {}
     for each in proposals:
         name = f"epsilon{each.epsilon:g}"
         spends = {"epsilon": each.epsilon, "delta": each.delta, "noise_multiplier": None}
