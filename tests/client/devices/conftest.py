@@ -1,10 +1,7 @@
-"""A small site, its patients, and a round's plan that samples and does not drown them in noise."""
-
-from collections.abc import Iterator
+"""A small site to share out."""
 
 import pytest
 
-from client.devices.workers import _end_all
 from client.records.dataset import SiteDataset, open_dataset
 from tests.helpers.hospital_folder import SMALL, HospitalFolder
 
@@ -14,10 +11,3 @@ def dataset(hospital: HospitalFolder) -> SiteDataset:
     hospital.configure("model", SMALL, "study.yaml")
     hospital.configure("training.expected_batch", 6, "study.yaml")
     return open_dataset(hospital.site, hospital.study)
-
-
-@pytest.fixture
-def ended() -> Iterator[None]:
-    """No worker outlives the test."""
-    yield
-    _end_all()
