@@ -31,7 +31,7 @@ def _served(place: Path) -> Iterator[str]:
     command = [sys.executable, "-c", _SERVE.format(port=port), str(place)]
     with subprocess.Popen(command) as process:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while True:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                     break
