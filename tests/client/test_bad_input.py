@@ -140,7 +140,7 @@ def test_a_mistake_in_a_process_of_its_own(hospital: HospitalFolder) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2

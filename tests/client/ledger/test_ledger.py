@@ -174,7 +174,7 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
 
 
 def _spend(path: Path, run: str, both: Barrier) -> None:
-    both.wait(120)
+    both.wait(600)
     ledger = Ledger(path, Budget(epsilon=6, delta=1e-5))
     for number in range(1, 10):
         try:

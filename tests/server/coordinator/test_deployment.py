@@ -44,7 +44,7 @@ SETTINGS = (
     "cohort.patients=60",
     "cohort.sites=[{name: north}]",
 )
-START_S, RUN_S, STOP_S = 60, 300, 20  # limits, far above what a quiet machine needs
+START_S, RUN_S, STOP_S = 180, 600, 20  # limits, far above what a quiet machine needs
 LOOK_S = 15  # `flwr list` costs a second of a core: seldom, unless results are there
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
