@@ -128,8 +128,8 @@ def hidden(missing: float) -> float:
 
 def whole(value: float) -> int:
     """A count to three digits, rounded down; at least 1."""
-    digits = 10 ** max(0, int(math.log10(max(1.0, value))) - 2)
-    return max(1, int(value / digits) * digits)
+    last = 10.0 ** max(0, int(math.log10(max(1.0, value))) - 2)
+    return max(1, int(int(value / last) * last))
 
 
 def _reached(spread: float) -> float:
