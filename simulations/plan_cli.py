@@ -84,7 +84,7 @@ def plan(
         Subject,
         plan_json,
         propose,
-        prospect,
+        prospect_of,
         public_of,
         show_plan,
         show_twin,
@@ -102,7 +102,7 @@ def plan(
         patients=_counts(patients),
         missing=dict(_share(each) for each in missing or []),
     )
-    now = prospect(subject.study, public)
+    now = prospect_of(subject.study, public)
     proposals = [
         propose(
             subject.study,

@@ -1,6 +1,6 @@
 from .plan_view import plan_json, show_plan, show_twin
 from .proposal import propose
-from .prospect import prospect
+from .prospect import prospect_of
 from .public import public_of
 from .subject import Subject
 from .twin import train_twin
@@ -10,7 +10,7 @@ __all__ = [
     "Subject",
     "plan_json",
     "propose",
-    "prospect",
+    "prospect_of",
     "public_of",
     "show_plan",
     "show_twin",

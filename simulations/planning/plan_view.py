@@ -43,9 +43,11 @@ def show_plan(
     for title, value in _AMOUNTS:
         table.add_row(title, value(now), *(value(each.prospect) for each in proposals))
     console.print(table)
+    for name in names:
+        for why, epsilons in _reasons(name, proposals).items():
+            where = "" if len(epsilons) == len(proposals) else f" (epsilon {', '.join(epsilons)})"
+            console.print(f"{name}{where}: {why}")
     for each in proposals:
-        for choice in each.choices:
-            console.print(f"epsilon {each.epsilon:g}: {choice.name}: {choice.why}")
         for said in each.advice:
             console.print(f"epsilon {each.epsilon:g}: {said}")
         line = " ".join(f"--set '{key}={text_of(v)}'" for key, v in each.settings.items())
@@ -91,6 +93,15 @@ def plan_json(
         "proposals": [each.as_json() for each in proposals],
         "twin": None if twin is None else asdict(twin),
     }
+
+
+def _reasons(name: str, proposals: Sequence[Proposal]) -> dict[str, list[str]]:
+    """Why, and the epsilons of which it is said."""
+    found: dict[str, list[str]] = {}
+    for each in proposals:
+        if (choice := _named(each, name)) is not None:
+            found.setdefault(choice.why, []).append(f"{each.epsilon:g}")
+    return found
 
 
 def _named(proposal: Proposal, name: str) -> Choice | None:

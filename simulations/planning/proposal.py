@@ -13,7 +13,7 @@ from irene_model.privacy import doubt
 from irene_model.study import MOST_ROUNDS, Study
 from irene_model.weights import footprint
 from simulations.planning import rule
-from simulations.planning.prospect import Prospect, looks_by_number, prospect
+from simulations.planning.prospect import Prospect, looks_by_number, prospect_of
 from simulations.planning.public import Public
 from simulations.planning.recipe import Choice, recipe
 from simulations.planning.settings import changes, with_settings
@@ -97,7 +97,7 @@ def propose(
     errors = looks_by_number(with_settings(study, asked), public, rule.MOST_LOOKS)
     asked["federation.evaluate_every"] = math.ceil(rounds / min(rounds, rule.looks(errors)))
     new = with_settings(study, asked)
-    found = prospect(new, public)
+    found = prospect_of(new, public)
     told = _choices(
         asked, pace, found, public, study, epsilon=epsilon, delta=delta, started=started
     )

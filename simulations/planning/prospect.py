@@ -40,7 +40,7 @@ class Prospect:
         return any(self.noise.values())
 
 
-def prospect(study: Study, public: Public) -> Prospect:
+def prospect_of(study: Study, public: Public) -> Prospect:
     """What `study` amounts to with these sites.
 
     Raises ProtocolError for an epsilon that no noise reaches, ConfigError for sizes that make no

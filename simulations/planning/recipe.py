@@ -11,7 +11,7 @@ from typing import Any
 from irene_model.privacy import LITTLE
 from irene_model.study import Study
 from irene_model.weights import footprint
-from simulations.planning.prospect import prospect
+from simulations.planning.prospect import prospect_of
 from simulations.planning.public import Public
 from simulations.planning.rule import hidden
 from simulations.planning.settings import with_settings
@@ -50,7 +50,7 @@ def _text(study: Study, public: Public) -> Choice:
     """Word vectors are most of a small model, and each patient touches a few of them."""
     frozen = {"text.trainable": False}
     own = study.text.encoder.kind != "frozen" and study.text.trainable
-    ratio = prospect(study, public).ratio
+    ratio = prospect_of(study, public).ratio
     if not own or ratio >= _AMPLE:
         return Choice(name="word vectors", settings={}, why="")
     less = footprint(study).trained - footprint(with_settings(study, frozen)).trained
@@ -66,7 +66,7 @@ def _part(study: Study, public: Public) -> Choice:
     """The largest part that the patients can teach, of a model that knows something already."""
     for part in _PARTS:
         trying = with_settings(study, {"training.parameters": part})
-        ratio = prospect(trying, public).ratio
+        ratio = prospect_of(trying, public).ratio
         if ratio >= LITTLE or part is _PARTS[-1]:
             break
     return Choice(

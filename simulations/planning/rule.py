@@ -127,8 +127,9 @@ def hidden(missing: float) -> float:
 
 
 def whole(value: float) -> int:
-    """A count to two digits, as people write it; at least 1."""
-    return max(1, int(_digits(value)))
+    """A count to three digits, rounded down; at least 1."""
+    last = 10.0 ** max(0, int(math.log10(max(1.0, value))) - 2)
+    return max(1, int(int(value / last) * last))
 
 
 def _reached(spread: float) -> float:

@@ -17,7 +17,7 @@ from simulations.compare import Observer, compare, grid
 from simulations.hospitals import Cohort, Scenario, SimulatedSite
 from simulations.patients import DISEASES
 from simulations.planning.proposal import Proposal
-from simulations.planning.prospect import prospect
+from simulations.planning.prospect import prospect_of
 from simulations.planning.public import TRAINED, Public
 from simulations.planning.settings import text_of, with_settings
 from simulations.planning.subject import Subject
@@ -97,7 +97,7 @@ def shrink(study: Study, public: Public, share: float) -> Study:
     settings |= {
         "training.expected_batch": max(1, round(share * study.training.expected_batch)),
         "privacy.epsilon": None,
-        "privacy.noise_multiplier": share * prospect(study, public).even_noise,
+        "privacy.noise_multiplier": share * prospect_of(study, public).even_noise,
         "evaluation.epsilon": None,
         "evaluation.noise_multiplier": share * planned,
     }

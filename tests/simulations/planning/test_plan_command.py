@@ -22,7 +22,10 @@ def test_each_epsilon_has_a_column_and_each_choice_a_reason(tmp_path: Path) -> N
     assert shown.exit_code == 0, shown.output
     for word in ("epsilon 2", "epsilon 8", "noise multiplier", "near chance", "--set"):
         assert word in shown.stdout
-    assert "expected batch: a site's" in shown.stdout
+    assert "server rate: noise moves a weight" in shown.stdout  # once, since it is the same
+    for epsilon in (2, 8):
+        assert shown.stdout.count(f"expected batch (epsilon {epsilon})") == 1
+        assert shown.stdout.count(f"epsilon {epsilon}: --set") == 1
 
 
 def test_json_holds_it_all(tmp_path: Path) -> None:

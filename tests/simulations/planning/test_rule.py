@@ -65,6 +65,13 @@ def test_more_evaluations_only_while_their_noise_is_small() -> None:
     assert few > rule.look_error(deviation=3.0, patients=1000, prior=0.1, labels=8)
 
 
+@given(st.floats(0, 1e9))
+def test_a_batch_is_never_more_than_was_asked_for(value: float) -> None:
+    count = rule.whole(value)
+    assert max(1, 0.98 * value - 1) <= count <= max(1, value)
+    assert count < 1000 or len(str(count).rstrip("0")) <= 3
+
+
 @given(st.floats(0, 1))
 def test_a_modality_is_hidden_more_often_than_it_is_missing(missing: float) -> None:
     rate = rule.hidden(missing)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from simulations.cli import app
 from simulations.hospitals.scenario import Scenario
 from simulations.patients import DISEASES
-from simulations.planning.prospect import prospect
+from simulations.planning.prospect import prospect_of
 from simulations.planning.public import Public, public_of
 from simulations.planning.settings import with_settings
 from simulations.planning.twin import made_up, shrink
@@ -24,7 +24,7 @@ def test_a_smaller_twin_has_the_noise_of_the_whole(overrides: list[str]) -> None
     whole = public_of(scenario.study, scenario)
     quarter = Public(sites={name: size // 4 for name, size in whole.sites.items()}, missing={})
     study = shrink(scenario.study, whole, 0.25)
-    before, after = prospect(scenario.study, whole), prospect(study, quarter)
+    before, after = prospect_of(scenario.study, whole), prospect_of(study, quarter)
     assert after.step_noise == pytest.approx(before.step_noise, rel=0.03)
     assert after.passes == pytest.approx(before.passes, rel=0.03)
     assert after.look_error == pytest.approx(before.look_error, rel=0.03)
