@@ -20,7 +20,6 @@ from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (
     RESERVED,
-    ImageEncoder,
     ImageShape,
     LabTest,
     Measurement,
@@ -48,7 +47,6 @@ __all__ = [
     "Encoding",
     "Engine",
     "HeldOut",
-    "ImageEncoder",
     "ImageShape",
     "LabTest",
     "Labels",
