@@ -145,9 +145,9 @@ def site_facts(study: Study, site: Site, ahead: Outlook) -> dict[str, str]:
                 f"{most:g}; {seen.rounds_left} of {ahead.rounds} rounds fit"
             )
             facts[f"budget afterwards{whom}"] = _afterwards(most, seen)
-    if doubt := hope(study, mechanism, ahead.declared_patients):
+    if site.trains and (doubt := hope(study, mechanism, ahead.declared_patients)):
         facts["what to hope for"] = doubt
-    facts["leaves, each round"] = _leaves(study, ahead)
+    facts["leaves, each round"] = _leaves(study, ahead) if site.trains else "nothing"
     facts["leaves, evaluations"] = _evaluations(study, site)
     facts["never leaves"] = "images, texts, values, ids, file names"
     return facts

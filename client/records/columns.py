@@ -124,11 +124,13 @@ Values = tuple[Sequence[int | None], int]
 
 def _read_label(name: str, mapped: LabelColumn, columns: Sequence[Column]) -> Values:
     (column,) = columns
+    plain = column.numbers.plain_or_same
+    cells = {cell: plain(cell) for cell in set(column.cells)}
+    read_cell = label_reader(name, mapped, column.missing, cells.values())
+    values = column.parse_written(lambda cell: read_cell(cells[cell]))
     is_uncertain = uncertain_cells(mapped)
-    cells = [column.numbers.plain_or_same(cell) for cell in column.cells]
-    read_cell = label_reader(name, mapped, column.missing, cells)
-    values = column.parse_written(lambda cell: read_cell(column.numbers.plain_or_same(cell)))
-    return values, sum(map(is_uncertain, cells))
+    uncertain = {cell for cell, said in cells.items() if is_uncertain(said)}
+    return values, sum(cell in uncertain for cell in column.cells) if uncertain else 0
 
 
 def _read_findings(name: str, mapped: LabelColumn, columns: Sequence[Column]) -> Values:

@@ -1,5 +1,6 @@
 """A long laboratory table, one row a value, to one value for each record and test."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -109,10 +110,10 @@ class LongTable:
         """The study's test -> its rows; a table with none of them is refused."""
         column = frame.column(self.table.test, "lab_table.test")
         name_of = self._names_of_codes()
-        counts: dict[str, int] = {}
+        codes = compared(column.cells)
+        counts = Counter(codes)
         found: dict[str, list[int]] = {}
-        for row, code in enumerate(compared(column.cells)):
-            counts[code] = counts.get(code, 0) + 1
+        for row, code in enumerate(codes):
             if code in name_of:
                 found.setdefault(name_of[code], []).append(row)
         account.codes, account.other_codes = passed_over(counts, name_of)

@@ -125,8 +125,9 @@ def read_wanted_records(
         if row not in left_out
     )
     if not kept:
+        which = "images: leaves" if site.images.asks else "splits: leave"
         why = ", ".join(counted(left_out))
-        raise DataError(f"site {site.site}: images or splits leave no record: {why}")
+        raise DataError(f"site {site.site}: {which} no record: {why}")
     _refuse_useless(site, [each.record for each in kept])
     return kept, counted(left_out)
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from client.budget.outlook import look_ahead
+from client.budget.study_view import site_facts
 from client.check.quality import inspect, with_cost
 from client.ledger.ledger import Ledger
 from irene_model.errors import ConfigError
@@ -71,6 +73,13 @@ def test_one_that_could_evaluate_nothing_is_told_before(validates: HospitalFolde
     validates.configure("metrics", "off")
     with pytest.raises(ConfigError, match="role: a validation site needs"):
         _ = validates.site
+
+
+def test_whoever_approves_reads_that_it_only_evaluates(validates: HospitalFolder) -> None:
+    site, study = validates.site, validates.study
+    facts = site_facts(study, site, look_ahead(site, study, 10))
+    assert next(iter(facts)) == "role" and "declines every round" in facts["role"]
+    assert facts["leaves, each round"] == "nothing"
 
 
 def test_the_check_speaks_of_no_training(validates: HospitalFolder) -> None:
