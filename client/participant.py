@@ -15,7 +15,7 @@ from client.budget import declared_patients, permitted_evaluation, permitted_pla
 from client.consent import Consent
 from client.devices import Team, pick_device
 from client.gateway import remembered
-from client.ledger import Ledger, check_coordinator
+from client.ledger import History, Ledger, check_coordinator
 from client.private import Randomness, noise_of_evaluation
 from client.records import SiteDataset, open_dataset
 from client.refusals import said
@@ -46,6 +46,7 @@ from irene_model.study import Study
 from irene_model.weights import labels_to_text
 
 _log = logging.getLogger(__name__)
+_Request = TrainRequest | EvaluateRequest
 _JUDGED = (LimitExceeded, MetricsWithheld, RosterMismatch, StaleMessage, StudyMismatch)
 
 
@@ -171,7 +172,7 @@ class Participant:
             )
         return EvaluateReply(
             **self._about(request),
-            **({} if ledger is None else self._spent(ledger, study, request)),
+            **({} if ledger is None else self._spent(ledger, ledger.history(), study, request)),
             outcome="evaluated",
             noise_multiplier=multiplier,
             deviation=0.0 if part is not None else multiplier * what.sensitivity,
@@ -224,6 +225,7 @@ class Participant:
         else:
             update = train_sum(request.arrays, part, **asked)
             told = {}
+        seen = ledger.history()
         seconds = time.monotonic() - started
         _log.info("round %d: %d steps in %.1f s", request.round, plan.mechanism.steps, seconds)
         return TrainReply(
@@ -232,27 +234,25 @@ class Participant:
             outcome="updated",
             noise_multiplier=plan.mechanism.noise_multiplier,
             sample_rate=plan.mechanism.sample_rate,
-            rounds_charged=self._rounds_charged(request.run),
-            **self._spent(ledger, study, request),
+            rounds_charged=seen.rounds_charged(request.run),
+            **self._spent(ledger, seen, study, request),
             seconds=seconds,
             arrays=update,
         )
 
     def _spent(
-        self, ledger: Ledger, study: Study, request: TrainRequest | EvaluateRequest
+        self, ledger: Ledger, seen: History, study: Study, request: _Request
     ) -> dict[str, Any]:
         delta, run = study.privacy.delta, request.run
         spent = {
-            "epsilon_run": ledger.epsilon(delta=delta, run=run),
-            "epsilon_total": ledger.epsilon(delta=delta),
+            "epsilon_run": ledger.epsilon(delta=delta, run=run, seen=seen),
+            "epsilon_total": ledger.epsilon(delta=delta, seen=seen),
         }
         if request.attempt:
-            spent["epsilon_alone"] = ledger.epsilon_alone(delta=delta, run=run)
+            spent["epsilon_alone"] = ledger.epsilon_alone(delta=delta, run=run, seen=seen)
         return spent
 
-    def _part(
-        self, request: TrainRequest | EvaluateRequest, membership: Membership | None
-    ) -> Part | None:
+    def _part(self, request: _Request, membership: Membership | None) -> Part | None:
         return judged(request, membership, seed=self.simulation_seed, masked=self.masked)
 
     def _rounds_charged(self, run: str) -> int:
@@ -276,7 +276,7 @@ class Participant:
             raise AwaitsPeople(refusal)
         return study, membership
 
-    def _about(self, request: TrainRequest | EvaluateRequest) -> dict[str, Any]:
+    def _about(self, request: _Request) -> dict[str, Any]:
         """What every answer to `request` says: from whom, to which round of which study."""
         return {
             "site": self.site.site,
@@ -285,9 +285,7 @@ class Participant:
             "fingerprint": request.fingerprint,
         }
 
-    def _note(
-        self, reply: TrainReply | EvaluateReply, request: TrainRequest | EvaluateRequest
-    ) -> None:
+    def _note(self, reply: TrainReply | EvaluateReply, request: _Request) -> None:
         if self.releases is not None:
             self.releases.note_answer(reply, request)
 

@@ -202,18 +202,23 @@ class Ledger:
         with self._file.read() as now:
             return now.history
 
-    def epsilon(self, *, delta: float, run: str | None = None) -> float:
+    def epsilon(
+        self, *, delta: float, run: str | None = None, seen: History | None = None
+    ) -> float:
         """Epsilon of any one patient, of all that is reserved at this site or by one run.
 
         It is the smaller bound, as a budget counts; in up to seconds. What was charged for lost
         ledgers is in it, and brings its own delta beside `delta`. Under secure sums it is against
-        the coordinator with as many colluding sites as a study names.
+        the coordinator with as many colluding sites as a study names. seen: what the ledger says,
+        where that was read just now: each reading verifies the whole chain.
         """
-        return _spent(self.history(), delta, run)
+        return _spent(self.history() if seen is None else seen, delta, run)
 
-    def epsilon_alone(self, *, delta: float, run: str | None = None) -> float:
+    def epsilon_alone(
+        self, *, delta: float, run: str | None = None, seen: History | None = None
+    ) -> float:
         """`epsilon` if everybody else colludes: by this site's own noise alone."""
-        return _spent(self.history().if_all_collude, delta, run)
+        return _spent((self.history() if seen is None else seen).if_all_collude, delta, run)
 
 
 def _spent(history: History, delta: float, run: str | None) -> float:

@@ -61,7 +61,7 @@ def new_model(study: Study, *, seed: int) -> DiagnosticModel:
     """
     config = config_of(study)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # of the CPU alone: it is built there
         model = model_of(config)
     prior = study.model.prior
     for head in model.heads:

@@ -21,12 +21,14 @@ _LOOK_S = 0.02
 class Carriers(Grid):
     """The server's end: a grid of `sites` nodes, numbered from 1, over those of another grid."""
 
-    def __init__(self, grid: Grid, *, sites: int, look_s: float = _LOOK_S) -> None:
-        """`look_s`: the fewest seconds between two looks at the engine's replies."""
+    def __init__(self, grid: Grid, *, sites: int, carriers: int, look_s: float = _LOOK_S) -> None:
+        """`carriers`: the nodes that `grid` will have. `look_s`: the fewest seconds between two
+        looks at the engine's replies.
+        """
         self._grid = grid
         self._sites = sites
         self._look_s, self._looked = look_s, -look_s
-        self._known: set[int] = set()
+        self._expected, self._known = carriers, set[int]()
         self._free: deque[int] = deque()
         self._waiting: dict[str, Message] = {}
         self._carried: dict[str, tuple[str, int]] = {}  # the engine's id -> ours, and the carrier
@@ -87,8 +89,6 @@ class Carriers(Grid):
             identifier, carrier = self._carried.pop(reply.metadata.reply_to_message_id)
             self._replies[identifier] = reply
             self._free.append(carrier)
-        if not self._free and self._waiting:
-            self._find_carriers()
         self._carry()
         self._looked = time.monotonic()
 
@@ -100,7 +100,7 @@ class Carriers(Grid):
 
     def _carry(self) -> None:
         """Give free carriers what waits; what has expired meanwhile is not sent any more."""
-        if not self._known:
+        if len(self._known) < self._expected:
             self._find_carriers()
         while self._free and self._waiting:
             identifier = next(iter(self._waiting))

@@ -25,7 +25,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
-_AHEAD = 8  # messages a process: the engine looks for the next ones ten times a second
+_AHEAD = 4  # messages a process: the engine looks for the next ones ten times a second
 
 Answer = Callable[[Site, Message], Message]
 
@@ -71,17 +71,17 @@ def _simulate(
 ) -> None:
     from flwr.simulation import run_simulation
 
-    server = ServerApp()
+    server, carriers = ServerApp(), min(sites, _AHEAD * workers.count)
 
     @server.main()
     def _main(grid: Grid, _context: Context) -> None:
-        serve(Carriers(grid, sites=sites))
+        serve(Carriers(grid, sites=sites, carriers=carriers))
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
     run_simulation(
         server_app=server,
         client_app=client,
-        num_supernodes=min(sites, _AHEAD * workers.count),
+        num_supernodes=carriers,
         backend_config={"client_resources": {"num_cpus": workers.cores, "num_gpus": workers.gpus}},
     )
 

@@ -43,18 +43,18 @@ class Engine:
         return [Message(RecordDict(), reply_to=message)]
 
 
-def sent(engine: Engine, sites: int) -> tuple[Carriers, dict[str, int]]:
-    carriers = Carriers(cast(Grid, engine), sites=sites, look_s=0.0)
-    nodes = list(carriers.get_node_ids())
-    assert len(nodes) == sites
-    messages = [Message(RecordDict(), node, "train", ttl=60) for node in nodes]
+def sent(engine: Engine, sites: int, nodes: int) -> tuple[Carriers, dict[str, int]]:
+    carriers = Carriers(cast(Grid, engine), sites=sites, carriers=nodes, look_s=0.0)
+    numbers = list(carriers.get_node_ids())
+    assert len(numbers) == sites
+    messages = [Message(RecordDict(), number, "train", ttl=60) for number in numbers]
     return carriers, dict(zip(carriers.push_messages(messages), range(sites), strict=True))
 
 
 def test_a_thousand_sites_are_answered_once_over_a_few_nodes() -> None:
     engine = Engine()
     engine.nodes = [31, 32, 33]
-    carriers, identifiers = sent(engine, 1000)
+    carriers, identifiers = sent(engine, 1000, 3)
     left = dict(identifiers)
     while left:
         assert len(engine.store) == min(3, len(left))
@@ -68,7 +68,7 @@ def test_a_thousand_sites_are_answered_once_over_a_few_nodes() -> None:
 def test_a_reply_waits_for_whoever_asks_for_it_and_is_given_once() -> None:
     engine = Engine()
     engine.nodes = [31, 32]
-    carriers, identifiers = sent(engine, 2)
+    carriers, identifiers = sent(engine, 2, 2)
     first, second = identifiers
     assert not list(carriers.pull_messages([first]))  # the other one was answered
     assert [site_of(each) for each in carriers.pull_messages([second])] == [1]
@@ -78,7 +78,7 @@ def test_a_reply_waits_for_whoever_asks_for_it_and_is_given_once() -> None:
 
 def test_messages_wait_for_an_engine_that_has_no_nodes_yet() -> None:
     engine = Engine()
-    carriers, identifiers = sent(engine, 2)
+    carriers, identifiers = sent(engine, 2, 1)
     assert not engine.store
     engine.nodes = [31]
     carriers.pull_messages(identifiers)
@@ -88,7 +88,7 @@ def test_messages_wait_for_an_engine_that_has_no_nodes_yet() -> None:
 def test_a_message_that_expired_while_it_waited_holds_no_node() -> None:
     engine = Engine()
     engine.nodes, engine.expired = [31], True
-    carriers, identifiers = sent(engine, 2)
+    carriers, identifiers = sent(engine, 2, 1)
     engine.expired = False
     assert not list(carriers.pull_messages(identifiers))
     carriers.push_messages([Message(RecordDict(), 2, "train", ttl=60)])
