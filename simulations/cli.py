@@ -1,6 +1,7 @@
 """irene-sim: federated experiments with emulated hospitals on one machine."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -92,12 +93,14 @@ def run(
             ):  # whose patients are under a budget
                 judge_start(folder)
         progress.start_rounds(folder)
-        report = simulate(folder, observe=progress.round)
-        beside = []
-        if folder.info.get("own_models"):
-            from simulations.compare import own_models
+        with ExitStack() as stack:
+            finish_own = None
+            if folder.info.get("own_models"):
+                from simulations.compare import own_models
 
-            beside = own_models(folder, progress.own_model)
+                finish_own = stack.enter_context(own_models(folder))
+            report = simulate(folder, observe=progress.round)
+            beside = finish_own(progress.own_model) if finish_own else []
     results = json.loads((folder.path / "results.json").read_text("utf-8"))
     progress.summary(folder, results, report, beside)
 

@@ -4,24 +4,35 @@ The own model is trained on the hospital's patients alone, without privacy, from
 first weights and for as many steps, unless it stops getting better before: without noise a few
 steps are enough. The round that is best on its validation patients is kept. Both are judged exactly
 on the hospital's own test patients.
+
+A federation leaves a core idle while it waits for its largest hospital, and while the server works.
+Own models are trained beside it in that time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from client.records import open_dataset
 from client.site import Site
 from irene_model.exchange import Arrays
 from irene_model.study import Study
 from server.runs import RunFolder
-from simulations.compare.arms import Member, macro_auroc, train_at_one_place, without_privacy
+from simulations.compare.arms import (
+    Fitted,
+    Member,
+    macro_auroc,
+    train_at_one_place,
+    without_privacy,
+)
 from simulations.compare.intervals import Spread, minus, over_patients
 from simulations.compare.judgement import score_tests
 from simulations.compare.resampled import Draws, resampled
-from simulations.compare.workers import in_workers
+from simulations.compare.workers import finished, workers
 from simulations.hospitals import without_sums
 
 _AT_ONCE = 2
@@ -49,39 +60,65 @@ class OwnModel:
         }
 
 
-def own_models(folder: RunFolder, told: Callable[[int, int], None]) -> list[OwnModel]:
-    """One for each site of the finished run in `folder`, in its order, two trained at once.
+Finish = Callable[[Callable[[int, int], None]], list[OwnModel]]
 
-    `told` hears how many of how many are done.
+
+@contextmanager
+def own_models(folder: RunFolder) -> Iterator[Finish]:
+    """Begin to train a model for each site of the run in `folder`, two at once, beside the run.
+
+    What is given is called when the run is finished: it gives a result for each site, in the run's
+    order, and tells how many of how many are done. A GPU's memory is the run's alone: there they
+    are trained afterwards.
     """
     paths = [(folder.path / path).resolve() for path in folder.info["site_files"]]
-    found: dict[Path, OwnModel] = {}
-    told(0, len(paths))
-    for path, one in in_workers(partial(_own_model, folder), paths, parallel=_AT_ONCE):
-        found[path] = one
-        told(len(found), len(paths))
-    return [found[path] for path in paths]
+    with workers(_AT_ONCE, idle=True) as pool:
+
+        def begun() -> dict[Any, Path]:
+            return {pool.submit(_trained, folder, path): path for path in paths}
+
+        training = {} if torch.cuda.is_available() else begun()
+
+        def finish(told: Callable[[int, int], None]) -> list[OwnModel]:
+            told(0, len(paths))
+            judging = {
+                pool.submit(_compared, folder, path, fitted): path
+                for path, fitted in finished(training or begun())
+            }
+            found: dict[Path, OwnModel] = {}
+            for path, one in finished(judging):
+                found[path] = one
+                told(len(found), len(paths))
+            return [found[path] for path in paths]
+
+        yield finish
 
 
-def _own_model(folder: RunFolder, path: Path) -> OwnModel:
-    study = without_sums(folder.study, len(folder.info["site_files"]))
-    site = Site.read(path)
-    member = Member(site=site, dataset=open_dataset(site, study))
-    fitted = train_at_one_place(
-        _often_judged(without_privacy(study)),
+def _trained(folder: RunFolder, path: Path) -> Fitted:
+    member = _member(folder, path)
+    return train_at_one_place(
+        _often_judged(without_privacy(member.dataset.study)),
         [member],
-        name=f"local-{site.site}",
+        name=f"local-{member.site.site}",
         seed=folder.info["seed"],
         going_on=folder.load_checkpoint(0),
         patience=_PATIENCE,
     )
-    of_run = folder.load_checkpoint(folder.last_round)
+
+
+def _member(folder: RunFolder, path: Path) -> Member:
+    site, study = Site.read(path), without_sums(folder.study, len(folder.info["site_files"]))
+    return Member(site=site, dataset=open_dataset(site, study))
+
+
+def _compared(folder: RunFolder, path: Path, fitted: Fitted) -> OwnModel:
+    member, of_run = _member(folder, path), folder.load_checkpoint(folder.last_round)
     (own, own_draws), (federation, draws) = (
         _judged(weights, member) for weights in (fitted.weights, of_run)
     )
     gain = None if own is None or federation is None else federation - own
     return OwnModel(
-        site=site.site,
+        site=member.site.site,
         own=own,
         federation=federation,
         gain=over_patients([gain], [minus(draws, own_draws)]),
