@@ -98,12 +98,17 @@ class IreneProcessor:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _STUDY).write_text(dump(self.study), encoding="utf-8")
+        (folder / _STUDY).write_text(self._study_text, encoding="utf-8")
         source = self.reader.folder if "reader" in self.__dict__ else None
         if source is not None and source.resolve() != (folder / _ENCODER).resolve():
             (folder / _ENCODER).mkdir(exist_ok=True)
             for name in encoder_files(self.study.text.encoder.kind):
                 shutil.copyfile(source / name, folder / _ENCODER / name)
+
+    @cached_property
+    def _study_text(self) -> str:
+        """Written once: YAML takes longer than a small model's weights, and a run saves many."""
+        return dump(self.study)
 
     @cached_property
     def reader(self) -> TextReader:
