@@ -1,6 +1,7 @@
 """irene-sim: federated experiments with emulated hospitals on one machine."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -95,13 +96,16 @@ def run(
             ):  # whose patients are under a budget
                 judge_start(folder)
         progress.start_rounds(folder)
-        report = simulate(folder, observe=progress.round, ray_address=ray)
-        beside = []
-        if folder.info.get("own_models"):
-            from simulations.compare import note_own_models, own_models
+        with ExitStack() as stack:
+            finish_own = None
+            if folder.info.get("own_models"):
+                from simulations.compare import note_own_models, own_models
 
-            beside = own_models(folder, progress.own_model)
-            note_own_models(folder, beside)
+                finish_own = stack.enter_context(own_models(folder))
+            report = simulate(folder, observe=progress.round, ray_address=ray)
+            beside = finish_own(progress.own_model) if finish_own else []
+            if beside:
+                note_own_models(folder, beside)
     results = json.loads((folder.path / "results.json").read_text("utf-8"))
     progress.summary(folder, results, report, beside)
 

@@ -101,12 +101,17 @@ class IreneProcessor:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _STUDY).write_text(dump(self.study), encoding="utf-8")
+        (folder / _STUDY).write_text(self._study_text, encoding="utf-8")
         if "reader" in self.__dict__ and self.reader.folder is not None:
             files = encoder_files(self.study.text.encoder.kind)
             _copy(self.reader.folder, folder / _ENCODER, files)
         if "image_encoder" in self.__dict__ and self.image_encoder is not None:
             _copy(self.image_encoder.folder, folder / _IMAGE_ENCODER, IMAGE_FILES)
+
+    @cached_property
+    def _study_text(self) -> str:
+        """Written once: YAML takes longer than a small model's weights, and a run saves many."""
+        return dump(self.study)
 
     @cached_property
     def reader(self) -> TextReader:

@@ -17,6 +17,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -172,7 +173,7 @@ class RunFolder:
         model = new_model(self.study, seed=0)
         load_arrays(model, weights)
         model.save_pretrained(work)
-        IreneProcessor(self.study).save_pretrained(work)
+        self._processor.save_pretrained(work)
         if self.info.get("start"):
             origin = {"kind": "run", "round": round, **self._origin}
             (work / PROVENANCE).write_text(as_json(origin, indent=2) + "\n", encoding="utf-8")
@@ -184,6 +185,10 @@ class RunFolder:
         shutil.rmtree(place, ignore_errors=True)  # only a round of a run that was cut off here
         work.rename(place)
         sync(place.parent)
+
+    @cached_property
+    def _processor(self) -> IreneProcessor:
+        return IreneProcessor(self.study)
 
     def thin(self, lines: Sequence[Json]) -> None:
         """Remove the checkpoints that neither a reader nor a resumption needs after `lines`."""

@@ -5,14 +5,19 @@ first weights and for as many steps, unless it stops getting better before: with
 steps are enough. The round that is best on its validation patients is kept. Beside it stand the
 federation's model, and that model as the hospital would use it: fine-tuned at home, by the code of
 `irene-client fine-tune`. All are judged exactly on the hospital's own test patients.
+
+A federation leaves a core idle while it waits for its largest hospital, and while the server works.
+Own models are trained beside it in that time.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from client.fine_tuning import fitted_at_home
 from client.records import open_dataset
@@ -23,9 +28,9 @@ from irene_model.metrics import Draws, macro_auroc, resampled
 from irene_model.study import Study
 from server.report import write_report
 from server.runs import RunFolder
-from simulations.compare.arms import Member, train_at_one_place, without_privacy
+from simulations.compare.arms import Fitted, Member, train_at_one_place, without_privacy
 from simulations.compare.intervals import Spread, minus, over_patients
-from simulations.compare.workers import in_workers
+from simulations.compare.workers import finished, workers
 from simulations.hospitals import without_sums
 
 _AT_ONCE = 2
@@ -58,18 +63,38 @@ class OwnModel:
         }
 
 
-def own_models(folder: RunFolder, told: Callable[[int, int], None]) -> list[OwnModel]:
-    """One for each site of the finished run in `folder`, in its order, two trained at once.
+Finish = Callable[[Callable[[int, int], None]], list[OwnModel]]
 
-    `told` hears how many of how many are done.
+
+@contextmanager
+def own_models(folder: RunFolder) -> Iterator[Finish]:
+    """Begin to train a model for each site of the run in `folder`, two at once, beside the run.
+
+    What is given is called when the run is finished: it gives a result for each site, in the run's
+    order, and tells how many of how many are done. A GPU's memory is the run's alone: there they
+    are trained afterwards.
     """
     paths = [(folder.path / path).resolve() for path in folder.info["site_files"]]
-    found: dict[Path, OwnModel] = {}
-    told(0, len(paths))
-    for path, one in in_workers(partial(_own_model, folder), paths, parallel=_AT_ONCE):
-        found[path] = one
-        told(len(found), len(paths))
-    return [found[path] for path in paths]
+    with workers(_AT_ONCE, idle=True) as pool:
+
+        def begun() -> dict[Any, Path]:
+            return {pool.submit(_trained, folder, path): path for path in paths}
+
+        training = {} if torch.cuda.is_available() else begun()
+
+        def finish(told: Callable[[int, int], None]) -> list[OwnModel]:
+            told(0, len(paths))
+            judging = {
+                pool.submit(_compared, folder, path, fitted): path
+                for path, fitted in finished(training or begun())
+            }
+            found: dict[Path, OwnModel] = {}
+            for path, one in finished(judging):
+                found[path] = one
+                told(len(found), len(paths))
+            return [found[path] for path in paths]
+
+        yield finish
 
 
 def note_own_models(folder: RunFolder, beside: Sequence[OwnModel]) -> None:
@@ -80,25 +105,31 @@ def note_own_models(folder: RunFolder, beside: Sequence[OwnModel]) -> None:
     write_report(folder.path)
 
 
-def _own_model(folder: RunFolder, path: Path) -> OwnModel:
-    study = without_sums(folder.study, len(folder.info["site_files"]))
-    site = Site.read(path)
-    member = Member(site=site, dataset=open_dataset(site, study))
-    fitted = train_at_one_place(
-        _often_judged(without_privacy(study)),
+def _trained(folder: RunFolder, path: Path) -> Fitted:
+    member = _member(folder, path)
+    return train_at_one_place(
+        _often_judged(without_privacy(member.dataset.study)),
         [member],
-        name=f"local-{site.site}",
+        name=f"local-{member.site.site}",
         seed=folder.info["seed"],
         going_on=folder.load_checkpoint(0),
         patience=_PATIENCE,
     )
-    of_run = folder.load_checkpoint(folder.last_round)
-    at_home = fitted_at_home(of_run, site, member.dataset).best
+
+
+def _member(folder: RunFolder, path: Path) -> Member:
+    site, study = Site.read(path), without_sums(folder.study, len(folder.info["site_files"]))
+    return Member(site=site, dataset=open_dataset(site, study))
+
+
+def _compared(folder: RunFolder, path: Path, fitted: Fitted) -> OwnModel:
+    member, of_run = _member(folder, path), folder.load_checkpoint(folder.last_round)
+    at_home = fitted_at_home(of_run, member.site, member.dataset).best
     own, federation, fine_tuned = (
         _judged(weights, member) for weights in (fitted.weights, of_run, at_home)
     )
     return OwnModel(
-        site=site.site,
+        site=member.site.site,
         own=own.auroc,
         federation=federation.auroc,
         fine_tuned=fine_tuned.auroc,

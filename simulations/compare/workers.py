@@ -3,9 +3,10 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from irene_model.errors import IreneError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_LOWEST = 19  # of Unix' priorities
 
 
 def in_workers(
@@ -28,27 +30,48 @@ def in_workers(
         for item in items:
             yield item, work(item)
         return
+    with workers(parallel) as pool:
+        yield from finished({pool.submit(work, item): item for item in items})
+
+
+@contextmanager
+def workers(parallel: int, *, idle: bool = False) -> Iterator[ProcessPoolExecutor]:
+    """So many processes; what waits for one at the end of the context is given up.
+
+    idle: they take what other work leaves of the processor. One that is still at work at the end,
+    which nobody will wait for, is ended.
+    """
     with ProcessPoolExecutor(
         parallel,
         mp_context=get_context("spawn"),
         initializer=_start,
-        initargs=(max(1, (os.cpu_count() or 1) // parallel),),
+        initargs=(max(1, (os.cpu_count() or 1) // parallel), idle),
     ) as pool:
-        futures = {pool.submit(work, item): item for item in items}
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool:
-            raise IreneError(
-                "a training's process was killed, perhaps for want of memory; what is finished "
-                "stays: give the same command again, with a smaller --parallel"
-            ) from None
+            yield pool
         finally:
+            running = list((pool._processes or {}).values()) if idle else []
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in running:
+                process.terminate()
 
 
-def _start(threads: int) -> None:
+def finished(futures: Mapping[Future[Result], Item]) -> Iterator[tuple[Item, Result]]:
+    """Each item with its result, as they finish. IreneError where a process was killed."""
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise IreneError(
+            "a training's process was killed, perhaps for want of memory; what is finished "
+            "stays: give the same command again, with a smaller --parallel"
+        ) from None
+
+
+def _start(threads: int, idle: bool) -> None:
     """A worker has its share of the cores, and ends with its parent however that ended."""
+    if idle:
+        os.nice(_LOWEST)
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback of its own
     parent = parent_process()

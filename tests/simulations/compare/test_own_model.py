@@ -30,9 +30,10 @@ def test_the_own_model_and_the_federations_are_judged_on_the_hospitals_patients(
     assert folder.info["own_models"] is True
     weights = folder.load_checkpoint(0)
     moved = {name: array + np.float32(0.01) for name, array in weights.items()}
-    folder.save_checkpoint(1, moved, {})  # as if a federation had come so far
     told: list[tuple[int, int]] = []
-    found = own_models(folder, lambda done, total: told.append((done, total)))
+    with own_models(folder) as finish:
+        folder.save_checkpoint(1, moved, {})  # as if a federation had come so far meanwhile
+        found = finish(lambda done, total: told.append((done, total)))
     assert [each.site for each in found] == ["north", "south"]
     assert told == [(0, 2), (1, 2), (2, 2)]
     for each in found:

@@ -68,10 +68,10 @@ def test_everything_follows_from_the_seed(tmp_path: Path) -> None:
 def test_drawing_on_all_cores_changes_nothing(
     sites: dict[str, Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulations.hospitals.drawing._FEW", 10**6)  # no processes
-    alone = write(tmp_path, "cohort.patients=240")
+    monkeypatch.setattr("simulations.hospitals.drawing._FEW", 0)
+    together = write(tmp_path, "cohort.patients=240")
     for name, site in sites.items():
-        assert contents(site.folder) == contents(alone[name].folder)
+        assert contents(site.folder) == contents(together[name].folder)
 
 
 def test_the_client_reads_every_site_without_a_doubt(sites: dict[str, Site]) -> None:
