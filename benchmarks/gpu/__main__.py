@@ -117,6 +117,8 @@ def _run(asked: Asked, names: list[str], record: Record, limit_s: float, out: Pa
 
 
 def _device(name: str) -> str:
+    if name == "cpu":
+        return name
     import torch
 
     if name == "auto":
@@ -125,9 +127,9 @@ def _device(name: str) -> str:
         kind = torch.device(name).type
     except RuntimeError:
         kind = ""
-    if kind not in ("cpu", "cuda"):
+    if kind != "cuda":
         raise ConfigError(f"--device {name}: must be auto, cpu, cuda or cuda:1")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         raise ConfigError(f"--device {name}: PyTorch sees no GPU here")
     return name
 
