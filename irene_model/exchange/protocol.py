@@ -36,7 +36,7 @@ from irene_model.study import (
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Plain = str | int | float | bool
-PROTOCOL = 6
+PROTOCOL = 7
 WIRE_DTYPE = np.dtype(np.float32)
 
 
