@@ -2,6 +2,7 @@ from .choice import autocast, pick_device, to_device
 from .draws import draw_step
 from .plain_gradient import PlainGradient
 from .team import ALONE, Team, sharing
+from .workers import end_workers
 
 __all__ = [
     "ALONE",
@@ -9,6 +10,7 @@ __all__ = [
     "Team",
     "autocast",
     "draw_step",
+    "end_workers",
     "pick_device",
     "sharing",
     "to_device",

@@ -4,7 +4,6 @@ A step that runs out of memory is begun again with half as many patients at a ti
 off may hold some layers of a patient and not others, or hold a patient twice if it went on.
 """
 
-import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,25 +100,28 @@ class Share:
         known = self.dataset.patients["train"]
         rows = np.resize(np.concatenate(known), size)  # any will do, and as often as need be
         draw = Draw(rows=rows, hidden=_nothing_hidden(self.dataset, size))
-        fits = True
         with torch.random.fork_rng(devices=_with_generators(self.device)):
-            try:
-                ballast = [
-                    torch.zeros_like(parameter)
-                    for parameter in trained_parameters(self.model)
-                    for _ in range(_BALLAST)
-                ]
-                with contextlib.closing(fed(self.dataset, [draw], self.device, ahead=False)) as one:
-                    for batch in one:
-                        with autocast(self.device):
-                            self.gradient.accumulate(batch)
-                del ballast
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                fits = False
+            fits = self._tried(draw)
         self._let_go()
         return fits
+
+    def _tried(self, draw: Draw) -> bool:
+        """Whether there was memory for all of `draw` at a time; what it held is let go."""
+        try:
+            ballast = [
+                torch.zeros_like(parameter)
+                for parameter in trained_parameters(self.model)
+                for _ in range(_BALLAST)
+            ]
+            for batch in fed(self.dataset, [draw], self.device, ahead=False):
+                with autocast(self.device):
+                    self.gradient.accumulate(batch)
+            del ballast
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            return False
+        return True
 
     def _let_go(self) -> None:
         self.gradient.begin_again()

@@ -17,7 +17,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
@@ -35,6 +36,7 @@ from irene_model.study import Study
 _log = logging.getLogger(__name__)
 _MODULE = "client.devices.process"
 _READY = "ready"
+_DYING_S = 0.5  # from the end of its connections to the end of a process
 _LONGEST = timedelta(hours=1)  # a step of any device; a silent trainer is ended at its deadline
 
 
@@ -116,15 +118,15 @@ class Workers:
 
     def give(self, tensors: Iterable[torch.Tensor]) -> None:
         """Have all workers hold these numbers too."""
-        self._hear()
-        for tensor in tensors:
-            dist.broadcast(tensor.detach(), src=0)
+        with self._all_there():
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), src=0)
 
     def gather(self, sums: Iterable[torch.Tensor]) -> None:
         """Add all workers' sums to these, in place."""
-        self._hear()
-        for total in sums:
-            dist.reduce(total, dst=0)
+        with self._all_there():
+            for total in sums:
+                dist.reduce(total, dst=0)
 
     def close(self) -> None:
         """End the processes; a next round starts others."""
@@ -162,6 +164,20 @@ class Workers:
             end.send(what)
         except OSError:
             raise self._lost(end) from None
+
+    @contextlib.contextmanager
+    def _all_there(self) -> Iterator[None]:
+        """A collective operation: of one who dies in its middle gloo knows only that it failed."""
+        self._hear()
+        try:
+            yield
+        except RuntimeError:
+            time.sleep(_DYING_S)
+            pairs = zip(self._ends, self._processes, strict=True)
+            ended = [end for end, process in pairs if process.poll() is not None]
+            if not ended:
+                raise
+            raise self._lost(ended[0]) from None
 
     def _hear(self) -> None:
         """Wait until every worker is there for what comes next."""
@@ -208,7 +224,8 @@ def kept_workers(devices: Sequence[torch.device]) -> Workers | None:
 
 
 @atexit.register
-def _end_all() -> None:
+def end_workers() -> None:
+    """End this process's workers, before it ends or becomes another program."""
     for each in _kept:
         with contextlib.suppress(Exception):
             each.close()

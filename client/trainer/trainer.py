@@ -122,7 +122,10 @@ def _give_memory_back() -> None:
 
 def start_anew(folder: Path) -> None:
     """Replace this process by a new one of the code that is installed now; all memory goes."""
+    from client.devices import end_workers
+
     _log.info("starting anew")
+    end_workers()
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.execv(sys.executable, command(folder))
 

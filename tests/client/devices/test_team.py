@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import torch.distributed as dist
 
 from client.budget.plan import Plan
-from client.devices.team import ALONE, Team
+from client.devices.draws import Draw
+from client.devices.plain_gradient import PlainGradient
+from client.devices.team import ALONE, Team, sharing
 from client.devices.workers import WorkerLost, Workers
 from client.ledger.ledger import Ledger
 from client.records.dataset import SiteDataset, open_dataset
@@ -36,6 +39,7 @@ from tests.helpers.sites.trained_round import (
 
 pytestmark = pytest.mark.slow  # processes that load the libraries
 TWO = [CPU, CPU]
+NOTHING = {name: np.zeros(4, bool) for name in ("image", "text", "labs", "demographics")}
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +172,33 @@ def test_a_killed_worker_fails_the_round_and_the_next_one_has_another(
     assert flat(updated(site, noisy, tmp_path, team, Memory(), ledger=ledger)).any()
     assert [each.released for each in ledger.reservations()] == [True]
     assert workers.pids != [pid]
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_sum_is_named_too(
+    site: SiteDataset, workers: Workers, tmp_path: Path
+) -> None:
+    """It has said that it is there, and waits for the first device's numbers."""
+    updated(site, without_noise(site), tmp_path, Team(workers=workers), Memory())
+    (pid,) = workers.pids
+
+    def dying() -> Iterator[torch.Tensor]:
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
+        yield torch.zeros(10**6)
+        yield torch.zeros(10**6)
+
+    model = new_model(site.study, seed=0)
+    gradient = PlainGradient(model, expected_batch=4)
+    with (
+        pytest.raises(WorkerLost, match="the device number 2 of"),
+        sharing(
+            model, gradient, dataset=site, draws=[Draw(rows=np.arange(4), hidden=NOTHING)],
+            clip_norm=None, expected_batch=4, device=CPU, memory=Memory(),
+            team=Team(workers=workers),
+        ),
+    ):  # fmt: skip
+        workers.give(dying())
+    assert workers.pids == [] and not dist.is_initialized()
 
 
 def test_an_error_of_this_process_ends_the_workers_too(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from client.devices.workers import _end_all, _kept
+from client.devices.workers import _kept, end_workers
 from tests.helpers.sites.secure_sites import SecureSites, total_of
 
 pytestmark = pytest.mark.slow
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def ended() -> Iterator[None]:
     """No worker outlives the test."""
     yield
-    _end_all()
+    end_workers()
 
 
 def test_the_sum_is_that_of_one_device_but_for_rounding(silent: SecureSites, ended: None) -> None:
