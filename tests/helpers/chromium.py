@@ -102,5 +102,5 @@ def _page(profile: Path, process: subprocess.Popen[bytes]) -> Iterator[Page]:
     port = told.read_text().splitlines()[0]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
         pages = [each for each in json.load(answer) if each["type"] == "page"]
-    with connect(pages[0]["webSocketDebuggerUrl"], max_size=None) as connection:
+    with connect(pages[0]["webSocketDebuggerUrl"], max_size=None, ping_interval=None) as connection:
         yield Page(connection)
