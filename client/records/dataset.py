@@ -148,7 +148,7 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
     """The array of an .npy file, memory-mapped; unlike NumPy's map it holds no file open."""
     told = np.load(path, mmap_mode="r")
     whole = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
-    array = whole.numpy()[told.offset :].view(told.dtype).reshape(told.shape)
+    array: npt.NDArray[Any] = whole.numpy()[told.offset :].view(told.dtype).reshape(told.shape)
     array.flags.writeable = False
     return array
 

@@ -4,14 +4,12 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from flwr.app import Array, ArrayRecord, Context, Message
-from flwr.clientapp import ClientApp
+from flwr.app import Array, ArrayRecord, Message
 
 from client.app import answer
 from client.ledger.exposures import at_most, least_exposures
@@ -240,34 +238,25 @@ def test_an_interrupted_run_resumes_to_the_same_end(begun: RunFolder, straight: 
     assert results["auroc"] == others["auroc"] and results["privacy"] == others["privacy"]
 
 
-def hostile_app(sites: Sequence[Site], *, seed: int, masked: bool) -> ClientApp:
-    """The real client, whose updates the second and third site spoil before they are sent."""
-    app = ClientApp()
-
-    def respond(message: Message, context: Context) -> Message:
-        index = int(context.node_config["partition-id"])
-        reply = answer(message, Participant(site=sites[index], simulation_seed=seed, masked=masked))
-        if message.metadata.message_type == "train" and index in (1, 2):
-            bias = np.full(2, np.nan, np.float32) if index == 1 else np.zeros(1, np.float32)
-            sent = reply.content.array_records["arrays"][BUNDLE]
-            bundle = Packed(encoding=BUNDLE, shape=tuple(sent.shape), data=sent.data)
-            arrays = {**dict(unbundled({BUNDLE: bundle})), "head.bias": pack(bias, "float32")}
-            spoilt = bundled(arrays)[BUNDLE]
-            reply.content["arrays"] = ArrayRecord(
-                {BUNDLE: Array(spoilt.encoding, spoilt.shape, STYPE, spoilt.data)}
-            )
-        return reply
-
-    app.query()(respond)
-    app.train()(respond)
-    app.evaluate()(respond)
-    return app
+def hostile(site: Site, message: Message, *, seed: int, masked: bool) -> Message:
+    """The real client, whose updates two of the sites spoil before they are sent."""
+    reply = answer(message, Participant(site=site, simulation_seed=seed, masked=masked))
+    spoils = {"south": np.full(2, np.nan, np.float32), "east": np.zeros(1, np.float32)}
+    if message.metadata.message_type == "train" and site.site in spoils:
+        sent = reply.content.array_records["arrays"][BUNDLE]
+        bundle = Packed(encoding=BUNDLE, shape=tuple(sent.shape), data=sent.data)
+        arrays = dict(unbundled({BUNDLE: bundle}))
+        spoilt = bundled({**arrays, "head.bias": pack(spoils[site.site], "float32")})[BUNDLE]
+        reply.content["arrays"] = ArrayRecord(
+            {BUNDLE: Array(spoilt.encoding, spoilt.shape, STYPE, spoilt.data)}
+        )
+    return reply
 
 
 def test_hostile_updates_are_refused_and_named_and_the_others_aggregate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulations.run.client_app", hostile_app)
+    monkeypatch.setattr("simulations.run.answer_as", hostile)
     folder = start(tmp_path / "run", "federation.rounds=2", "federation.minimum_sites=1")
     simulate(folder)
     for line in folder.rounds():
