@@ -70,10 +70,10 @@ def test_what_no_machine_of_a_hospital_holds_is_refused_at_once(
     changes: dict[str, Any], said: str
 ) -> None:
     asked = study(**changes)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(LimitExceeded, match=said):
         check_study(Limits(), asked)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_site_bounds_parameters_and_tokens_itself() -> None:
