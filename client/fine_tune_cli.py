@@ -25,7 +25,7 @@ def fine_tune(
     ],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over your patients.")] = 8,
     batch: Annotated[int, typer.Option(min=1, help="Patients a step.")] = 64,
-    rate: Annotated[float, typer.Option(min=0, help="AdamW's largest learning rate.")] = 0.001,
+    rate: Annotated[float, typer.Option(min=0, help="AdamW's largest learning rate.")] = 0.003,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write JSON to stdout, for programs.")

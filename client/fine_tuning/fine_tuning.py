@@ -40,7 +40,7 @@ from irene_model.weights import (
 )
 
 Progress = Callable[[int, int, float | None], None]
-AT_HOME = Recipe(epochs=8, batch=64, rate=0.001)
+AT_HOME = Recipe(epochs=8, batch=64, rate=0.003)
 
 
 def fine_tune(

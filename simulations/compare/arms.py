@@ -55,15 +55,11 @@ def train_at_one_place(
     name: str,
     seed: int,
     start: StartingPoint | None = None,
-    going_on: Arrays | None = None,
-    patience: int | None = None,
 ) -> Fitted:
     """Train the study's model on all `members`' patients together; `name` seeds the sampling.
 
-    First weights are `start`'s, else drawn from `seed`. going_on: weights that were trained on
-    these patients already, which are then among those to choose from, as round 0. The weights kept
-    are those of `best_round` by the exact AUROC on the members' validation patients. patience: end
-    early once so many judged rounds in a row were no better. ConfigError where nobody is there to
+    First weights are `start`'s, else drawn from `seed`. The weights kept are those of `best_round`
+    by the exact AUROC on the members' validation patients. ConfigError where nobody is there to
     train on.
     """
     members = [member for member in members if member.dataset.patients["train"]]
@@ -72,19 +68,10 @@ def train_at_one_place(
     pooled = pool_patients([member.dataset for member in members])
     device = pick_device(members[0].site.device)
     model, _ = (start or StartingPoint()).model(study, seed=seed)
-    weights = to_arrays(model) if going_on is None else going_on
+    weights = to_arrays(model)
     strategy = strategy_for(study, {})
     validation: dict[int, float | None] = {}
     kept = weights
-
-    def judge(round: int) -> None:
-        nonlocal kept
-        validation[round] = macro_auroc([exact_histograms(weights, pooled, "validation", device)])
-        if best_round(validation) == round:
-            kept = weights
-
-    if going_on is not None:
-        judge(0)
     for round in range(1, study.federation.rounds + 1):
         load_arrays(model, weights)
         update = local_update(
@@ -96,14 +83,14 @@ def train_at_one_place(
         )
         weights = strategy.apply(weights, update, server_rate(study, round))
         if study.federation.evaluated(round):
-            judge(round)
-            later = [each for each in validation if each > best_round(validation)]
-            if patience is not None and len(later) >= patience:
-                break
+            judged = exact_histograms(weights, pooled, "validation", device)
+            validation[round] = macro_auroc([judged])
+            if best_round(validation) == round:
+                kept = weights
     return Fitted(
         weights=kept,
         kept_round=best_round(validation),
-        rounds=round,
+        rounds=study.federation.rounds,
         validation=validation,
     )
 

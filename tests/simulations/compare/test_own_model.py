@@ -11,9 +11,7 @@ from client.records.dataset import open_dataset
 from client.site.site import Site
 from client.training.exact import exact_histograms
 from irene_model.metrics.metrics import macro_auroc
-from simulations.compare.arms import Member, train_at_one_place, without_privacy
-from simulations.compare.own_model import own_models
-from simulations.hospitals.hospitals import write_hospitals
+from simulations.compare.own_model import _ALONE, own_models
 from simulations.run import start_run
 from tests.helpers.small_scenario import small_scenario
 
@@ -44,27 +42,12 @@ def test_the_own_model_and_the_federations_are_judged_on_the_hospitals_patients(
         assert not list(site.folder.glob(".irene/ledger*"))  # nothing was charged
         if each.own is not None and exact is not None:
             assert each.gain.mean == pytest.approx(exact - each.own)
+        alone = fitted_at_home(weights, site, dataset, _ALONE).best
+        assert each.own == macro_auroc(
+            [exact_histograms(alone, dataset, "test", torch.device("cpu"))]
+        )
         at_home = fitted_at_home(moved, site, dataset).best  # as `irene-client fine-tune` does it
         tuned = macro_auroc([exact_histograms(at_home, dataset, "test", torch.device("cpu"))])
         assert each.fine_tuned == tuned
         if each.own is not None and tuned is not None:
             assert each.gain_at_home.mean == pytest.approx(tuned - each.own)
-
-
-def test_an_own_model_ends_once_it_gets_no_better(tmp_path: Path) -> None:
-    """With a rate of nearly 0 no later round is better than the first."""
-    scenario = small_scenario(
-        tmp_path,
-        "cohort.patients=60",
-        "cohort.sites=[{name: north}]",
-        "federation.rounds=30",
-        "federation.evaluate_every=1",
-        "federation.strategy=fedavg",
-        "training.optimizer=sgd",
-        "training.learning_rate=1e-12",
-    )
-    (written,) = write_hospitals(scenario, tmp_path / "hospitals", seed=3)
-    study, site = without_privacy(scenario.study), Site.read(written)
-    member = Member(site=site, dataset=open_dataset(site, study))
-    fitted = train_at_one_place(study, [member], name="north", seed=0, patience=3)
-    assert fitted.kept_round == 1 and fitted.rounds == 4 and len(fitted.validation) == 4

@@ -90,16 +90,6 @@ def test_one_noise_for_all_spends_the_studys_epsilon_at_the_pools_rate(
         np.testing.assert_array_equal(array, again.weights[name])
 
 
-def test_weights_that_were_trained_elsewhere_are_among_those_to_choose_from(
-    scenario: Scenario, members: list[Member]
-) -> None:
-    first = train_at_one_place(scenario.study, members, name="x", seed=1)
-    on = train_at_one_place(scenario.study, members[:1], name="y", seed=1, going_on=first.weights)
-    assert list(on.validation) == [0, 1, 2]
-    if on.kept_round == 0:
-        assert on.weights is first.weights
-
-
 def test_a_study_without_laboratory_values_is_written_and_read(
     scenario: Scenario, tmp_path: Path
 ) -> None:
