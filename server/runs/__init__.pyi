@@ -2,10 +2,19 @@ from .accounting import may_be_charged, spending, spent_until
 from .checkpoint_files import FEWEST, KEPT
 from .disclosed import disclosure
 from .line_bounds import bounded, clean, finite
-from .lines import JsonMapping, end_of, epsilon_in, is_line, loads, moment, read_json, read_lines
+from .lines import (
+    CANCELLED,
+    JsonMapping,
+    end_of,
+    epsilon_in,
+    is_line,
+    loads,
+    moment,
+    read_json,
+    read_lines,
+)
 from .log_file import run_log
 from .run_folder import (
-    CANCELLED,
     Json,
     RunFolder,
     clear_of_disk_errors,

@@ -14,6 +14,8 @@ from irene_model.console import known
 from server.runs.line_bounds import clean
 
 JsonMapping = Mapping[str, Any]
+CANCELLED = "cancelled.json"
+"""A note in the folder of a run that somebody ended for good, with who and time."""
 
 
 def loads(text: str) -> Any:

@@ -36,8 +36,6 @@ from server.runs import damage, manifest
 from server.runs.checkpoint_files import FEWEST, KEPT, place_of, remove, rounds_in, superfluous
 from server.runs.line_bounds import as_json, clean
 
-CANCELLED = "cancelled.json"
-"""A note in the folder of a run that somebody ended for good, with who and time."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STATE = "strategy.safetensors"
 _PACKAGES = ("torch", "flwr", "opacus", "transformers", "numpy")
