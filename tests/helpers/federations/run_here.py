@@ -12,7 +12,7 @@ from flwr.serverapp import Grid
 from client.participant import Participant
 from client.site.site import Site
 from server.app import execute
-from server.rounds import Observer
+from server.rounds import Looks, Observer
 from server.runs.run_folder import RunFolder
 from tests.helpers.direct_grid import DirectGrid, Node, hospital_node
 
@@ -33,5 +33,5 @@ def run_here(
     grid = DirectGrid(dict(enumerate((nodes or nodes_of(folder)).values())))
     return execute(
         cast(Grid, grid), folder, expected_sites=len(grid.nodes), give_up=True, observe=observe,
-        poll_s=0.01,
+        looks=Looks(least_s=0.01, most_s=0.01),
     )  # fmt: skip

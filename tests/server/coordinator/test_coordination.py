@@ -152,7 +152,8 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
         outcomes = {site: entry["outcome"] for site, entry in line["sites"].items()}
         assert outcomes == {path.parent.name: "updated" for path in sites}
     assert (folder / "report.html").exists()
-    kinds = [entry.kind for entry in coordinator.journal.entries()]
+    # Flower may say that it stopped the first of the two before we see that SuperExec is another.
+    kinds = [e.kind for e in coordinator.journal.entries() if "finished:stopped" not in e.content]
     assert kinds == [
         *("folder made", "started", "enrolled", "enrolled"),
         *("run submitted", "run submitted", "run ended"),
