@@ -17,7 +17,15 @@ from pathlib import Path
 from cryptography import x509
 
 from client.consent import key_sha256
-from client.gateway import Connection, log_file, node_folder, read_clock, remember, way_out
+from client.gateway import (
+    Connection,
+    log_file,
+    node_folder,
+    read_clock,
+    remember,
+    remembered,
+    way_out,
+)
 from client.node import superexec, supernode
 from client.node.launch import NOWHERE, NotOurs, superexec_command, trial
 from client.node.pulse import pulse_of
@@ -62,15 +70,21 @@ def free_ports(count: int) -> tuple[int, ...]:
     """Ports of loopback that nothing listens on. Raises IreneError where there are too few."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):  # two nodes of a machine may start at once
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if not _is_free(port):
+            continue
         found.append(port)
         if len(found) == count:
             return tuple(found)
     raise IreneError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop - 1}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[Service, ...]:
@@ -106,6 +120,11 @@ def node_services(site: Site, site_file: Path, connection: Connection) -> tuple[
     def executor_command() -> tuple[str, ...]:
         """It waits for the SuperNode that runs, and ends with it."""
         pulse_of(folder, superexec.NAME).beat()
+        now = remembered(site)
+        if now is not None and not _is_free(now.superexec_port or 0):
+            # It was chosen when the SuperNode began, and another program has taken it since.
+            (port,) = free_ports(1)
+            remember(site, now.model_copy(update={"superexec_port": port}))
         return (
             *superexec_command(str(folder)),
             *("--insecure", "--superexec-auth-secret-file", str(secret)),

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -165,6 +166,25 @@ def test_the_node_is_given_its_files_and_no_secret(
 def test_ports_are_free_and_below_the_systems_own() -> None:
     ports = free_ports(2)
     assert len(set(ports)) == 2 and all(9400 <= port < 9900 for port in ports)
+
+
+def test_a_port_that_another_program_took_meanwhile_is_given_up(
+    hospital: HospitalFolder, connection: Connection
+) -> None:
+    node, executor, _ = node_services(hospital.site, hospital.site_file, connection)
+    assert callable(node.command) and callable(executor.command)
+    node.command()
+    first = remembered(hospital.site)
+    assert first is not None and first.superexec_port is not None
+    executor.command()
+    assert remembered(hospital.site) == first
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", first.superexec_port))
+        other.listen()
+        executor.command()
+        now = remembered(hospital.site)
+    assert now is not None and now.superexec_port != first.superexec_port
+    assert now.model_copy(update={"superexec_port": first.superexec_port}) == first
 
 
 def test_people_are_told_once_what_changes(hospital: HospitalFolder) -> None:
