@@ -110,7 +110,7 @@ class RunProgress:
             self._console.print(label_table(name, arm, start))
             self._console.print(site_table(arm, start))
             if beside:
-                self._console.print(own_table(name, beside))
+                self._console.print(own_table(beside))
         if start is not None:
             self._console.print("start: the AUROC of the first weights alone, before round 1")
         if folder.info.get("stopped"):

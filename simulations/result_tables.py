@@ -57,21 +57,14 @@ def site_table(arm: Json, start: Json | None = None) -> Table:
     return table
 
 
-def own_table(arm: str, beside: Sequence[OwnModel]) -> Table:
+def own_table(beside: Sequence[OwnModel]) -> Table:
     """AUROC of all three models on the same patients; the gain is that of fine-tuning at home."""
     table = Table(
-        title="Is it worth joining? Exact AUROC on each hospital's test patients",
+        title="Is it worth joining? Exact AUROC on each hospital's test patients of its own model\n"
+        "without privacy, the federation's, and the federation's fine-tuned at home",
         title_justify="left",
     )
-    columns = (
-        "hospital",
-        "own model, no privacy",
-        arm,
-        "fine-tuned at home",
-        "gain",
-        "95% interval",
-    )
-    for column in columns:
+    for column in ("hospital", "own", "federation's", "fine-tuned", "gain", "95% interval"):
         table.add_column(column, justify="left" if column == "hospital" else "right")
     for each in beside:
         gain, bounds = each.gain_at_home.mean, each.gain_at_home.ci95
