@@ -20,9 +20,7 @@ from irene_model.errors import CheckpointError, ConfigError
 from irene_model.exchange import Array, Arrays
 from irene_model.journal import sync
 from irene_model.metrics import best_round
-from irene_model.weights import PROVENANCE, Told
-
-_FILE = "unfinished.safetensors"
+from irene_model.weights import PROVENANCE, UNFINISHED, Told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +73,10 @@ class Unfinished:
             for name, array in getattr(self, kind).items()
         }
         told = {"facts": facts, "epoch": self.epoch, "validation": list(self.validation.items())}
-        work = out / f"{_FILE}.partial"
+        work = out / f"{UNFINISHED}.partial"
         save_file(arrays, work, metadata={"told": json.dumps(told)})
         sync(work)
-        work.replace(out / _FILE)
+        work.replace(out / UNFINISHED)
 
     @classmethod
     def read(cls, path: Path, facts: Mapping[str, Any]) -> Self:
@@ -107,8 +105,8 @@ def begin(out: Path, facts: Mapping[str, Any]) -> Unfinished | None:
     out.mkdir(parents=True, exist_ok=True)
     if (out / PROVENANCE).exists():
         raise ConfigError(f"{out}: holds a finished model; give a new folder")
-    if (out / _FILE).exists():
-        return Unfinished.read(out / _FILE, facts)
+    if (out / UNFINISHED).exists():
+        return Unfinished.read(out / UNFINISHED, facts)
     if any(each.suffix != ".partial" for each in out.iterdir()):
         raise ConfigError(f"{out}: is not empty; give a new folder")
     return None
@@ -117,4 +115,4 @@ def begin(out: Path, facts: Mapping[str, Any]) -> Unfinished | None:
 def finish(out: Path, told: Told) -> None:
     """The model in `out` is whole: say so, and let the state go."""
     told.write(out)
-    (out / _FILE).unlink()
+    (out / UNFINISHED).unlink()

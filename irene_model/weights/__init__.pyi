@@ -11,13 +11,14 @@ from .groups import (
     without_rows,
 )
 from .model_footprint import footprint, least_parameters, tokens
-from .provenance import PROVENANCE, FineTuned, Judged, Provenance, Told
+from .provenance import PROVENANCE, UNFINISHED, FineTuned, Judged, Provenance, Told
 from .starting import StartingPoint
 from .subsets import choose_trained
 from .weights import config_of, load_arrays, new_model, read_model, to_arrays, trained_names
 
 __all__ = [
     "PROVENANCE",
+    "UNFINISHED",
     "FineTuned",
     "Judged",
     "Labels",

@@ -19,7 +19,13 @@ from irene_model.inputs import sha256_of_files
 from irene_model.methods import model_of
 from irene_model.network import IreneConfig
 from irene_model.study import Study, one_line, parse, read_mapping
-from irene_model.weights.provenance import LARGEST_TEXT, Provenance, check_size, read_object
+from irene_model.weights.provenance import (
+    LARGEST_TEXT,
+    UNFINISHED,
+    Provenance,
+    check_size,
+    read_object,
+)
 from irene_model.weights.weights import config_of
 
 _WEIGHTS = "model.safetensors"
@@ -68,6 +74,11 @@ def read_earlier(folder: Path, study: Study) -> Earlier:
         raise CheckpointError(
             f"{folder}: is no folder; name one that irene-sim pretrain wrote, or a run's "
             "checkpoints/round-0003"
+        )
+    if (folder / UNFINISHED).exists():
+        # What it is stands in its provenance, which is written last: it may be a hospital's own.
+        raise CheckpointError(
+            f"{folder}: its training is not finished; give the command that began it again"
         )
     theirs = _study_of(folder)
     config = config_of(theirs)

@@ -18,6 +18,8 @@ from irene_model.metrics import Array, aurocs, macro_auroc
 from irene_model.study import MOST_LABELS, Name, Reason, Settings, parse
 
 PROVENANCE = "provenance.json"
+UNFINISHED = "unfinished.safetensors"
+"""Beside weights that are not whole yet, or do not say yet what they are."""
 _FINE_TUNED: Literal["fine_tuned"] = "fine_tuned"
 LARGEST_TEXT = 16 * 2**20  # bytes of a file of words that comes with weights
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -137,6 +137,27 @@ def test_the_folder_is_private_names_nobody_and_starts_nothing(
         fine_tune(site, study, out, tmp_path / "again", RECIPE)
 
 
+def test_what_was_cut_off_before_it_said_what_it_is_starts_nothing_either(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, study, model = parts(folder)
+    out = tmp_path / "own"
+
+    def cut(*_: object) -> None:
+        raise CutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("client.fine_tuning.fine_tuning.finish", cut)
+        with pytest.raises(CutError):
+            fine_tune(site, study, model, out, replace(RECIPE, epochs=1))
+    assert (out / "model.safetensors").exists() and not (out / "provenance.json").exists()
+    with pytest.raises(CheckpointError, match="its training is not finished"):
+        StartingPoint(irene=out).model(study, seed=0)
+    fine_tune(site, study, model, out, replace(RECIPE, epochs=1))
+    with pytest.raises(CheckpointError, match="must not leave that hospital"):
+        StartingPoint(irene=out).model(study, seed=0)
+
+
 def test_only_what_the_study_trains_is_trained(folder: Path) -> None:
     site, study, _ = parts(folder)
     training = study.training.model_copy(update={"parameters": {"kind": "head"}})
