@@ -48,6 +48,18 @@ def disclosure(
             "the declared number of training patients, by default the count rounded to two digits "
             "and never finer than tens, and the sampling rate and noise multiplier that follow"
         )
+    trainers = {site for line in rounds for site in line["sites"]}
+    judges = {
+        site
+        for evaluations in (*validations, *tests)
+        for site, entry in evaluations.items()
+        if entry["outcome"] == "evaluated" and site not in trainers
+    }
+    if rounds and judges:
+        outside.append(
+            "the declared number of held-out patients, by default rounded to two digits, of "
+            f"hospitals that only evaluate: {', '.join(sorted(judges))}"
+        )
     outside += [
         "the epsilons of a hospital's ledger"
         if secure

@@ -43,6 +43,14 @@ def test_noised_histograms_are_covered_and_exact_ones_are_not() -> None:
     assert "west" not in " ".join(left.covered + left.outside)
 
 
+def test_the_declared_size_of_who_only_evaluates_is_outside() -> None:
+    rounds = [line(1, {"north": evaluated(1.25), "south": evaluated(1.25), "west": DECLINED})]
+    said = [s for s in disclosure(rounds, {}).outside if "that only evaluate" in s]
+    assert len(said) == 1 and said[0].endswith("only evaluate: south")
+    alone = [line(1, {"north": evaluated(1.25)})]
+    assert not any("only evaluate" in s for s in disclosure(alone, {}).outside)
+
+
 def test_what_did_not_happen_is_not_listed() -> None:
     nothing = disclosure([line(1, {"north": DECLINED}, "failed")], {"north": DECLINED})
     assert nothing.covered == ()
