@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.coordinator.services import QUIET, listens
-from tests.helpers.coordinator_folder import free_ports
+from server.coordinator.services import QUIET
 
 _STOP_S = 60
 
@@ -66,11 +65,3 @@ class Background:
             for process in self.processes:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_STOP_S)
-
-
-def free_row(count: int) -> int:
-    """The first of `count` consecutive ports that nothing listens on."""
-    while True:
-        (first,) = free_ports(1)
-        if first < 65000 and not any(map(listens, range(first, first + count))):
-            return first

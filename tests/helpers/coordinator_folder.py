@@ -1,6 +1,5 @@
 """A coordinator's folder on free ports, and the key pair of a hospital, for several test files."""
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,20 +7,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from server.coordinator.coordinator import Coordinator, CoordinatorSettings, Loopback
+from tests.helpers.ports import free_ports
 
 AnyKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def settings(hosts: Sequence[str] = ("localhost", "127.0.0.1")) -> CoordinatorSettings:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from irene_model.operations.proxies import loopback_direct
-from tests.helpers.coordinator_folder import free_ports
+from tests.helpers.ports import free_ports
 
 _START_S, _END_S = 240.0, 30.0
 _EACH = (

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.helpers.ports import free_port
+
 BIN = Path(sys.executable).parent  # not resolved: a virtual environment's python is a link
 PATIENCE_S = 180
 NAME = "irene.test"
@@ -77,13 +79,6 @@ def _certificate(
         .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
     )
     return builder.sign(signer, hashes.SHA384())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(kw_only=True)

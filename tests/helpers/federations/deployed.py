@@ -24,8 +24,8 @@ from server.coordinator.coordinator import Coordinator
 from server.coordinator.services import listens
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
-from tests.helpers.background import Background, free_row
-from tests.helpers.coordinator_folder import free_ports
+from tests.helpers.background import Background
+from tests.helpers.ports import free_ports, free_row
 from tests.helpers.sites.typed_commands import typed
 
 PATIENCE_S = 180.0

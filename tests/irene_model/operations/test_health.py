@@ -10,6 +10,7 @@ from flwr.supercore.grpc_health import run_health_server_grpc_no_tls
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from irene_model.operations.health import probe
+from tests.helpers.ports import free_port
 
 
 @pytest.fixture
@@ -24,9 +25,7 @@ def servicer_and_address() -> Iterator[tuple[health.HealthServicer, str]]:
 
 
 def test_flowers_own_health_server_serves() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     server = run_health_server_grpc_no_tls(address)
     try:
         assert probe(address) == "serving"

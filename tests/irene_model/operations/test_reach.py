@@ -19,8 +19,8 @@ from irene_model.study.settings import parse
 from server.coordinator import gateway_probe
 from server.coordinator.certificates import Signed, issue, new_authority
 from server.coordinator.coordinator import speaks_ipv6
-from tests.helpers.coordinator_folder import free_ports
 from tests.helpers.hospital_folder import HospitalFolder
+from tests.helpers.ports import free_ports
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NAMES = ("gateway.example.org", "127.0.0.1")

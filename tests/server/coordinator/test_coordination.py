@@ -22,8 +22,7 @@ from server.coordinator.run_records import read_record
 from server.coordinator.services import QUIET, environment, listens, program
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
-from tests.helpers.background import free_row
-from tests.helpers.coordinator_folder import free_ports, write_keys
+from tests.helpers.coordinator_folder import write_keys
 from tests.helpers.federations.started_coordinator import (
     HERE,
     RUN_S,
@@ -37,6 +36,7 @@ from tests.helpers.federations.started_coordinator import (
     servers_of,
     status_of,
 )
+from tests.helpers.ports import free_ports, free_row
 
 pytestmark = [
     pytest.mark.slow,

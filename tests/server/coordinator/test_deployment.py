@@ -34,6 +34,7 @@ from irene_model.network.model import IreneModel
 from irene_model.study.study import Study
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.scenario import Scenario
+from tests.helpers.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent  # not resolved: a virtual environment's python is a link
@@ -149,13 +150,6 @@ def _sessions(roots: Iterator[int]) -> set[int]:
     return {group for pid, _, group in rows if pid in family}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _wait_for(federation: Federation) -> None:
     deadline = time.monotonic() + START_S
     while True:
@@ -179,7 +173,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def federation(tmp_path: Path, sites: Mapping[str, Path]) -> Iterator[Federation]:
     """A SuperLink on loopback and a SuperNode for each site."""
-    federation = Federation(folder=tmp_path, port=_free_port())
+    federation = Federation(folder=tmp_path, port=free_port())
     address = f"127.0.0.1:{federation.port}"
     (tmp_path / "coordinator").mkdir()
     (tmp_path / "coordinator" / "config.toml").write_text(
@@ -196,7 +190,7 @@ def federation(tmp_path: Path, sites: Mapping[str, Path]) -> Iterator[Federation
                 name,
                 "flower-supernode",
                 "--insecure",
-                *("--superlink", address, "--port", str(_free_port())),
+                *("--superlink", address, "--port", str(free_port())),
                 *("--node-config", f'site="{path}"'),
             )
         yield federation

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.chromium import PROGRAM, Page, chromium
+from tests.helpers.ports import free_port
 from tests.helpers.watched_run import HOSTILE, SITES, write_place
 
 pytestmark = [
@@ -25,9 +26,7 @@ _SERVE = "import sys, pathlib, server.watch as w; w.serve(pathlib.Path(sys.argv[
 
 @contextlib.contextmanager
 def _served(place: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", _SERVE.format(port=port), str(place)]
     with subprocess.Popen(command) as process:
         try:
