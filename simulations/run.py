@@ -32,7 +32,7 @@ from simulations.hospitals import (
     write_mask_keys,
 )
 
-_LOOK_S = 0.02  # between two looks for replies: Flower's grid is in this very process
+_LOOK_S = 0.001  # between two looks for replies: the engine's grid waits for them itself
 
 
 def start_run(

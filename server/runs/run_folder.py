@@ -30,6 +30,7 @@ from irene_model.errors import CheckpointError, ConfigError, DiskError
 from irene_model.exchange import Array, Arrays
 from irene_model.inputs import IreneProcessor
 from irene_model.journal import sync
+from irene_model.network import DiagnosticModel
 from irene_model.study import Study, dump
 from irene_model.weights import PROVENANCE, StartingPoint, load_arrays, new_model, to_arrays
 from server.runs import damage, manifest
@@ -168,9 +169,8 @@ class RunFolder:
         place = self.checkpoint(round)
         work = place.with_suffix(".partial")
         shutil.rmtree(work, ignore_errors=True)
-        model = new_model(self.study, seed=0)
-        load_arrays(model, weights)
-        model.save_pretrained(work)
+        load_arrays(self._model, weights)
+        self._model.save_pretrained(work)
         self._processor.save_pretrained(work)
         if self.info.get("start"):
             origin = {"kind": "run", "round": round, **self._origin}
@@ -183,6 +183,11 @@ class RunFolder:
         shutil.rmtree(place, ignore_errors=True)  # only a round of a run that was cut off here
         work.rename(place)
         sync(place.parent)
+
+    @cached_property
+    def _model(self) -> DiagnosticModel:
+        """Holds what is written; drawing first weights for each checkpoint took longer."""
+        return new_model(self.study, seed=0)
 
     @cached_property
     def _processor(self) -> IreneProcessor:

@@ -6,7 +6,6 @@ and the engine's has a few *carriers*, each of which carries one message at a ti
 number travels in the message's group. What waits for a carrier waits here.
 """
 
-import time
 from collections import deque
 from collections.abc import Iterable
 from uuid import uuid4
@@ -15,19 +14,19 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
+from simulations.engine.delivery import Delivery
+
 _LOOK_S = 0.02
 
 
 class Carriers(Grid):
     """The server's end: a grid of `sites` nodes, numbered from 1, over those of another grid."""
 
-    def __init__(self, grid: Grid, *, sites: int, carriers: int, look_s: float = _LOOK_S) -> None:
-        """`carriers`: the nodes that `grid` will have. `look_s`: the fewest seconds between two
-        looks at the engine's replies.
-        """
+    def __init__(self, grid: Grid, *, sites: int, carriers: int, delivery: Delivery) -> None:
+        """`carriers`: the nodes that `grid` will have. `delivery`: of the engine behind it."""
         self._grid = grid
         self._sites = sites
-        self._look_s, self._looked = look_s, -look_s
+        self._delivery = delivery
         self._expected, self._known = carriers, set[int]()
         self._free: deque[int] = deque()
         self._waiting: dict[str, Message] = {}
@@ -69,7 +68,7 @@ class Carriers(Grid):
         return identifiers
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """The replies to these messages that are there; each is given once."""
+        """The replies to these messages that are there, or come in a moment; each once."""
         wanted = list(message_ids)
         if not self._replies.keys() & wanted:
             self._look()
@@ -82,15 +81,13 @@ class Carriers(Grid):
         raise NotImplementedError
 
     def _look(self) -> None:
-        """Take what the engine has, at most so often: it compares all that it carries each time."""
-        if time.monotonic() - self._looked < self._look_s:
-            return
+        """Take what the engine has, once a reply came or the engine may be asked anyway."""
+        self._delivery.wait_for_reply(_LOOK_S)
         for reply in self._grid.pull_messages(list(self._carried)):
             identifier, carrier = self._carried.pop(reply.metadata.reply_to_message_id)
             self._replies[identifier] = reply
             self._free.append(carrier)
         self._carry()
-        self._looked = time.monotonic()
 
     def _find_carriers(self) -> None:
         """Those that have come: the engine starts while the server does."""
@@ -108,6 +105,7 @@ class Carriers(Grid):
             message.metadata.dst_node_id = self._free[0]
             for engines in self._grid.push_messages([message]):
                 self._carried[engines] = (identifier, self._free.popleft())
+            self._delivery.pushed()
 
 
 def site_of(message: Message) -> int:

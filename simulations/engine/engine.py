@@ -10,11 +10,13 @@ import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
+from threadpoolctl import threadpool_limits
 
 from client.site import Site
 from irene_model.operations import loopback_direct
 from simulations.engine.carriers import Carriers, site_of
 from simulations.engine.cluster import environment, joined_cluster
+from simulations.engine.delivery import Delivery
 from simulations.engine.shared_sites import SharedSites
 from simulations.engine.workers import Machine, Workers, workers_here, workers_there
 
@@ -72,18 +74,23 @@ def _simulate(
     from flwr.simulation import run_simulation
 
     server, carriers = ServerApp(), min(sites, _AHEAD * workers.count)
+    delivery = Delivery()
 
     @server.main()
     def _main(grid: Grid, _context: Context) -> None:
-        serve(Carriers(grid, sites=sites, carriers=carriers))
+        serve(Carriers(grid, sites=sites, carriers=carriers, delivery=delivery))
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    run_simulation(
-        server_app=server,
-        client_app=client,
-        num_supernodes=carriers,
-        backend_config={"client_resources": {"num_cpus": workers.cores, "num_gpus": workers.gpus}},
-    )
+    # The cores are the sites': a pool of threads that waits for its next sum would keep one busy.
+    with threadpool_limits(limits=1), delivery.in_engine():
+        run_simulation(
+            server_app=server,
+            client_app=client,
+            num_supernodes=carriers,
+            backend_config={
+                "client_resources": {"num_cpus": workers.cores, "num_gpus": workers.gpus}
+            },
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
 from simulations.engine.carriers import Carriers, site_of
+from simulations.engine.delivery import Delivery
 
 
 class Engine:
@@ -44,7 +45,7 @@ class Engine:
 
 
 def sent(engine: Engine, sites: int, nodes: int) -> tuple[Carriers, dict[str, int]]:
-    carriers = Carriers(cast(Grid, engine), sites=sites, carriers=nodes, look_s=0.0)
+    carriers = Carriers(cast(Grid, engine), sites=sites, carriers=nodes, delivery=Delivery())
     numbers = list(carriers.get_node_ids())
     assert len(numbers) == sites
     messages = [Message(RecordDict(), number, "train", ttl=60) for number in numbers]
