@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from client.site import Table
 from client.tables.text_encodings import decoded
@@ -29,14 +29,14 @@ _UNSEEN = " \t\xa0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\xad"
 class Cells:
     """What a file holds: names, the cells of each column, the line of each row.
 
-    counted: whether `lines` are a text's lines or a Parquet file's rows. unread: columns without
+    counted: what `lines` are: a text's lines, a Parquet file's rows, or a sheet's. unread: columns without
     cells, and why. numeric: columns that the file stores as numbers: those have a point.
     """
 
     names: list[str]
     columns: list[list[str]]
     lines: list[int]
-    counted: Literal["line", "row"] = "line"
+    counted: str = "line"
     unread: Mapping[str, str] = field(default_factory=dict)
     numeric: frozenset[str] = frozenset()
 
