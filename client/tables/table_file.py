@@ -1,5 +1,6 @@
 """One file of a table, by its kind; what is of another kind is told which, whatever its name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from client.site import Table
@@ -7,6 +8,7 @@ from client.tables.csv_files import Cells, read_csv
 from client.tables.excel_files import read_excel
 from client.tables.gzip_files import unpacked
 from client.tables.parquet_files import read_parquet
+from client.tables.queries import read_query
 from irene_model.errors import DataError
 
 _SAVE = "save the sheet as .xlsx or as 'CSV UTF-8' there, without a password"
@@ -42,15 +44,22 @@ _OWN_BEGINNINGS = {  # of suffixes that are no text
 _TEXT = (".csv", ".tsv", ".txt")
 
 
-def read_table(path: Path, table: Table, key: str) -> Cells:
-    """The cells of the file at `path`, with at least one row.
+def read_table(
+    path: Path, table: Table, key: str, beside: Mapping[str, Path] | None = None
+) -> Cells:
+    """The cells of the file at `path`, or of what a query makes of it, with at least one row.
 
-    key: where site.yaml names the table, for the errors.
+    key: where site.yaml names the table, for the errors. beside: where the query's files lie.
 
     Raises:
         DataError: the file is of another kind, or as the reader of its kind does.
     """
     shown = str(table.path)
+    if table.query is not None:
+        found = read_query(path, beside or {}, table, key)
+        if not found.lines:
+            raise DataError(f"{shown}: {key}.query finds no row")
+        return found
     found = _read(path, table, key)
     if not found.lines:
         header = "a header, and no rows below it" if found.names else "no text"

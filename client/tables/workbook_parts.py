@@ -87,9 +87,7 @@ class WorkbookParts:
         if _STYLES not in self.archive.namelist():
             return ()
         root = self._xml(_STYLES)
-        own = {
-            each.get("numFmtId"): each.get("formatCode", "") for each in _all(root, "numFmt")
-        }
+        own = {each.get("numFmtId"): each.get("formatCode", "") for each in _all(root, "numFmt")}
         formats = next(iter(_all(root, "cellXfs")), None)
         return tuple(
             _kind(each.get("numFmtId", "0"), own) for each in (() if formats is None else formats)

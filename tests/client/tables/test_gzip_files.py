@@ -2,7 +2,6 @@
 
 import gzip
 import time
-import zlib
 from pathlib import Path
 
 import pytest
@@ -41,8 +40,8 @@ def test_other_tables_are_not_read_through_gzip(name: str, tmp_path: Path) -> No
 
 
 def test_a_bomb_is_unpacked_up_to_the_bound(tmp_path: Path) -> None:
-    packer = zlib.compressobj(9, wbits=31)
-    packed = b"".join(packer.compress(bytes(1 << 24)) for _ in range(40)) + packer.flush()
+    member = gzip.compress(bytes(1 << 24))
+    packed = member * 40  # which unpack to 640 MiB
     start = time.process_time()
     with pytest.raises(DataError, match="unpacks to more than 512 MiB; unpack it and name"):
         read(tmp_path, "t.csv.gz", packed)
