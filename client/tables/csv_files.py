@@ -29,8 +29,8 @@ _UNSEEN = " \t\xa0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\xad"
 class Cells:
     """What a file holds: names, the cells of each column, the line of each row.
 
-    counted: what `lines` are: a text's lines, a Parquet file's rows, or a sheet's. unread: columns without
-    cells, and why. numeric: columns that the file stores as numbers: those have a point.
+    counted: what `lines` are: a text's lines, a Parquet file's rows, or a sheet's. unread: columns
+    without cells, and why. numeric: columns that the file stores as numbers: those have a point.
     """
 
     names: list[str]

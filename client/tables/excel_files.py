@@ -146,8 +146,8 @@ class _Reader:
             return f"row {marks.failed[column]} holds an error of a formula (#REF! or its like)"
         if column in marks.not_computed:
             return (
-                f"row {marks.not_computed[column]} holds a formula whose result is not stored; open "
-                "the workbook in Excel and save it"
+                f"row {marks.not_computed[column]} holds a formula whose result is not stored; "
+                "open the workbook in Excel and save it"
             )
         kinds = marks.kinds.get(column) or {""}
         if PERCENT in kinds:
@@ -210,12 +210,10 @@ def _text(value: object) -> str:
     """Whole numbers without a point, others in Excel's 15 digits; dates as ISO 8601 has them."""
     if isinstance(value, str):
         return trimmed(value)
-    if isinstance(value, bool):
-        return str(int(value))
     if isinstance(value, int | float):
-        if abs(value) >= _EXACT:
-            return f"{value:.16e}"
-        return str(int(value)) if float(value).is_integer() else f"{value:.15g}"
+        if float(value).is_integer():
+            return str(int(value)) if abs(value) < _EXACT else f"{value:.16e}"
+        return f"{value:.15g}"
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, date | time):

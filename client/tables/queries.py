@@ -1,4 +1,4 @@
-"""What a query makes of a hospital's files, as cells of text: SQLite's own, and DuckDB's by an extra.
+"""What a query makes of a hospital's files, as text: by SQLite, or by DuckDB, which is an extra.
 
 The files are those that site.yaml names, so that a change of any is noticed. They are opened for
 reading; a query reaches no other file, no network, and no setting.
@@ -66,8 +66,8 @@ def _refuse_unfinished(path: Path, place: str) -> None:
         beside = path.with_name(path.name + end)
         if beside.is_file() and beside.stat().st_size:
             raise DataError(
-                f"{place}: a program is writing to the database (a file ending in {end} lies beside "
-                "it); close the program, or name a copy that was made by a backup"
+                f"{place}: a program is writing to the database (a file ending in {end} lies "
+                "beside it); close the program, or name a copy that was made by a backup"
             )
 
 
@@ -187,8 +187,8 @@ def _quoted(text: object) -> str:
 def _refuse_much(rows: int, columns: int, place: str) -> None:
     if rows * columns > MOST_CELLS:
         raise DataError(
-            f"{place}: finds more than {MOST_CELLS // 1_000_000} million cells; ask for the columns "
-            "and rows that are needed, or export Parquet"
+            f"{place}: finds more than {MOST_CELLS // 1_000_000} million cells; ask for the "
+            "columns and rows that are needed, or export Parquet"
         )
 
 

@@ -83,7 +83,7 @@ class WorkbookParts:
         return packed
 
     def number_kinds(self) -> tuple[str, ...]:
-        """For each cell style what its number format adds: percent, zeros as `00000`, or nothing."""
+        """What each cell style's number format adds: percent, zeros as `00000`, or nothing."""
         if _STYLES not in self.archive.namelist():
             return ()
         root = self._xml(_STYLES)

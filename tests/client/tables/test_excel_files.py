@@ -1,4 +1,4 @@
-"""Workbooks as people keep them: the cells that CSV would hold, or one sentence that says what to mend."""
+"""Workbooks as people keep them: the cells that CSV would hold, or what to mend."""
 
 import datetime as dt
 import time

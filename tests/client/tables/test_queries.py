@@ -134,7 +134,8 @@ def test_a_query_without_rows_or_with_too_many_is_refused(csv: Path, sqlite: Pat
         (csv, "SELECT * FROM range(10000001)"),
         (
             sqlite,
-            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT 1 FROM n) SELECT {'i,' * 200} 1 FROM n",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT 1 FROM n) "
+            f"SELECT {'i,' * 200} 1 FROM n",
         ),
     ):
         assert "finds more than 10 million cells; ask for" in refusal(path, numbers)
