@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from client.images.codecs import decoded_grey, needs_codecs
 from client.images.dicom_file import is_filled, number, word
+from client.images.jpeg_codecs import decoded_grey, needs_codecs
 from client.images.problems import ImageProblem, refuse_huge
 
 GREY = ("MONOCHROME1", "MONOCHROME2")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ def read_excel(path: Path, table: Table, key: str) -> Cells:
                 f"{shown} row {_listed(marks.hidden)}: is hidden, by hand or by a filter, and "
                 "nobody can say whether it is meant; show all rows, or delete the hidden ones"
             )
-        rows, merged = _values(parts, sheet, content, shown)
+        packed = parts.alone(sheet, content)
+        del content  # up to half a gigabyte
+        rows, merged = _values(packed, sheet, shown)
     return _Reader(shown=shown, marks=marks, decimal=table.decimal or ".").read(rows, merged)
 
 
@@ -63,17 +66,17 @@ def _chosen(parts: WorkbookParts, name: str | None, key: str) -> tuple[Sheet, by
     return filled[0]
 
 
-def _values(
-    parts: WorkbookParts, sheet: Sheet, content: bytes, shown: str
-) -> tuple[list[list[Any]], Sequence[Any]]:
-    """The rows of a sheet from its first one on, and the ranges of merged cells."""
-    from python_calamine import CalamineError, CalamineWorkbook
+def _values(packed: BytesIO, sheet: Sheet, shown: str) -> tuple[list[list[Any]], Sequence[Any]]:
+    """The rows of a workbook's sheet from its first one on, and the ranges of merged cells."""
+    from python_calamine import CalamineWorkbook
 
     try:
-        with CalamineWorkbook.from_filelike(parts.alone(sheet, content)) as workbook:
+        with CalamineWorkbook.from_filelike(packed) as workbook:
             found = workbook.get_sheet_by_name(sheet.name)
             return found.to_python(skip_empty_area=False), found.merged_cell_ranges or ()
-    except (CalamineError, OSError, ValueError):
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # a panic of Rust is no Exception
         raise DataError(f"{shown}: is damaged; save the workbook again") from None
 
 

@@ -5,13 +5,17 @@ A reader of values passes these over, and each of them is a value lost or change
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from xml.parsers import expat
 
 from irene_model.errors import DataError
 
 MOST_CELLS = 10_000_000  # rows times columns
 _KEPT_ROWS = 1000
+_MOST_COLUMNS = 16_384
 _ERROR, _NUMBER = "e", "n"
+_VALUES = ("v", "t", "is")
+_NAMES = frozenset({"c", "f", "row", *_VALUES})
 _NOTHING_KNOWN = ("#N/A", "#NULL!")  # which are words for a missing value
 
 
@@ -65,22 +69,27 @@ class _Scan:
     def __init__(self, kinds: tuple[str, ...]) -> None:
         self.marks = SheetMarks()
         self._kinds = kinds
-        self._row = self._column = 0
-        self._row_hidden = self._formula = self._filled = self._in_value = False
-        self._type, self._style = _NUMBER, 0
+        self._styles: set[tuple[int, int]] = set()  # of a column's numbers
+        self._row = self._column = self._style = 0
+        self._type = _NUMBER
+        self._row_hidden = self._formula = self._holds = self._filled = self._in_value = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        name = name.rpartition(":")[2]
+        name = name if name in _NAMES else name.rpartition(":")[2]
         if name == "c":
-            place = attributes.get("r")
-            self._column = self._column + 1 if place is None else _column_of(place)
+            # A reader believes the cell's own place, whatever its row says of itself.
+            if place := attributes.get("r"):
+                letters = place.rstrip("0123456789")
+                self._column, self._row = _column_of(letters), int(place[len(letters) :])
+            else:
+                self._column += 1
             self._type = attributes.get("t", _NUMBER)
             self._style = int(attributes.get("s", 0))
-            self._formula = self._filled = self._in_value = False
-        elif name in ("v", "t"):
-            self._in_value = True
+            self._formula = self._holds = self._filled = False
+        elif name in _VALUES:
+            self._in_value = self._holds = True
         elif name == "f":
-            self._formula = True
+            self._formula = self._holds = True
         elif name == "row":
             self._row = int(attributes.get("r", self._row + 1))
             self._column = 0
@@ -93,25 +102,27 @@ class _Scan:
                 self._filled = self._formula = False
 
     def end(self, name: str) -> None:
-        name = name.rpartition(":")[2]
-        if name in ("v", "t"):
+        name = name if name in _NAMES else name.rpartition(":")[2]
+        if name in _VALUES:
             self._in_value = False
-        elif name == "c":
+        elif name == "c" and self._holds:
             self._cell()
 
     def _cell(self) -> None:
         marks, row, column = self.marks, self._row, self._column
+        marks.rows, marks.columns = max(marks.rows, row), max(marks.columns, column)
         if not self._filled:
             # A formula of text may come to an empty one, which then has a type.
             if self._formula and self._type != "str":
                 marks.not_computed.setdefault(column, row)
             return
-        marks.rows, marks.columns = max(marks.rows, row), max(marks.columns, column)
         if self._row_hidden and row not in marks.hidden[-1:] and len(marks.hidden) < _KEPT_ROWS:
             marks.hidden.append(row)
         if self._type == _NUMBER:
-            known = 0 <= self._style < len(self._kinds)
-            marks.kinds[column].add(self._kinds[self._style] if known else "")
+            if (column, self._style) not in self._styles:
+                self._styles.add((column, self._style))
+                known = 0 <= self._style < len(self._kinds)
+                marks.kinds[column].add(self._kinds[self._style] if known else "")
         elif self._type == _ERROR:
             marks.failed.setdefault(column, row)
 
@@ -119,11 +130,12 @@ class _Scan:
         raise ValueError("a sheet has no DOCTYPE")
 
 
-def _column_of(place: str) -> int:
-    """The column of `B7`, which is 2."""
+@lru_cache(maxsize=20_000)
+def _column_of(letters: str) -> int:
+    """The number of a column: 2 of B."""
     column = 0
-    for letter in place.rstrip("0123456789"):
+    for letter in letters:
         column = 26 * column + ord(letter) - ord("A") + 1
-    if not 1 <= column <= 16_384:
+    if not 1 <= column <= _MOST_COLUMNS:
         raise ValueError("no column of a sheet")
     return column

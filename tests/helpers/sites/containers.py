@@ -18,8 +18,8 @@ from pydicom.uid import (
 )
 
 from tests.helpers.hospital_folder import HospitalFolder
-from tests.helpers.jpeg_dicom import write_jpeg_dicom
 from tests.helpers.phantom import write_dicom
+from tests.helpers.sites.jpeg_dicom import write_jpeg_dicom
 
 Rows = Sequence[dict[str, str]]
 TABLES = ("encounters.csv", "patients.csv")

@@ -19,12 +19,12 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
-from client.images.codecs import frame_of
 from client.images.files import load_image
+from client.images.jpeg_codecs import frame_of
 from irene_model.errors import DataError
 from irene_model.inputs.pixels import Pixels
-from tests.helpers.jpeg_dicom import stream_of, write_jpeg_dicom
 from tests.helpers.phantom import CHEST, U8, U12, Array, write_dicom
+from tests.helpers.sites.jpeg_dicom import stream_of, write_jpeg_dicom
 
 SIZE = 48
 LOSSLESS = (JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless)
@@ -120,10 +120,10 @@ def test_a_broken_stream_ends_neither_the_process_nor_the_hour(syntax: UID, tmp_
     program = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from client.images.codecs import decoded_grey\n"
+        "from client.images.jpeg_codecs import decoded_grey\n"
         "from client.images.problems import ImageProblem\n"
         "from pydicom.uid import UID\n"
-        "from tests.helpers.jpeg_dicom import stream_of\n"
+        "from tests.helpers.sites.jpeg_dicom import stream_of\n"
         "from tests.helpers.phantom import U12\n"
         "syntax = UID(sys.argv[1])\n"
         "whole, said = stream_of(U12, syntax), set()\n"
