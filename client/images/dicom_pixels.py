@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from client.images.dicom_file import is_filled, number, word
+from client.images.jpeg_codecs import decoded_grey, needs_codecs
 from client.images.problems import ImageProblem, refuse_huge
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -81,6 +82,8 @@ def stored_values(dataset: Any, layout: Layout) -> npt.NDArray[Any]:
     from pydicom.pixels import get_decoder
 
     data, syntax = _data(dataset, layout)
+    if syntax.is_encapsulated and needs_codecs(syntax, layout.stored_bits):
+        return _by_codecs(data, syntax, layout)
     depth = {} if layout.keyword != "PixelData" else _depth(layout, compressed=syntax.is_compressed)
     try:
         decoder = get_decoder(syntax)
@@ -109,6 +112,30 @@ def stored_values(dataset: Any, layout: Layout) -> npt.NDArray[Any]:
             "the DICOM image's PixelData does not agree with its header; export it again"
         ) from None
     return np.asarray(values)
+
+
+def _by_codecs(data: bytes, syntax: Any, layout: Layout) -> npt.NDArray[Any]:
+    from pydicom.encaps import get_frame
+
+    if layout.samples != 1:
+        raise ImageProblem(
+            f"the DICOM image is in colour ({layout.photometric}) and compressed as {syntax.name}; "
+            "radiographs are grey: export it as MONOCHROME2, or uncompressed"
+        )
+    try:
+        stream = get_frame(data, 0, number_of_frames=1)
+    except Exception:  # the fragments' lengths contradict one another
+        raise ImageProblem(
+            "the DICOM field PixelData is cut off or damaged; export it again"
+        ) from None
+    return decoded_grey(
+        stream,
+        syntax,
+        rows=layout.rows,
+        columns=layout.columns,
+        bits=layout.bits,
+        signed=layout.signed,
+    )
 
 
 def _depth(layout: Layout, *, compressed: bool) -> dict[str, int]:

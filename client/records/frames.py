@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from client.cells import CellError, NumberForm
@@ -161,13 +162,9 @@ class Frame:
 
 def read_frame(site: Site, table: Table, key: str) -> Frame:
     """The table as text; `key` is where site.yaml names it, for the errors."""
-    path, shown = site.resolve(table.path), str(table.path)
-    if path.is_dir():
-        raise DataError(f"{shown}: is a folder, named by {key}.path; name the table's file in it")
-    if not path.is_file():
-        hint = "; paths are written with / here" if "\\" in shown else ""
-        raise DataError(f"{shown}: no such file, named by {key}.path; it is sought at {path}{hint}")
-    found = read_table(path, table, key)
+    path, shown = _found(site, table.path, f"{key}.path"), str(table.path)
+    beside = {n: _found(site, each, f"{key}.beside.{n}") for n, each in table.beside.items()}
+    found = read_table(path, table, key, beside)
     written, exact = NumberForm.of(site, table), NumberForm.of(site, None)
     twice = {name for name, times in Counter(found.names).items() if name and times > 1}
     unread = {**found.unread, **dict.fromkeys(twice, _TWICE)}
@@ -185,6 +182,17 @@ def read_frame(site: Site, table: Table, key: str) -> Frame:
         if name and name not in twice
     }
     return Frame(columns=columns, tables=(shown,), unread=unread)
+
+
+def _found(site: Site, named: Path, key: str) -> Path:
+    """Where the file lies that site.yaml names under `key`; a DataError if it is not there."""
+    path, shown = site.resolve(named), str(named)
+    if path.is_dir():
+        raise DataError(f"{shown}: is a folder, named by {key}; name the table's file in it")
+    if not path.is_file():
+        hint = "; paths are written with / here" if "\\" in shown else ""
+        raise DataError(f"{shown}: no such file, named by {key}; it is sought at {path}{hint}")
+    return path
 
 
 @dataclass(frozen=True, kw_only=True)

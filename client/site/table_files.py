@@ -10,10 +10,16 @@ from irene_model.study import Settings
 DayOrder = Literal["dmy", "mdy"]
 """Of a date with strokes: which number is the month."""
 Column = Annotated[str, Field(min_length=1)]
+TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 
 
 class Table(Settings):
-    """A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file.
+    """A file of CSV (.csv, .tsv, .txt, or these with .gz), Parquet (.parquet) or Excel (.xlsx), or
+    what a query makes of files.
+
+    sheet: of a workbook that has several. query: one SELECT, over the database at `path` (.duckdb,
+    .db, .sqlite, .sqlite3), or over the file of CSV or Parquet there, as a table that is called as
+    the file without its ending. beside: further files that a query may name -> their paths.
 
     decimal, thousands: how its numbers are written; a point and nothing, where nobody says. Columns
     that Parquet stores as numbers are read as those.
@@ -24,6 +30,17 @@ class Table(Settings):
     separator: str = Field(default=",", min_length=1, max_length=1)
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", " ", "'"] | None = None
+    sheet: str | None = Field(default=None, min_length=1, max_length=255)
+    query: str | None = Field(default=None, min_length=1, max_length=20_000)
+    beside: dict[TableName, Path] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _keys_of_its_kind(self) -> Self:
+        if self.sheet is not None and self.path.suffix.lower() not in (".xlsx", ".xlsm"):
+            raise ValueError("sheet: is for a workbook (.xlsx)")
+        if self.beside and self.query is None:
+            raise ValueError("beside: names files for a query, and there is none")
+        return self
 
     @model_validator(mode="after")
     def _two_signs(self) -> Self:

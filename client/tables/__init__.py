@@ -1,7 +1,7 @@
 """A table's file to columns of text.
 
-In: a CSV or Parquet file and what site.yaml says of it. Out: names, cells and the line of each row,
-or the cause why not.
+In: a CSV, Excel or Parquet file, or a query, and what site.yaml says of it. Out: names, cells and
+the line of each row, or the cause why not.
 """
 
 from lazy_loader import attach_stub

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from client.site import Table
 from client.tables.text_encodings import decoded
@@ -29,14 +29,14 @@ _UNSEEN = " \t\xa0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\xad"
 class Cells:
     """What a file holds: names, the cells of each column, the line of each row.
 
-    counted: whether `lines` are a text's lines or a Parquet file's rows. unread: columns without
-    cells, and why. numeric: columns that the file stores as numbers: those have a point.
+    counted: what `lines` are: a text's lines, a Parquet file's rows, or a sheet's. unread: columns
+    without cells, and why. numeric: columns that the file stores as numbers: those have a point.
     """
 
     names: list[str]
     columns: list[list[str]]
     lines: list[int]
-    counted: Literal["line", "row"] = "line"
+    counted: str = "line"
     unread: Mapping[str, str] = field(default_factory=dict)
     numeric: frozenset[str] = frozenset()
 
@@ -48,8 +48,13 @@ def read_csv(content: bytes, table: Table, key: str) -> Cells:
         DataError: the encoding, the separator, a quote or a row is not as it should be.
     """
     text = decoded(content, table, key).rstrip("\x1a\0\r\n")
+    return _Reader(shown=str(table.path), key=key).read(text, separator_of(table))
+
+
+def separator_of(table: Table) -> str:
+    """What stands between cells, as site.yaml or the file's name says."""
     is_tsv = table.path.suffix.lower() == ".tsv" and "separator" not in table.model_fields_set
-    return _Reader(shown=str(table.path), key=key).read(text, "\t" if is_tsv else table.separator)
+    return "\t" if is_tsv else table.separator
 
 
 def trimmed(cell: str) -> str:

@@ -26,6 +26,13 @@ def read_parquet(path: Path, shown: str) -> Cells:
             table = pq.read_table(file)
     except (pa.ArrowException, OSError, ValueError):
         raise DataError(f"{shown}: is a damaged Parquet file; copy or export it again") from None
+    return cells_of_arrow(table)
+
+
+def cells_of_arrow(table: Any) -> Cells:
+    """The cells of an Arrow table, as `read_parquet` gives them."""
+    import pyarrow as pa
+
     names: list[str] = []
     columns: list[list[str]] = []
     unread: dict[str, str] = {}
@@ -34,7 +41,7 @@ def read_parquet(path: Path, shown: str) -> Cells:
             unread[name] = "holds lists or bytes, expected one value a row"
             continue
         try:
-            cells = [_as_text(value) for value in _values(column, pa)]
+            cells = [as_text(value) for value in _values(column, pa)]
         except (pa.ArrowException, ValueError, OverflowError):
             unread[name] = "holds text or dates that can't be read; export it as text"
             continue
@@ -80,7 +87,7 @@ def _is_number(kind: Any, pa: Any) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
     """Whole floats lose their point.
 
     Integers with gaps are stored as floats, and an id has to match the same id in another table.

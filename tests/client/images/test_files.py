@@ -15,7 +15,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     ExplicitVRLittleEndian,
-    JPEGLSLossless,
+    HTJ2KLossless,
     RLELossless,
     generate_uid,
 )
@@ -161,11 +161,11 @@ def test_dicom_that_is_no_radiograph(tmp_path: Path, fields: dict[str, Any], sai
 def test_dicom_without_a_decoder_names_the_compression(tmp_path: Path) -> None:
     path = dicom(tmp_path / "a.dcm", np.zeros((8, 8), dtype=np.uint16))
     dataset = pydicom.dcmread(path)
-    dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xf7 no JPEG-LS here"])
+    dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xf7 no JPEG here"])
     dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
     dataset.save_as(path)
-    with pytest.raises(DataError, match=r"compressed as JPEG-LS.*export it uncompressed"):
+    with pytest.raises(DataError, match=r"compressed as High-Throughput.*export it uncompressed"):
         load_image(path, 8)
 
 
