@@ -155,13 +155,14 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     @property
     def num_clinical_tokens(self) -> int:
         """Tokens of the clinical stream."""
-        panels = sum(self.panel_tokens.values())
-        return self.text_length + self.num_labs + 2 * self.reads_demographics + panels
+        return sum(self.clinical_tokens.values())
 
     @property
-    def panel_tokens(self) -> dict[str, int]:
-        """Panel -> its tokens, in order."""
-        return {name: math.ceil(values / each) for name, (values, each) in self.panels.items()}
+    def clinical_tokens(self) -> dict[str, int]:
+        """What a method may give an encoder of its own -> its tokens, in the stream's order."""
+        panels = sum(math.ceil(values / each) for values, each in self.panels.values())
+        numbers = self.num_labs + 2 * self.reads_demographics + panels
+        return {"text": self.text_length, "numbers": numbers}
 
     @property
     def num_panel_values(self) -> int:
@@ -171,12 +172,8 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     @property
     def modalities(self) -> tuple[str, ...]:
         """Those that the model reads, the image first."""
-        read = {
-            "image": self.reads_image,
-            "text": self.text_length > 0,
-            "numbers": self.num_clinical_tokens > self.text_length,
-        }
-        return tuple(name for name, does in read.items() if does)
+        read = {"image": int(self.reads_image), **self.clinical_tokens}
+        return tuple(name for name, tokens in read.items() if tokens)
 
 
 def _at_least(field: str, value: int, least: int) -> int:
