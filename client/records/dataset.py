@@ -25,7 +25,7 @@ from client.images import RadiographReader, quiet, refusal
 from client.joins import Account
 from client.records.patients import assignment_of, digest
 from client.records.tables import image_files, read_wanted_records
-from client.site import Site
+from client.site import Site, paths_in
 from irene_model.errors import DataError
 from irene_model.inputs import Batch, FrozenEncoder, decode, encode_records, take
 from irene_model.study import SPLITS, Split, Study
@@ -284,16 +284,5 @@ def _cache_key(site: Site, study: Study) -> str:
 
 def _tables_read(site: Site) -> list[FileRead]:
     """Every file that site.yaml names as data; a missing one is found by whoever reads it."""
-    paths = dict.fromkeys(_paths(site.model_dump(exclude=_NOT_DATA)))
+    paths = dict.fromkeys(paths_in(site.model_dump(exclude=_NOT_DATA)))
     return [FileRead.of(str(place)) for path in paths if (place := site.resolve(path)).is_file()]
-
-
-def _paths(document: object) -> Iterator[Path]:
-    if isinstance(document, Path):
-        yield document
-    elif isinstance(document, Mapping):
-        for each in document.values():
-            yield from _paths(each)
-    elif isinstance(document, tuple | list):
-        for each in document:
-            yield from _paths(each)

@@ -19,7 +19,6 @@ from .schedule import server_rate, site_rate
 from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (
-    RESERVED,
     ImageShape,
     LabTest,
     Measurement,
@@ -40,7 +39,6 @@ __all__ = [
     "MOST_ROUNDS",
     "MOST_SECURE_SITES",
     "OLDEST_YEARS",
-    "RESERVED",
     "ROBUST",
     "SPLITS",
     "STYPE",

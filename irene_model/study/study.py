@@ -27,6 +27,7 @@ from irene_model.study.records import HeldOut
 from irene_model.study.secure import with_roster
 from irene_model.study.settings import Settings, override, parse, read_mapping
 from irene_model.study.shapes import (
+    RESERVED,
     Demographic,
     ImageShape,
     LabTest,
@@ -199,6 +200,11 @@ class Study(Settings):
                 "can't be above federation.secure.patients"
             )
         return self
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What a record may have or lack as a whole, the further panels last."""
+        return (*RESERVED, *(panel.name for panel in self.panels))
 
     @property
     def lab_names(self) -> tuple[str, ...]:
