@@ -3,9 +3,10 @@
 Legend: B records, C channels, D width, T text tokens, E text width, L laboratory values, P values
 of all further panels, F width of a frozen image encoder's vectors. The image stream is [class
 token, patches], and an encoder's vector of the whole image stands in the class token's place; the
-clinical stream is [text, labs, sex, age], in the authors' order, and then the panels. What a mask
-hides is replaced before it is read, so neither its value nor a NaN there reaches an output or a
-gradient. The class token belongs to the image: without an image it is absent too.
+clinical stream is [text, labs, sex, age], in the authors' order, then the panels, then patches of
+sound (see `SoundTokens`). What a mask hides is replaced before it is read, so neither its value nor
+a NaN there reaches an output or a gradient. The class token belongs to the image: without an image
+it is absent too.
 """
 
 import torch
@@ -18,6 +19,7 @@ from irene_model.network.tokens import (
     Group,
     PanelTokens,
     PositionTable,
+    SoundTokens,
     present_only,
 )
 
@@ -53,6 +55,8 @@ class IreneEmbeddings(nn.Module):
         self.panels = nn.ModuleDict(
             {name: PanelTokens(n, each, width) for name, (n, each) in config.panels.items()}
         )
+        if config.sound_grid:
+            self.sounds = SoundTokens(config.sound_grid, width)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -71,6 +75,8 @@ class IreneEmbeddings(nn.Module):
         demographics_mask: Tensor | None = None,
         panel_values: Tensor | None = None,
         panel_mask: Tensor | None = None,
+        sound_values: Tensor | None = None,
+        sound_mask: Tensor | None = None,
     ) -> Streams:
         """Inputs as in `IreneModel.forward` to both streams; a wrong shape is a ValueError."""
         config = self.config
@@ -91,6 +97,10 @@ class IreneEmbeddings(nn.Module):
             clinical += self._demographics(age, sex, demographics_mask, batch)
         if config.panels:
             clinical += self._panels(panel_values, panel_mask, batch)
+        if config.sound_grid:
+            there = (batch, config.clinical_tokens["sounds"])
+            patches = _require("sound_values", sound_values, (*there, config.sound_grid[3]))
+            clinical.append(self.sounds(patches, _presence("sound_mask", sound_mask, there)))
         image_tokens, image_present = self._stream(image, batch)
         clinical_tokens, clinical_present = self._stream(clinical, batch)
         return Streams(image_tokens, clinical_tokens, image_present, clinical_present)

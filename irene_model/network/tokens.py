@@ -4,6 +4,7 @@ Legend: B records, N or T tokens, D width.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +88,33 @@ class PanelTokens(nn.Module):
     def _grouped(self, values: Tensor) -> Tensor:
         padded = F.pad(values, (0, self.padding))
         return padded.reshape(len(values), self.tokens, self.per_token)
+
+
+class SoundTokens(nn.Module):
+    """Patches (B,N,F) of recordings, N = positions * bands * times, as one token each.
+
+    Where a patch stands is the sum of three learned positions. Each is a table of nothing, spread
+    over the grid after it, so that every engine knows its per-sample gradients.
+    """
+
+    def __init__(self, grid: Sequence[int], hidden_size: int) -> None:
+        super().__init__()
+        positions, bands, times, numbers = grid
+        self.projection = nn.Linear(numbers, hidden_size)
+        self.position = PositionTable(positions, hidden_size)
+        self.band = PositionTable(bands, hidden_size)
+        self.time = PositionTable(times, hidden_size)
+
+    def forward(self, patches: Tensor, present: Tensor | None) -> Group:
+        """Tokens (B,N,D) and their presence."""
+        patches = present_only(patches, present).to(self.projection.weight.dtype)
+        tokens: Tensor = self.projection(patches)
+        of_position, of_band, of_time = (
+            table(tokens.new_zeros(len(tokens), *table.table.shape))
+            for table in (self.position, self.band, self.time)
+        )
+        places = of_position[:, :, None, None] + of_band[:, None, :, None] + of_time[:, None, None]
+        return tokens + places.flatten(1, 3), present
 
 
 def present_only(values: Tensor, present: Tensor | None) -> Tensor:

@@ -28,6 +28,7 @@ from .shapes import (
     places,
     with_values_files,
 )
+from .sounds import SoundShape
 from .study import LARGEST_NOISE, Engine, Method, ModelShape, Study
 from .wire import STYPE, Encoding, Packed, pack, rounded, shape_bytes, travelling_bytes, unpack
 
@@ -70,6 +71,7 @@ __all__ = [
     "Settings",
     "Sex",
     "SiteName",
+    "SoundShape",
     "Split",
     "Study",
     "TextEncoder",
