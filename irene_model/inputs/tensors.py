@@ -23,8 +23,9 @@ of sound, W numbers each, K labels.
 | labels            | (B, K)       | float 0 or 1                                           |
 | label_mask        | (B, K)       | bool, annotated                                        |
 
-True means present. What is behind a false mask is 0. Scaling uses the study's reference intervals
-and never statistics of patients, so it leaks nothing and is the same at every site.
+True means present. What is behind a false mask is 0 (of a patch of sound -1).
+Scaling uses the study's reference intervals and never statistics of patients, so it leaks nothing
+and is the same at every site.
 """
 
 import math
