@@ -1,5 +1,5 @@
 from .bundle import bundled, unbundled
-from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, trimmed
+from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, server_rate, site_rate, trimmed
 from .names import (
     MOST_LABELS,
     Labels,
@@ -15,7 +15,6 @@ from .names import (
 )
 from .recipe import LastBlocks, LowRank, NamedSubset, Parameters
 from .records import HELD_OUT, OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
-from .schedule import server_rate, site_rate
 from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (

@@ -76,8 +76,8 @@ class Training(Settings):
     run starts, is not noised and is not in an update.
 
     The rate warms up over `warmup_rounds` and falls to `final_rate_fraction` of itself, at the
-    sites or at the server: see `schedule` beside this file. `sgd` is plain, without momentum: under
-    `fedadam` the server has the momentum.
+    sites or at the server: see `federation` beside this file. `sgd` is plain, without momentum:
+    under `fedadam` the server has the momentum.
     """
 
     parameters: Parameters = NamedSubset()
