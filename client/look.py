@@ -16,9 +16,10 @@ import torch
 from client.images import load_image
 from client.records import PlacedRecord, read_placed_records
 from client.site import Site
+from client.sounds import load_sounds
 from irene_model.errors import ConfigError, DataError
 from irene_model.explain import Reading, explain, picture, read
-from irene_model.inputs import Pixels, encode_pixels, encode_records
+from irene_model.inputs import Pixels, decode, encode_pixels, encode_records, sound_patches
 from irene_model.study import Study
 from irene_model.weights import read_model
 
@@ -68,6 +69,11 @@ def look(site: Site, study: Study, model_folder: Path, record_id: str, label: st
         batch["pixel_values"] = encode_pixels(seen[None], study)
     else:
         batch["image_embeddings"] = torch.from_numpy(encoder.vectors(seen)[None]).float()
+    if study.sounds is not None:
+        waves = load_sounds(record.sound_paths, study.sounds, shown=placed.place)
+        levels, there = sound_patches(waves, study.sounds)
+        kept = {"sound_values": torch.from_numpy(levels[None])}
+        batch |= decode({**kept, "sound_mask": torch.from_numpy(there[None])}, study)
     explanation = explain(model, batch, label=None if label is None else study.labels.index(label))
     return Look(
         title=f"record {record_id}, site {site.site}, study {study.name}",

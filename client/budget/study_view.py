@@ -65,6 +65,9 @@ def headline(study: Study) -> dict[str, str]:
     image = f"images of {study.image.size} x {study.image.size}"
     panels = [f"{panel.name} ({len(panel.values)} values)" for panel in study.panels]
     others = [*study.demographics, f"texts of up to {study.text.max_tokens} tokens", *panels]
+    if (sounds := study.sounds) is not None:
+        places = ", ".join(sounds.positions)
+        others.append(f"recordings of up to {sounds.seconds:g} s ({places})")
     return {
         "labels": ", ".join(study.labels),
         "reads": ", ".join([image, f"{len(study.labs)} laboratory values", *others]),

@@ -79,6 +79,7 @@ def count_modalities(records: Sequence[Record], study: Study) -> dict[str, int]:
             panel.name: sum(_has(record, panel.name) for record in records)
             for panel in study.panels
         },
+        **({} if study.sounds is None else {"sounds": sum(bool(r.sound_paths) for r in records)}),
         "age": sum(record.age_years is not None for record in records),
         "sex": sum(record.sex is not None for record in records),
     }

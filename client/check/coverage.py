@@ -71,6 +71,7 @@ def _has_input(record: Record) -> bool:
         or record.text
         or record.labs
         or numbers
+        or record.sound_paths
         or record.age_years is not None
         or record.sex is not None
     )

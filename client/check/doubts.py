@@ -24,6 +24,8 @@ _MENDS = {
     "columns": "Look whether it is the right column; if it is, drop the mapping from site.yaml.",
     "images": "Open some of these files: blank exports, masks and screenshots look so. Export the "
     "radiographs as they are stored, or list such records under `exclude`.",
+    "sounds": "Listen to some of these recordings: a microphone that was off, too loud or of "
+    "another device sounds so. Record again, or leave the cell empty.",
     "leakage": "Map a text that is written before the diagnosis, as a complaint or a referral, or "
     "leave `columns.text` out.",
     "words": "Ask the coordinator for a study with a text encoder of your language "
@@ -60,13 +62,13 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
-def unreadable(bad: Sequence[BadImages]) -> tuple[Doubt, ...]:
-    """Images that can't be read, a doubt for each cause: no site trains with such records."""
+def unreadable(bad: Sequence[BadImages], what: str = "images") -> tuple[Doubt, ...]:
+    """Images, or `what` else, that can't be read, a doubt for each cause: no site trains so."""
     mend = "Mend them, or list their records under `exclude`."
     return tuple(
         Doubt(
-            kind="images",
-            sentence=f"{each.count} images can't be used: {each.cause} ({each.shown_places})",
+            kind=what,
+            sentence=f"{each.count} {what} can't be used: {each.cause} ({each.shown_places})",
             mend=mend,
             grave=True,
         )

@@ -25,6 +25,7 @@ from client.check.counts import (
 from client.check.coverage import Coverage, count_coverage, doubt_coverage
 from client.check.doubts import Doubt, Verdict, doubts_of, unreadable, verdict_of
 from client.check.panel_quality import PanelCounts, count_panel, doubt_panel
+from client.check.sound_quality import SoundCounts, listen
 from client.check.split_doubts import doubt_few, doubt_splits
 from client.check.unit_doubts import FEW_MEND, doubt_too_few, doubt_unit
 from client.check.value_doubts import doubt_absent, doubt_columns, doubt_values
@@ -81,6 +82,7 @@ class QualityReport:
     modalities_of: Mapping[Split, Mapping[str, int]]
     labs: Mapping[str, LabCounts]
     panels: Mapping[str, PanelCounts]
+    sounds: Mapping[str, SoundCounts]
     labels: Mapping[str, LabelCounts]
     ages: Mapping[str, int]
     coverage: Coverage
@@ -146,6 +148,7 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
     account = Account()
     placed, left_out = read_wanted_records(site, study, account)
     films = look_at_films(placed, study.image.size, progress)
+    sounds = listen(placed, study.sounds, site.sounds)
     records = [each.record for each in placed]
     of_patient = Counter(record.patient_id for record in records)
     report = QualityReport(
@@ -163,6 +166,7 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
         },
         labs={test.name: count_lab(test, site, records) for test in study.labs},
         panels={panel.name: count_panel(panel, site, records) for panel in study.panels},
+        sounds=sounds.positions,
         labels={label: count_label(label, site, records) for label in study.labels},
         ages=count_ages(records),
         coverage=count_coverage(site, records, account),
@@ -173,9 +177,9 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
         identifiers=count_identifiers(records),
         left_out=left_out,
         unreadable_images=films.bad,
-        notes=tuple(notes_on_ages(site, records)),
+        notes=(*notes_on_ages(site, records), *sounds.notes()),
     )
-    doubts = tuple(_doubts(report, films, site, study, records))
+    doubts = (*_doubts(report, films, site, study, records), *sounds.doubts())
     return Survey(report=replace(report, doubts=doubts), sheet=films.sheet)
 
 

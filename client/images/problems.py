@@ -55,12 +55,12 @@ def by_cause(problems: Iterable[tuple[str, str]]) -> tuple[BadImages, ...]:
     )
 
 
-def refusal(bad: Sequence[BadImages]) -> DataError:
-    """One error for all bad images of a site."""
+def refusal(bad: Sequence[BadImages], what: str = "image") -> DataError:
+    """One error for all bad files of a site; `what` each of them is."""
     if len(bad) == 1 and bad[0].count == 1:
-        return DataError(f"the image of {bad[0].places[0]}: {bad[0].cause}")
+        return DataError(f"the {what} of {bad[0].places[0]}: {bad[0].cause}")
     listed = "; ".join(f"{each.count} × {each.cause} ({each.shown_places})" for each in bad)
     total = sum(each.count for each in bad)
     return DataError(
-        f"{total} images can't be used: {listed}. Mend them, or list their records in `exclude`"
+        f"{total} {what}s can't be used: {listed}. Mend them, or list their records in `exclude`"
     )

@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from client.check import QualityReport
+from client.check import SOUND_KINDS, QualityReport
 from client.pages.coverage_view import coverage_tables
 
 
@@ -45,11 +45,22 @@ def show_check(report: QualityReport, console: Console) -> None:
         cells = [f"{panel.values} of {panel.of}", str(panel.records)]
         cells += ["" if share is None else f"{share:.0%}" for share in shares]
         panels.add_row(name, *(cells if panel.values else ["not mapped", "", "", ""]))
+    sounds = _table("Recordings", "position", "recordings", "missing", *SOUND_KINDS)
+    for position, heard in report.sounds.items():
+        told = (heard.recordings, heard.missing, *heard.kinds.values())
+        sounds.add_row(position, *map(str, told))
     labels = _table("Labels", "label", "positive", "negative", "not annotated")
     for name, label in report.labels.items():
         values = (label.positives, label.negatives, label.not_annotated)
         labels.add_row(name, *(map(str, values) if label.mapped else ("not mapped", "", "")))
-    console.print(splits, modalities, labs, *([panels] if report.panels else []), labels)
+    console.print(
+        splits,
+        modalities,
+        labs,
+        *([panels] if report.panels else []),
+        *([sounds] if report.sounds else []),
+        labels,
+    )
     console.print(*coverage_tables(report.coverage), highlight=False)
     _show_inputs(report, console)
     _show_doubts(report, console)

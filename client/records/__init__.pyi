@@ -1,7 +1,13 @@
 from .dataset import KeptDataset, Rows, SiteDataset, Stored, open_dataset, sample_patients
 from .patients import PatientSet, digest
 from .splits import stratified
-from .tables import PlacedRecord, image_files, read_placed_records, read_wanted_records
+from .tables import (
+    PlacedRecord,
+    image_files,
+    read_placed_records,
+    read_wanted_records,
+    sound_files,
+)
 
 __all__ = [
     "KeptDataset",
@@ -16,5 +22,6 @@ __all__ = [
     "read_placed_records",
     "read_wanted_records",
     "sample_patients",
+    "sound_files",
     "stratified",
 ]

@@ -3,6 +3,7 @@
 What was read as something else than it says, or left out, is counted in the account.
 """
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -93,6 +94,18 @@ def read_image_paths(site: Site, frame: Frame) -> list[Path | None]:
         return [None] * len(frame)
     column = frame.column(mapped.column, "columns.image.column")
     return column.parse(lambda cell: _image_path(site, mapped, cell))
+
+
+def read_sound_paths(site: Site, frame: Frame) -> list[dict[str, Path]]:
+    """Position -> where its recording lies, a mapping for each row."""
+    found: list[dict[str, Path]] = [{} for _ in range(len(frame))]
+    for position, mapped in site.sounds.items():
+        column = frame.column(mapped.column, f"sounds.{position}.column")
+        read = functools.partial(_image_path, site, mapped)
+        for paths, path in zip(found, column.parse(read), strict=True):
+            if path is not None:
+                paths[position] = path
+    return found
 
 
 def _image_path(site: Site, mapped: ImageColumn, cell: str) -> Path | None:

@@ -24,8 +24,9 @@ from client.cache import PIXELS, FileRead, file_of, keep_pixels, keep_vectors, l
 from client.images import RadiographReader, quiet, refusal
 from client.joins import Account
 from client.records.patients import assignment_of, digest
-from client.records.tables import image_files, read_wanted_records
-from client.site import Site
+from client.records.tables import image_files, read_wanted_records, sound_files
+from client.site import Site, paths_in
+from client.sounds import SOUNDS, keep_sounds
 from irene_model.errors import DataError
 from irene_model.inputs import Batch, FrozenEncoder, decode, encode_records, take
 from irene_model.study import SPLITS, Split, Study
@@ -51,6 +52,7 @@ class SiteDataset:
     image: (N, 1 + patches, F) float16, memory-mapped; None unless the study has a frozen image
         encoder.
     text: (N, T, E) float16, memory-mapped; None unless the study has a frozen text encoder.
+    sounds: (N, S, W) uint8, memory-mapped; None unless the study has sounds.
     tensors: the other tensors of `irene_model.inputs.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
     training_digests: a hash of the id of each training patient, in no order; for the ledger. At a
@@ -63,6 +65,7 @@ class SiteDataset:
     pixels: npt.NDArray[np.uint8]
     image: npt.NDArray[np.float16] | None = None
     text: npt.NDArray[np.float16] | None = None
+    sounds: npt.NDArray[np.uint8] | None = None
     tensors: Mapping[str, torch.Tensor]
     patients: Mapping[Split, tuple[Rows, ...]]
     training_digests: frozenset[bytes]
@@ -82,6 +85,8 @@ class SiteDataset:
             batch["image_embeddings"] = torch.from_numpy(self.image[rows])
         if self.text is not None:
             batch["text_embeddings"] = torch.from_numpy(self.text[rows])
+        if self.sounds is not None:
+            batch["sound_values"] = torch.from_numpy(self.sounds[rows])
         return batch
 
 
@@ -176,6 +181,7 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
         pixels=_mapped(folder / PIXELS),
         image=None if image is None else _mapped(folder / file_of(image)),
         text=_mapped(folder / "text.npy") if frozen else None,
+        sounds=None if study.sounds is None else _mapped(folder / SOUNDS),
         tensors=tensors,
         patients={
             name: _rows_by_patient(patient, np.flatnonzero(split == code))
@@ -227,6 +233,10 @@ def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> li
     if reader.encoder is not None:
         ids, mask = tensors.pop("input_ids"), tensors["text_mask"]
         _write_vectors(work / "text.npy", reader.encoder, ids, mask)
+    heard: list[FileRead] = []
+    if study.sounds is not None:
+        there, heard = keep_sounds(work, sound_files(placed), len(records), study.sounds)
+        tensors["sound_mask"] = torch.from_numpy(there)
     numbers = {p: n for n, p in enumerate(dict.fromkeys(r.patient_id for r in records))}
     tensors["patient"] = torch.tensor([numbers[r.patient_id] for r in records])
     tensors["patient_digest"] = torch.tensor(
@@ -236,7 +246,7 @@ def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> li
     save_file(tensors, work / _TENSORS)
     # What a header has left out comes in as soon as the file is replaced by one that is wanted.
     left_out = account.excluded_images if site.images.asks else []
-    return [FileRead.of(str(path)) for path in left_out if path.is_file()]
+    return [*heard, *(FileRead.of(str(path)) for path in left_out if path.is_file())]
 
 
 def _write_vectors(
@@ -276,7 +286,8 @@ def _cache_key(site: Site, study: Study) -> str:
         "site": site.model_dump(mode="json", exclude=_NOT_DATA),
         "study": {
             name: document[name]
-            for name in ("labels", "image", "text", "labs", "panels", "demographics")
+            for name in ("labels", "image", "text", "labs", "panels", "demographics", "sounds")
+            if name in document
         },
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
@@ -284,16 +295,5 @@ def _cache_key(site: Site, study: Study) -> str:
 
 def _tables_read(site: Site) -> list[FileRead]:
     """Every file that site.yaml names as data; a missing one is found by whoever reads it."""
-    paths = dict.fromkeys(_paths(site.model_dump(exclude=_NOT_DATA)))
+    paths = dict.fromkeys(paths_in(site.model_dump(exclude=_NOT_DATA)))
     return [FileRead.of(str(place)) for path in paths if (place := site.resolve(path)).is_file()]
-
-
-def _paths(document: object) -> Iterator[Path]:
-    if isinstance(document, Path):
-        yield document
-    elif isinstance(document, Mapping):
-        for each in document.values():
-            yield from _paths(each)
-    elif isinstance(document, tuple | list):
-        for each in document:
-            yield from _paths(each)

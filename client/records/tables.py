@@ -17,6 +17,7 @@ from client.records.columns import (
     read_image_paths,
     read_labels,
     read_sexes,
+    read_sound_paths,
     read_texts,
 )
 from client.records.frames import Column, Frame, read_joined
@@ -26,6 +27,7 @@ from client.records.panels import read_panels
 from client.records.splits import read_splits
 from client.records.wanted import counted, unwanted
 from client.site import Site
+from client.sounds import RecordSounds
 from irene_model.errors import DataError
 from irene_model.study import Record, Study
 
@@ -44,6 +46,15 @@ def image_files(placed: Sequence[PlacedRecord]) -> list[ImageFile]:
         ImageFile(path=each.record.image_path, place=each.place, row=row)
         for row, each in enumerate(placed)
         if each.record.image_path is not None
+    ]
+
+
+def sound_files(placed: Sequence[PlacedRecord]) -> list[RecordSounds]:
+    """The recordings of all records that have one."""
+    return [
+        RecordSounds(paths=each.record.sound_paths, place=each.place, row=row)
+        for row, each in enumerate(placed)
+        if each.record.sound_paths
     ]
 
 
@@ -95,6 +106,7 @@ def read_wanted_records(
     )
     labs = read_labs(site, study, frame, keys, owners=owners, account=account)
     panels = read_panels(site, study, frame, keys, owners=owners, account=account)
+    sounds = read_sound_paths(site, frame)
     labels = read_labels(site, frame, account)
     records = [
         Record(
@@ -105,6 +117,7 @@ def read_wanted_records(
             text=texts[row],
             labs=labs[row],
             panels={name: values[row] for name, values in panels.items()},
+            sound_paths=sounds[row],
             age_years=ages[row],
             sex=sexes[row],
             labels=labels[row],

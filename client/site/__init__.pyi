@@ -4,6 +4,7 @@ from .image_filter import ImageFilter
 from .limits import Limits, check_epsilon, check_noise, check_study
 from .mapped import mapped_labels, mapped_modalities
 from .missing import MissingWords, plain
+from .named_files import paths_in
 from .site import Budget, Site
 from .splits import Splits
 from .table_files import DayOrder, Join, LabTable, OwnedTable, RecordsTable, Table, Take
@@ -33,6 +34,7 @@ __all__ = [
     "check_study",
     "mapped_labels",
     "mapped_modalities",
+    "paths_in",
     "plain",
     "split_cells",
 ]

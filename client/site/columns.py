@@ -11,7 +11,7 @@ from irene_model.study import SPLITS, Settings, Split
 
 
 class ImageColumn(Settings):
-    """Where a record's radiograph lies: the cell put into `pattern`; PNG, JPEG or DICOM."""
+    """Where a record's radiograph lies, or a recording: the cell put into `pattern`."""
 
     column: Column
     pattern: str = "{}"

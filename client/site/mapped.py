@@ -15,8 +15,9 @@ def mapped_modalities(site: Site, study: Study) -> tuple[str, ...]:
         "age": columns.age is not None and "age" in study.demographics,
         "sex": columns.sex is not None and "sex" in study.demographics,
     }
+    heard = {"sounds": bool(site.sounds)}
     panels = {panel_modality(panel.name): panel.name in site.panels for panel in study.panels}
-    return tuple(each for each, does in {**found, **panels}.items() if does)
+    return tuple(each for each, does in {**found, **panels, **heard}.items() if does)
 
 
 def mapped_labels(site: Site, study: Study) -> Labels:

@@ -31,6 +31,7 @@ hospital lacks is simply not mapped.
     panels:                       # further numbers that a study may ask for
       vitals: {columns: {heart_rate: {column: hr, unit: /min}}}
       expression: {table: {path: genes.parquet, on: record_id}, lacks: [TP53]}
+    sounds: {column: breath, pattern: "breath/{}.wav"}  # if it asks: or {left: {column: …}, …}
     labels:
       pneumonia: {column: pneumonia}             # 0, 1 or empty (not annotated)
       death: {column: death_offset, rule: filled} # 1 where the cell is filled, else 0
@@ -48,7 +49,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from client.site.columns import Columns, LabColumn, LabelColumn, SitePanel
+from client.site.columns import Columns, ImageColumn, LabColumn, LabelColumn, SitePanel
 from client.site.excluded import with_excluded_ids
 from client.site.hardware import Devices, Memory
 from client.site.image_filter import ImageFilter
@@ -138,6 +139,7 @@ class Site(Settings):
     units: dict[OwnUnit, OwnUnit] = Field(default_factory=dict)
     lab_table: LabTable | None = None
     panels: dict[str, SitePanel] = Field(default_factory=dict)
+    sounds: dict[str, ImageColumn] = Field(default_factory=dict)
     labels: dict[str, LabelColumn]
     splits: Splits = Splits()
     exclude: tuple[str, ...] = ()
@@ -166,6 +168,12 @@ class Site(Settings):
     def _off_is_a_word(cls, metrics: Any) -> Any:
         """YAML 1.1, which PyYAML reads, takes a bare `off` for false."""
         return "off" if metrics is False else metrics
+
+    @field_validator("sounds", mode="before")
+    @classmethod
+    def _one_position(cls, sounds: Any) -> Any:
+        """A column alone is that of a study's only position, where it names none."""
+        return {"chest": sounds} if isinstance(sounds, dict) and "column" in sounds else sounds
 
     @model_validator(mode="after")
     def _one_home_for_labs(self) -> Self:
@@ -258,6 +266,7 @@ class Site(Settings):
         for kind, mapped, known in (
             ("labs", self.labs, study.lab_names),
             ("panels", self.panels, [panel.name for panel in study.panels]),
+            ("sounds", self.sounds, () if study.sounds is None else study.sounds.positions),
             ("labels", self.labels, study.labels),
             *(
                 []

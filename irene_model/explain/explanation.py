@@ -51,13 +51,14 @@ class Explanation:
         return found.reshape(self.layout.grid) if part == "patches" else found
 
     def by_modality(self, values: Tensor) -> dict[str, float]:
-        """Sums of `values` (S,) over image, text, labs, demographics and each panel."""
+        """Sums of `values` (S,) over image, text, labs, demographics, each panel and sounds."""
         modalities = {
             "image": ("class", "patches"),
             "text": ("text",),
             "labs": ("labs",),
             "demographics": ("sex", "age"),
             **{name: (name,) for name in self.layout.panels},
+            **({"sounds": ("sounds",)} if self.layout.sounds else {}),
         }
         return {
             name: float(sum(values[self.layout.parts[part]].sum() for part in parts))
@@ -118,4 +119,4 @@ def _on_tokens(moved: Attributions, layout: TokenLayout) -> Tensor:
         layout.by_token(values, name).sum(dim=2)
         for name, values in layout.by_panel(moved.panels).items()
     ]
-    return torch.cat([image, moved.text, moved.labs, *numbers, *panels], dim=1)
+    return torch.cat([image, moved.text, moved.labs, *numbers, *panels, moved.sounds], dim=1)

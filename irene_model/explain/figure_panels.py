@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from irene_model.explain.reading import Grid, Item
+from irene_model.explain.reading import Grid, Heard, Item
 from irene_model.inputs import LAB_CAP
 
 INK, FAINT, BAND, READ = "#222222", "#6B6B6B", "#E4E4E4", "#009E73"
@@ -57,6 +57,20 @@ def draw_radiograph(
         axes.imshow(colour, extent=edges, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
+
+
+def draw_heard(attention: Axes, evidence: Axes, heard: Heard, *, most: float) -> None:
+    """A recording over time: what was read, and what it said; `most` has the full colour."""
+    at = [place * heard.seconds for place in range(len(heard.attention))]
+    shares, said = ([v or 0.0 for v in values] for values in (heard.attention, heard.evidence))
+    attention.bar(at, shares, heard.seconds, align="edge", color=READ)
+    colours = EVIDENCE([(value / most + 1) / 2 for value in said])
+    evidence.bar(at, said, heard.seconds, align="edge", color=colours, edgecolor=FAINT, lw=0.3)
+    for axes in (attention, evidence):
+        axes.axhline(0, color=FAINT, lw=0.6)
+        axes.set(xlim=(0, at[-1] + heard.seconds), yticks=[])
+        axes.tick_params(labelsize=8, colors=FAINT)
+        axes.spines[["top", "left", "right"]].set_visible(False)
 
 
 def wrap(words: Sequence[Item], width: float) -> list[list[Placed]]:

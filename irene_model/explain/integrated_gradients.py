@@ -8,8 +8,9 @@ log-odds: they can be compared across modalities.
 The baseline is a patient of whom nothing stands out, with the same inputs present: a radiograph of
 one level, its own mean grey (black would be air, and dark lungs could then explain nothing); text
 vectors of zero, and likewise those of a frozen image encoder; laboratory and panel values in the
-middle of their reference intervals, which is a scaled 0; fifty years; halfway between the sexes. An
-input that is absent takes no part and gets exactly 0.
+middle of their reference intervals, which is a scaled 0; fifty years; halfway between the sexes;
+the mean sound of each place and band, all the time. An input that is absent takes no part and gets
+exactly 0.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irene_model.network import IreneModel
+from irene_model.network import IreneModel, mean_present
 
 _MIDDLE_AGE, _NEITHER_SEX = 0.5, 0.5  # age is in years / 100
 
@@ -31,7 +32,8 @@ class Attributions:
 
     pixels (B,H,W), summed over channels, or image (B,1+N), one number a vector of a frozen image
     encoder, and the other is empty; text (B,T), one number a token; labs (B,L); age, sex (B,);
-    panels (B,P), all side by side. Without text, laboratory or panels in the model, T, L or P is 0.
+    panels (B,P), all side by side; sounds (B,S), one number a patch. Without text, laboratory,
+    panels or sounds in the model, T, L, P or S is 0.
     `logit` and `baseline_logit` are (B,).
     """
 
@@ -42,13 +44,14 @@ class Attributions:
     age: Tensor
     sex: Tensor
     panels: Tensor
+    sounds: Tensor
     logit: Tensor
     baseline_logit: Tensor
 
     @property
     def total(self) -> Tensor:
         """The sum over all inputs, (B,): `logit - baseline_logit` but for numerical error."""
-        rows = (self.image, self.text, self.labs, self.panels)
+        rows = (self.image, self.text, self.labs, self.panels, self.sounds)
         parts = (self.pixels.sum(dim=(1, 2)), *(values.sum(dim=1) for values in rows))
         return sum(parts, self.age + self.sex)
 
@@ -66,6 +69,8 @@ def integrated_gradients(
         raise ValueError("the model is in training mode; call model.eval() first")
     ends = _inputs(model, batch)
     starts = {name: _baseline(name, end) for name, end in ends.items()}
+    if "sound_values" in ends:
+        starts["sound_values"] = _steady(model, batch)
     # Behind a mask both ends are 0: neither a value nor a NaN there has a part.
     ends, starts = ({n: _present(n, t, batch) for n, t in side.items()} for side in (ends, starts))
     means = {name: torch.zeros_like(end) for name, end in ends.items()}
@@ -93,6 +98,7 @@ def integrated_gradients(
         age=moved["age"],
         sex=moved["sex"],
         panels=moved.get("panel_values", nothing),
+        sounds=moved["sound_values"].sum(dim=2) if "sound_values" in moved else nothing,
         logit=logit,
         baseline_logit=baseline,
     )
@@ -104,6 +110,7 @@ _MASKS = {
     "text_embeddings": "text_mask",
     "lab_values": "lab_mask",
     "panel_values": "panel_mask",
+    "sound_values": "sound_mask",
     "age": "demographics_mask",
     "sex": "demographics_mask",
 }
@@ -116,6 +123,8 @@ def _inputs(model: IreneModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]
         names.append("lab_values")
     if model.config.panels:
         names.append("panel_values")
+    if model.config.sound_grid:
+        names.append("sound_values")
     found = {name: batch[name].detach() for name in names}
     if model.config.text_length:
         if model.config.vocab_size:
@@ -133,6 +142,17 @@ def _baseline(name: str, value: Tensor) -> Tensor:
         return value.mean(dim=(2, 3), keepdim=True).expand_as(value)
     numbers = {"age": _MIDDLE_AGE, "sex": _NEITHER_SEX}
     return torch.full_like(value, numbers.get(name, 0.0))
+
+
+def _steady(model: IreneModel, batch: Mapping[str, Tensor]) -> Tensor:
+    """Patches (B,S,W) that are, at all times, the mean of those that are there."""
+    patches = batch["sound_values"].detach()
+    positions, bands, times, _ = model.config.sound_grid
+    rows = (len(patches) * positions * bands, times)
+    there = batch.get("sound_mask")
+    known = patches.new_ones(rows, dtype=torch.bool) if there is None else there.reshape(rows)
+    mean = mean_present(patches.reshape(*rows, -1), known.bool())
+    return mean[:, None].expand(-1, times, -1).reshape(patches.shape)
 
 
 def _present(name: str, value: Tensor, batch: Mapping[str, Tensor]) -> Tensor:

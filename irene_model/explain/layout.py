@@ -1,8 +1,8 @@
 """Where each input stands among an IRENE's tokens: [class token, patches, text, labs, sex, age],
-and then the study's further panels.
+then the study's further panels, then its patches of sound.
 
 Legend: B records, S all tokens: N of the image (the class token and h·w patches), then M clinical
-ones (T text tokens, L laboratory values, sex, age, panels), in the order of
+ones (T text tokens, L laboratory values, sex, age, panels, sounds), in the order of
 `irene_model.network.embeddings`.
 """
 
@@ -22,13 +22,14 @@ class TokenLayout:
     """Positions of all inputs, for reading attention maps.
 
     grid: patches as (rows, columns). text, labs: how many tokens each has. panels: each panel's
-    values, and how many of them share a token.
+    values, and how many of them share a token. sounds: as `IreneConfig.sound_grid`.
     """
 
     grid: tuple[int, int]
     text: int
     labs: int
     panels: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    sounds: Sequence[int] = ()
 
     @classmethod
     def of(cls, config: IreneConfig) -> "TokenLayout":
@@ -39,6 +40,7 @@ class TokenLayout:
             text=config.text_length,
             labs=config.num_labs,
             panels=config.panels,
+            sounds=config.sound_grid,
         )
 
     @property
@@ -48,8 +50,13 @@ class TokenLayout:
 
     @property
     def num_clinical(self) -> int:
-        """M: text, laboratory values, sex, age and panels."""
-        return self.text + self.labs + 2 + sum(map(self.tokens_of, self.panels))
+        """M: text, laboratory values, sex, age, panels and sounds."""
+        numbers = self.labs + 2 + sum(map(self.tokens_of, self.panels))
+        return self.text + numbers + sum(self._heard.values())
+
+    @property
+    def _heard(self) -> dict[str, int]:
+        return {"sounds": math.prod(self.sounds[:3])} if self.sounds else {}
 
     @property
     def image(self) -> slice:
@@ -67,7 +74,7 @@ class TokenLayout:
         start, places = 0, {}
         sizes = {"class": 1, "patches": self.num_image - 1, "text": self.text, "labs": self.labs}
         panels = {name: self.tokens_of(name) for name in self.panels}
-        for name, size in {**sizes, "sex": 1, "age": 1, **panels}.items():
+        for name, size in {**sizes, "sex": 1, "age": 1, **panels, **self._heard}.items():
             places[name] = slice(start, start + size)
             start += size
         return places
@@ -111,6 +118,7 @@ class TokenLayout:
                 known[:, 1:],
                 known[:, :1],
                 *panels,
+                *(mask("sound_mask", size) for size in self._heard.values()),
             ],
             dim=1,
         )

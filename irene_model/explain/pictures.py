@@ -25,6 +25,7 @@ from irene_model.explain.figure_panels import (
     INK,
     WORD_LINE,
     Placed,
+    draw_heard,
     draw_numbers,
     draw_probabilities,
     draw_radiograph,
@@ -36,7 +37,7 @@ from irene_model.explain.reading import Grid, Item, Reading
 Pixels = npt.NDArray[np.uint8]
 MOST_NUMBERS, MOST_LABELS = 18, 12  # of more, those with the most evidence or probability
 _WIDTH, _MARGIN, _GAP = 13.0, 0.45, 0.2  # inches, as all lengths here
-_HEADING, _ROW, _IMAGE, _THUMBNAIL, _THUMBNAILS = 0.34, 0.26, 2.8, 1.5, 7
+_HEADING, _ROW, _IMAGE, _THUMBNAIL, _THUMBNAILS, _STRIP = 0.34, 0.26, 2.8, 1.5, 7, 0.9
 _NONE, _SIDES = "This record has none.", "orange +, blue −"
 _NOTE = (
     "Attention: an input's share of what the diagnosis read through all blocks (rollout); it says "
@@ -59,6 +60,7 @@ def picture(reading: Reading, pixels: Pixels | None, *, title: str) -> Figure:
         "readers": _HEADING + 0.2 + _THUMBNAIL if readers else 0.0,
         "words": _HEADING + WORD_LINE * max(len(lines), 1),
         "numbers": _HEADING + _ROW * max(len(numbers), 1) + 0.3,
+        "sounds": (_HEADING + _STRIP * len(reading.sounds)) if reading.sounds else 0.0,
         "note": 0.55,
     }
     edges = list(accumulate((h + _GAP if h else 0.0 for h in bands.values()), initial=_GAP))
@@ -73,6 +75,8 @@ def picture(reading: Reading, pixels: Pixels | None, *, title: str) -> Figure:
         _draw_readers(sheet, top["readers"], readers, pixels)
     _draw_complaint(sheet, top["words"], reading, lines)
     _draw_numbers(sheet, top["numbers"], reading, numbers)
+    if reading.sounds:
+        _draw_sounds(sheet, top["sounds"], reading)
     note = _NOTE
     if reading.gap > TOLERATED_GAP:
         note = f"The evidence is off by {reading.gap:.2f} in all: read it with care. {_NOTE}"
@@ -179,6 +183,20 @@ def _draw_numbers(sheet: _Sheet, top: float, reading: Reading, numbers: Sequence
         numbers,
         most=_most_evidence(reading),
     )
+
+
+def _draw_sounds(sheet: _Sheet, top: float, reading: Reading) -> None:
+    half = (_WIDTH - 2 * _MARGIN - 1.5) / 2 - 0.2
+    reads, speaks = _MARGIN + 1.5, _MARGIN + 1.7 + half + 0.2
+    sheet.head("Recordings, by second", top)
+    sheet.head(_attention(reading, "sounds"), top, reads + 1.0)
+    sheet.head(_evidence(reading, "sounds"), top, speaks, _SIDES, width=half)
+    spoken = [abs(value or 0.0) for heard in reading.sounds.values() for value in heard.evidence]
+    for row, (position, heard) in enumerate(reading.sounds.items()):
+        below = top + _HEADING + row * _STRIP
+        sheet.write(position, below + 0.15, size=9)
+        axes = [sheet.axes(left, below, half, _STRIP - 0.3) for left in (reads, speaks)]
+        draw_heard(axes[0], axes[1], heard, most=max(spoken) or 1.0)
 
 
 def _readers(reading: Reading) -> list[Item]:

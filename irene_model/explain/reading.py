@@ -14,7 +14,7 @@ from torch import Tensor
 
 from irene_model.explain.explanation import Explanation
 from irene_model.inputs import TextReader, scale_lab, words
-from irene_model.study import Measurement, Panel, Record, Study
+from irene_model.study import Measurement, Panel, Record, SoundShape, Study
 
 Grid = npt.NDArray[np.float32]
 
@@ -41,6 +41,20 @@ class Item:
         return f"Item(read={self.evidence is not None})"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """A recording over time: of each patch of `seconds`, over all frequencies, its share of what
+    the head read and its evidence in log-odds; None where nothing was recorded."""
+
+    seconds: float
+    attention: tuple[float | None, ...]
+    evidence: tuple[float | None, ...]
+
+    def __repr__(self) -> str:
+        """Never a patient's values."""
+        return f"Heard({len(self.attention)} patches)"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)  # arrays have no one equality
 class Reading:
     """What `picture` draws. Absent inputs are absent here: no patches, no words, no such number.
@@ -64,6 +78,7 @@ class Reading:
     labs: tuple[Item, ...]
     demographics: tuple[Item, ...]
     panels: Mapping[str, tuple[Item, ...]] = field(default_factory=dict)
+    sounds: Mapping[str, Heard] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Never a patient's values."""
@@ -104,6 +119,7 @@ class Reading:
             "labs": [item(lab) for lab in self.labs],
             "demographics": [item(number) for number in self.demographics],
             "panels": {n: [item(of) for of in items] for n, items in self.panels.items()},
+            "sounds": {position: asdict(heard) for position, heard in self.sounds.items()},
         }
 
 
@@ -163,7 +179,30 @@ def read(
             panel.name: tuple(_panel(panel, record, present, places, item))
             for panel in study.panels
         },
+        sounds=_sounds(explanation, study.sounds),
     )
+
+
+def _sounds(explanation: Explanation, shape: SoundShape | None) -> dict[str, Heard]:
+    """Position -> what was read of its recording, where there is one."""
+    if shape is None:
+        return {}
+    part = explanation.layout.parts["sounds"]
+    there = explanation.present[part].reshape(shape.grid).any(dim=1)  # positions, times
+
+    def over_time(values: Tensor, place: int) -> tuple[float | None, ...]:
+        sums = values[part].reshape(shape.grid)[place].sum(dim=0).tolist()
+        return tuple(s if t else None for s, t in zip(sums, there[place].tolist(), strict=True))
+
+    return {
+        position: Heard(
+            seconds=shape.patch_seconds,
+            attention=over_time(explanation.attention, place),
+            evidence=over_time(explanation.evidence, place),
+        )
+        for place, position in enumerate(shape.positions)
+        if there[place].any()
+    }
 
 
 def _panel(

@@ -11,6 +11,14 @@ from .pixels import (
     square_and_shades,
 )
 from .processor import Case, IreneProcessor
+from .spectrogram import (
+    FASTEST_HZ,
+    SLOWEST_HZ,
+    Wave,
+    is_silent,
+    resampled,
+    sound_patches,
+)
 from .tensors import (
     LAB_CAP,
     Batch,
@@ -31,7 +39,9 @@ from .text import TextReader, vocabulary, words
 from .text_encoder import FrozenEncoder, sha256_of
 
 __all__ = [
+    "FASTEST_HZ",
     "LAB_CAP",
+    "SLOWEST_HZ",
     "STRETCH_PERCENT",
     "Batch",
     "Case",
@@ -43,6 +53,7 @@ __all__ = [
     "NoPicture",
     "Pixels",
     "TextReader",
+    "Wave",
     "aspect_of",
     "decode",
     "draw_hidden",
@@ -51,14 +62,17 @@ __all__ = [
     "encode_records",
     "from_channels",
     "hide",
+    "is_silent",
     "levels_of_picture",
     "masks",
     "read_json",
     "read_tensors",
+    "resampled",
     "scale_lab",
     "scale_values",
     "sha256_of",
     "sha256_of_files",
+    "sound_patches",
     "square_and_shades",
     "take",
     "vocabulary",

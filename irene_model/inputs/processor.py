@@ -31,10 +31,17 @@ from irene_model.errors import CheckpointError, DataError
 from irene_model.inputs.image_encoder import IMAGE_FILES, FrozenImageEncoder
 from irene_model.inputs.pictures import levels_of_picture
 from irene_model.inputs.pixels import Levels, NoPicture, Pixels, from_channels, square
-from irene_model.inputs.tensors import Batch, encode_pixels, encode_records
+from irene_model.inputs.spectrogram import (
+    FASTEST_HZ,
+    SLOWEST_HZ,
+    Wave,
+    resampled,
+    sound_patches,
+)
+from irene_model.inputs.tensors import Batch, decode, encode_pixels, encode_records
 from irene_model.inputs.text import TextReader
 from irene_model.inputs.text_encoder import encoder_files
-from irene_model.study import OLDEST_YEARS, Record, Sex, Study, dump
+from irene_model.study import OLDEST_YEARS, Record, Sex, SoundShape, Study, dump
 
 _STUDY, _ENCODER, _IMAGE_ENCODER = "study.yaml", "encoder", "image_encoder"
 
@@ -49,6 +56,7 @@ class Case:
         makes it of a DICOM file.
     labs: the study's names -> values in the study's units; -inf and +inf are below and above the
         detection limits. panels: the same of each further panel, by its name.
+    sounds: the study's positions on the chest -> samples (n,) from -1 to 1, and their rate in Hz.
     """
 
     image: Image.Image | npt.NDArray[Any] | None = field(default=None, repr=False)
@@ -56,6 +64,7 @@ class Case:
     text: str | None = field(default=None, repr=False)
     labs: Mapping[str, float] = field(default_factory=dict, repr=False)
     panels: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
+    sounds: Mapping[str, tuple[Wave, int]] = field(default_factory=dict, repr=False)
     age_years: float | None = field(default=None, repr=False)
     sex: Sex | None = field(default=None, repr=False)
 
@@ -143,6 +152,8 @@ class IreneProcessor:
             batch["pixel_values"] = encode_pixels(pixels, self.study)
         else:
             batch["image_embeddings"] = self._image_vectors(pixels, batch["image_mask"])
+        if self.study.sounds is not None:
+            batch |= decode(_sounds(cases, self.study.sounds), self.study)
         if self.reader.encoder is not None:
             ids = batch.pop("input_ids")
             batch["text_embeddings"] = self.reader.encoder.vectors(ids, batch["text_mask"]).float()
@@ -202,6 +213,24 @@ def _record(case: Case, number: int, study: Study) -> Record:
         sex=case.sex,
         labels={},
     )
+
+
+def _sounds(cases: Sequence[Case], shape: SoundShape) -> Batch:
+    made = []
+    for number, case in enumerate(cases):
+        waves = {}
+        for position, (wave, rate) in case.sounds.items():
+            place, given = f"case {number}: sounds.{position}", np.asarray(wave)
+            if position not in shape.positions:
+                raise DataError(f"{place}: the study has only {', '.join(shape.positions)}")
+            if given.ndim != 1 or given.dtype.kind != "f" or not np.isfinite(given).all():
+                raise DataError(f"{place}: expected finite samples (n,) from -1 to 1")
+            if not SLOWEST_HZ <= rate <= FASTEST_HZ:
+                raise DataError(f"{place}: a rate is {SLOWEST_HZ} to {FASTEST_HZ} Hz")
+            waves[position] = resampled(given.astype(np.float32), rate, shape.sample_rate)
+        made.append(sound_patches(waves, shape))
+    values, there = (np.stack(each) for each in zip(*made, strict=True))
+    return {"sound_values": torch.from_numpy(values), "sound_mask": torch.from_numpy(there)}
 
 
 def _numbers(given: Mapping[str, float], known: Sequence[str], place: str) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Records to tensors. The legend of all shapes.
 
 B records, C channels, H = W pixels, N patches, F numbers of an image encoder's vector, T text
-tokens, E numbers each, L laboratory values, P values of all further panels side by side, K labels.
+tokens, E numbers each, L laboratory values, P values of all further panels side by side, S patches
+of sound, W numbers each, K labels.
 
 | key               | shape        | meaning                                               |
 | ----------------- | ------------ | ----------------------------------------------------- |
@@ -15,13 +16,16 @@ tokens, E numbers each, L laboratory values, P values of all further panels side
 | lab_mask          | (B, L)       | bool, measured                                         |
 | panel_values      | (B, P)       | float, likewise; only where the study has panels       |
 | panel_mask        | (B, P)       | bool, measured                                         |
+| sound_values      | (B, S, W)    | float, a patch's levels; only where it has sounds      |
+| sound_mask        | (B, S)       | bool, recorded                                         |
 | age, sex          | (B,)         | years / 100; 0 female, 1 male                          |
 | demographics_mask | (B, 2)       | bool, age then sex                                     |
 | labels            | (B, K)       | float 0 or 1                                           |
 | label_mask        | (B, K)       | bool, annotated                                        |
 
-True means present. What is behind a false mask is 0. Scaling uses the study's reference intervals
-and never statistics of patients, so it leaks nothing and is the same at every site.
+True means present. What is behind a false mask is 0 (of a patch of sound -1).
+Scaling uses the study's reference intervals and never statistics of patients, so it leaks nothing
+and is the same at every site.
 """
 
 import math
@@ -49,6 +53,7 @@ def masks(study: Study) -> dict[str, Mask]:
         "labs": ("lab_mask", _EVERYTHING),
         "demographics": ("demographics_mask", _EVERYTHING),
         **{panel.name: ("panel_mask", place) for panel, place in places(study.panels)},
+        **({} if study.sounds is None else {"sounds": ("sound_mask", _EVERYTHING)}),
     }
 
 
@@ -142,11 +147,14 @@ def encode_pixels(pixels: npt.NDArray[np.uint8], study: Study) -> torch.Tensor:
 def decode(kept: Mapping[str, torch.Tensor], study: Study) -> Batch:
     """The model's inputs of what a data set keeps, where it lies: on a GPU, by the GPU.
 
-    kept: as the legend says, but `pixel_values` (B, H, W) uint8, and embeddings of any float.
+    kept: as the legend says, but `pixel_values` (B, H, W) and `sound_values` uint8, and embeddings
+        of any float.
     """
     batch = dict(kept)
     if "pixel_values" in kept:
         batch["pixel_values"] = _scaled_pixels(kept["pixel_values"], study)
+    if "sound_values" in kept:
+        batch["sound_values"] = kept["sound_values"].float().div_(127.5).sub_(1.0)
     for name in ("text_embeddings", "image_embeddings"):
         if name in kept:
             batch[name] = kept[name].float()

@@ -100,13 +100,11 @@ class ModalityEncoders(nn.Module):
 
     def forward(self, streams: Streams) -> tuple[Tensor, Tensor]:
         """Both streams to features (B,M,D), and whether there are any (B,M)."""
-        words = self.config.text_length
         image, clinical, seen, known = streams
-        groups = {
-            "image": (image, seen),
-            "text": (clinical[:, :words], None if known is None else known[:, :words]),
-            "numbers": (clinical[:, words:], None if known is None else known[:, words:]),
-        }
+        groups, start = {"image": (image, seen)}, 0
+        for name, count in self.config.clinical_tokens.items():
+            part = slice(start, start := start + count)
+            groups[name] = (clinical[:, part], None if known is None else known[:, part])
         features, available = [], []
         for name, stack in self.stacks.items():
             tokens, present = groups[name]

@@ -11,9 +11,11 @@ Features of a record, 0 where it lacks them:
   scale and width change neither the clipping nor the step.
 - numbers (2L+4): scaled laboratory values, and for each whether it was measured; likewise age and
   sex. Each further panel has its own, as the laboratory.
+- sounds: of each position and mel band the mean level over time, and whether there is any.
 - presence: whether there is an image, and whether there is a text.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,6 +75,9 @@ class LinearProbe(DiagnosticModel):
                 for name, (values, _) in config.panels.items()
             }
         )
+        if config.sound_grid:
+            positions, bands, _, width = config.sound_grid
+            self.sounds_head = nn.Linear(positions * bands * (width + 1), labels, bias=False)
         self.post_init()
 
     def forward(
@@ -128,8 +133,21 @@ def frozen_features(config: IreneConfig, inputs: dict[str, Tensor]) -> dict[str,
         parts = zip(*halves, strict=True)
         for name, (part, there) in zip(config.panels, parts, strict=True):
             features[f"panel_heads.{name}_head"] = _with_presence(part, there)
+    if config.sound_grid:
+        features["sounds_head"] = _over_time(config, inputs)
     features["head"] = torch.cat([seen, read], dim=1).float()
     return features
+
+
+def _over_time(config: IreneConfig, inputs: dict[str, Tensor]) -> Tensor:
+    """The mean patch (B,W) of each position and band over time, and whether it was recorded."""
+    patches = inputs["sound_values"]
+    there = _known(inputs, "sound_mask", patches[..., 0])
+    rows = (len(patches) * math.prod(config.sound_grid[:2]), config.sound_grid[2])
+    patches = torch.where(there[..., None], patches, 0).float().reshape(*rows, -1)
+    mean = mean_present(patches, there.reshape(rows))
+    whole = torch.cat([mean, there.reshape(rows).any(dim=1, keepdim=True).float()], dim=1)
+    return whole.reshape(len(there), -1)
 
 
 def probe_columns(labs: Sequence[int], of: int) -> list[int]:

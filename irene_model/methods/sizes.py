@@ -21,7 +21,10 @@ _WIDE = 64
 _IRENE = {"irene", "irene_unidirectional"}
 _ALONE: dict[str, dict[str, Any]] = {  # one ordinary transformer over some of the tokens
     "irene_joint": {},
-    "image_only": {"text_length": 0, "num_labs": 0, "panels": {}, "reads_demographics": False},
+    "image_only": {
+        **{"text_length": 0, "num_labs": 0, "panels": {}, "sound_grid": []},
+        "reads_demographics": False,
+    },
     "clinical_only": {"reads_image": False},
 }
 _PROBE = "linear_probe"

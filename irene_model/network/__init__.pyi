@@ -1,9 +1,10 @@
 from .attention import Streams, join_presence, mean_present
 from .config import PRESETS, IreneConfig
-from .embeddings import ClassToken, GroupedLinear, IreneEmbeddings, PositionTable
+from .embeddings import IreneEmbeddings
 from .encoder import AttentionMaps, Blocks, JointBlock
 from .low_rank import adapt, adapters
 from .model import DiagnosticModel, IreneModel, IreneOutput, mean_loss, per_sample_loss
+from .tokens import ClassToken, GroupedLinear, PositionTable
 
 __all__ = [
     "PRESETS",

@@ -55,7 +55,9 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     otherwise. `image_width` is that of a frozen image encoder's vectors, one of the whole image and
     one of each patch; 0 reads pixels. `text_length` 0, `num_labs` 0, `reads_image` or
     `reads_demographics` False leaves that modality out of the model. `panels` has the number of
-    values of each further panel, and how many of them share a token. `attention_direction` says
+    values of each further panel, and how many of them share a token. `sound_grid` is the number of
+    positions on the chest, of patches of frequency, of patches of time, and of numbers in a patch;
+    empty without sounds. `attention_direction` says
     which stream reads the other in the bidirectional blocks: `clinical_to_image` lets the clinical
     tokens query the image alone. `lora_rank` 0 is a plain model; another rank adds adapters scaled
     by `lora_alpha` over it.
@@ -80,6 +82,7 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         vocab_size: int = 0,
         num_labs: int = 92,
         panels: Mapping[str, Sequence[int]] | None = None,
+        sound_grid: Sequence[int] = (),
         num_labels: int | None = None,
         reads_image: bool = True,
         reads_demographics: bool = True,
@@ -107,9 +110,12 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         self.vocab_size = _at_least("vocab_size", vocab_size, 0)
         self.num_labs = _at_least("num_labs", num_labs, 0)
         self.panels = {name: _panel(name, sizes) for name, sizes in (panels or {}).items()}
+        self.sound_grid = [_at_least("sound_grid", size, 1) for size in sound_grid]
+        if len(self.sound_grid) not in (0, 4):
+            raise ValueError("sound_grid must be four numbers, or empty")
         self.reads_image = reads_image
         self.reads_demographics = reads_demographics
-        if not (reads_image or reads_demographics or text_length or num_labs or self.panels):
+        if not self.modalities:
             raise ValueError("reads_image is False and so is everything else: nothing is left")
         if attention_direction not in ATTENTION_DIRECTIONS:
             raise ValueError(
@@ -155,13 +161,15 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     @property
     def num_clinical_tokens(self) -> int:
         """Tokens of the clinical stream."""
-        panels = sum(self.panel_tokens.values())
-        return self.text_length + self.num_labs + 2 * self.reads_demographics + panels
+        return sum(self.clinical_tokens.values())
 
     @property
-    def panel_tokens(self) -> dict[str, int]:
-        """Panel -> its tokens, in order."""
-        return {name: math.ceil(values / each) for name, (values, each) in self.panels.items()}
+    def clinical_tokens(self) -> dict[str, int]:
+        """What a method may give an encoder of its own -> its tokens, in the stream's order."""
+        panels = sum(math.ceil(values / each) for values, each in self.panels.values())
+        numbers = self.num_labs + 2 * self.reads_demographics + panels
+        sounds = math.prod(self.sound_grid[:3]) if self.sound_grid else 0
+        return {"text": self.text_length, "numbers": numbers, "sounds": sounds}
 
     @property
     def num_panel_values(self) -> int:
@@ -171,12 +179,8 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     @property
     def modalities(self) -> tuple[str, ...]:
         """Those that the model reads, the image first."""
-        read = {
-            "image": self.reads_image,
-            "text": self.text_length > 0,
-            "numbers": self.num_clinical_tokens > self.text_length,
-        }
-        return tuple(name for name, does in read.items() if does)
+        read = {"image": int(self.reads_image), **self.clinical_tokens}
+        return tuple(name for name, tokens in read.items() if tokens)
 
 
 def _at_least(field: str, value: int, least: int) -> int:

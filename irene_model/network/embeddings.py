@@ -3,98 +3,25 @@
 Legend: B records, C channels, D width, T text tokens, E text width, L laboratory values, P values
 of all further panels, F width of a frozen image encoder's vectors. The image stream is [class
 token, patches], and an encoder's vector of the whole image stands in the class token's place; the
-clinical stream is [text, labs, sex, age], in the authors' order, and then the panels. What a mask
-hides is replaced before it is read, so neither its value nor a NaN there reaches an output or a
-gradient. The class token belongs to the image: without an image it is absent too.
+clinical stream is [text, labs, sex, age], in the authors' order, then the panels, then patches of
+sound (see `SoundTokens`). What a mask hides is replaced before it is read, so neither its value nor
+a NaN there reaches an output or a gradient. The class token belongs to the image: without an image
+it is absent too.
 """
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from irene_model.network.attention import Streams, join_presence
 from irene_model.network.config import IreneConfig
-
-Group = tuple[Tensor, Tensor | None]  # tokens (B,N,D) and their presence (B,N)
-
-
-class ClassToken(nn.Module):
-    """Prepends one learned token.
-
-    The parameter lives in a leaf with one input, so that per-sample gradients are plain: of
-    `token` (D,) it is the output's gradient at position 0.
-    """
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.token = nn.Parameter(torch.zeros(hidden_size))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens (B,N,D) to (B,1+N,D)."""
-        return torch.cat([self.token.expand(tokens.shape[0], 1, -1), tokens], dim=1)
-
-
-class PositionTable(nn.Module):
-    """Adds a learned vector to every position.
-
-    The per-sample gradient of `table` (N,D) is the output's gradient itself.
-    """
-
-    def __init__(self, length: int, hidden_size: int) -> None:
-        super().__init__()
-        self.table = nn.Parameter(torch.zeros(length, hidden_size))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens (B,N,D) to (B,N,D)."""
-        return tokens + self.table
-
-
-class GroupedLinear(nn.Module):
-    """Each token's own linear map of its own numbers: (B,T,I) to (B,T,D), without a bias.
-
-    A leaf of one input: the per-sample gradient of `weight` (T,I,D) is the outer product of each
-    token's numbers and of its output's gradient.
-    """
-
-    def __init__(self, tokens: int, inputs: int, hidden_size: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(tokens, inputs, hidden_size))
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """Numbers (B,T,I) to tokens (B,T,D)."""
-        return torch.einsum("bti,tid->btd", numbers, self.weight)
-
-
-class PanelTokens(nn.Module):
-    """A panel's numbers (B,V), `per_token` after each other as one token.
-
-    Where several share a token it is told which of them are there: 0 alone would be the middle of
-    the reference interval.
-    """
-
-    def __init__(self, values: int, per_token: int, hidden_size: int) -> None:
-        super().__init__()
-        self.tokens, self.per_token = math.ceil(values / per_token), per_token
-        self.padding = self.tokens * per_token - values
-        self.groups = GroupedLinear(self.tokens, (1 + (per_token > 1)) * per_token, hidden_size)
-        self.positions = PositionTable(self.tokens, hidden_size)
-
-    def forward(self, values: Tensor, present: Tensor | None) -> Group:
-        """Tokens (B,T,D) and their presence: a token is there if any of its numbers is."""
-        dtype = self.groups.weight.dtype
-        known = torch.ones_like(values, dtype=torch.bool) if present is None else present
-        numbers = self._grouped(_present_only(values, present).to(dtype))
-        there = self._grouped(known)
-        if self.per_token > 1:
-            numbers = torch.cat([numbers, there.to(dtype)], dim=2)
-        tokens: Tensor = self.positions(self.groups(numbers))
-        return tokens, None if present is None else there.any(dim=2)
-
-    def _grouped(self, values: Tensor) -> Tensor:
-        padded = F.pad(values, (0, self.padding))
-        return padded.reshape(len(values), self.tokens, self.per_token)
+from irene_model.network.tokens import (
+    ClassToken,
+    Group,
+    PanelTokens,
+    PositionTable,
+    SoundTokens,
+    present_only,
+)
 
 
 class IreneEmbeddings(nn.Module):
@@ -128,6 +55,8 @@ class IreneEmbeddings(nn.Module):
         self.panels = nn.ModuleDict(
             {name: PanelTokens(n, each, width) for name, (n, each) in config.panels.items()}
         )
+        if config.sound_grid:
+            self.sounds = SoundTokens(config.sound_grid, width)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -146,6 +75,8 @@ class IreneEmbeddings(nn.Module):
         demographics_mask: Tensor | None = None,
         panel_values: Tensor | None = None,
         panel_mask: Tensor | None = None,
+        sound_values: Tensor | None = None,
+        sound_mask: Tensor | None = None,
     ) -> Streams:
         """Inputs as in `IreneModel.forward` to both streams; a wrong shape is a ValueError."""
         config = self.config
@@ -166,6 +97,10 @@ class IreneEmbeddings(nn.Module):
             clinical += self._demographics(age, sex, demographics_mask, batch)
         if config.panels:
             clinical += self._panels(panel_values, panel_mask, batch)
+        if config.sound_grid:
+            there = (batch, config.clinical_tokens["sounds"])
+            patches = _require("sound_values", sound_values, (*there, config.sound_grid[3]))
+            clinical.append(self.sounds(patches, _presence("sound_mask", sound_mask, there)))
         image_tokens, image_present = self._stream(image, batch)
         clinical_tokens, clinical_present = self._stream(clinical, batch)
         return Streams(image_tokens, clinical_tokens, image_present, clinical_present)
@@ -183,12 +118,12 @@ class IreneEmbeddings(nn.Module):
         shape: tuple[int, ...]
         if self.config.image_width:
             shape = (batch, 1 + self.config.num_patches, self.config.image_width)
-            vectors = _present_only(_require("image_embeddings", given, shape), seen)
+            vectors = present_only(_require("image_embeddings", given, shape), seen)
             image = self.image(vectors.to(self.image.weight.dtype))
         else:
             side = self.config.image_size
             shape = (batch, self.config.num_channels, side, side)
-            pixels = _present_only(_require("pixel_values", given, shape), seen)
+            pixels = present_only(_require("pixel_values", given, shape), seen)
             image = self.patches(pixels.to(self.patches.weight.dtype))
             image = self.class_token(image.flatten(2).transpose(1, 2))  # of (B, patches, D)
         image = self.image_positions(image)
@@ -233,31 +168,20 @@ class IreneEmbeddings(nn.Module):
         present = _presence("text_mask", text_mask, (batch, length))
         if self.config.vocab_size:
             ids = _require("input_ids", input_ids, (batch, length))
-            embedded = self.text_tokens(_present_only(ids, present))
+            embedded = self.text_tokens(present_only(ids, present))
         else:
             shape = (batch, length, self.config.text_width)
             embedded = _require("text_embeddings", text_embeddings, shape)
         # Again after the lookup: a hidden token must not read row 0 of the table.
-        embedded = _present_only(embedded, present).to(self.text.weight.dtype)
+        embedded = present_only(embedded, present).to(self.text.weight.dtype)
         return self.text_positions(self.text(embedded)), present
 
     @staticmethod
     def _numbers(layer: nn.Linear, values: Tensor, present: Tensor | None) -> Tensor:
         """Numbers (B,N), each as one token through the shared `layer`: (B,N,D)."""
-        values = _present_only(values, present).to(layer.weight.dtype)
+        values = present_only(values, present).to(layer.weight.dtype)
         tokens: Tensor = layer(values.unsqueeze(-1))
         return tokens
-
-
-def _present_only(values: Tensor, present: Tensor | None) -> Tensor:
-    """`values` with zero wherever `present` (its leading axes) is False.
-
-    `torch.where` and not a product: NaN times zero is NaN.
-    """
-    if present is None:
-        return values
-    trailing = [1] * (values.ndim - present.ndim)
-    return torch.where(present.reshape(*present.shape, *trailing), values, 0)
 
 
 def _presence(name: str, mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:

@@ -21,9 +21,10 @@ from transformers.utils import ModelOutput
 from irene_model.network.attention import mean_present
 from irene_model.network.checkpoints import authors_config, from_authors_state, to_authors_state
 from irene_model.network.config import PRESETS, IreneConfig
-from irene_model.network.embeddings import ClassToken, GroupedLinear, IreneEmbeddings, PositionTable
+from irene_model.network.embeddings import IreneEmbeddings
 from irene_model.network.encoder import AttentionMaps, IreneEncoder
 from irene_model.network.low_rank import adapt, init_adapter, merged_state
+from irene_model.network.tokens import ClassToken, GroupedLinear, PositionTable
 
 __all__ = ["PRESETS", "IreneConfig", "IreneModel", "IreneOutput", "per_sample_loss"]
 
@@ -125,22 +126,10 @@ class IreneModel(DiagnosticModel):
     def forward(
         self,
         *,
-        age: Tensor,
-        sex: Tensor,
-        pixel_values: Tensor | None = None,
-        image_embeddings: Tensor | None = None,
-        text_embeddings: Tensor | None = None,
-        input_ids: Tensor | None = None,
-        lab_values: Tensor | None = None,
-        image_mask: Tensor | None = None,
-        text_mask: Tensor | None = None,
-        lab_mask: Tensor | None = None,
-        demographics_mask: Tensor | None = None,
-        panel_values: Tensor | None = None,
-        panel_mask: Tensor | None = None,
         labels: Tensor | None = None,
         label_mask: Tensor | None = None,
         output_attentions: bool = False,
+        **inputs: Tensor,
     ) -> IreneOutput:
         """Logits of a batch of B records.
 
@@ -150,24 +139,11 @@ class IreneModel(DiagnosticModel):
         0 female, 1 male; `labels` (B,K) of 0 and 1. Masks are 1 or True where the value exists
         and default to everything: `image_mask` (B,), `text_mask` (B,T), `lab_mask` (B,L),
         `demographics_mask` (B,2) for age and sex, `label_mask` (B,K). Of a model with further
-        panels `panel_values` and `panel_mask` (B,P) hold the values of all of them, side by side.
+        panels `panel_values` and `panel_mask` (B,P) hold the values of all of them, side by side;
+        of one with sounds `sound_values` (B,N,F) and `sound_mask` (B,N) hold the patches.
         Values behind a mask may be anything, NaN included. A wrong shape raises ValueError.
         """
-        streams = self.embeddings(
-            pixel_values=pixel_values,
-            image_embeddings=image_embeddings,
-            image_mask=image_mask,
-            text_embeddings=text_embeddings,
-            input_ids=input_ids,
-            text_mask=text_mask,
-            lab_values=lab_values,
-            lab_mask=lab_mask,
-            age=age,
-            sex=sex,
-            demographics_mask=demographics_mask,
-            panel_values=panel_values,
-            panel_mask=panel_mask,
-        )
+        streams = self.embeddings(**inputs)
         tokens, present, maps = self.encoder(streams, with_maps=output_attentions)
         features = mean_present(tokens, present)
         logits = self.head(features)

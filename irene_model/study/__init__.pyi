@@ -1,5 +1,5 @@
 from .bundle import bundled, unbundled
-from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, trimmed
+from .federation import ADAPTIVE, MOST_ROUNDS, ROBUST, server_rate, site_rate, trimmed
 from .names import (
     MOST_LABELS,
     Labels,
@@ -15,11 +15,9 @@ from .names import (
 )
 from .recipe import LastBlocks, LowRank, NamedSubset, Parameters
 from .records import HELD_OUT, OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
-from .schedule import server_rate, site_rate
 from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (
-    RESERVED,
     ImageShape,
     LabTest,
     Measurement,
@@ -29,6 +27,7 @@ from .shapes import (
     places,
     with_values_files,
 )
+from .sounds import SoundShape
 from .study import LARGEST_NOISE, Engine, Method, ModelShape, Study
 from .wire import STYPE, Encoding, Packed, pack, rounded, shape_bytes, travelling_bytes, unpack
 
@@ -40,7 +39,6 @@ __all__ = [
     "MOST_ROUNDS",
     "MOST_SECURE_SITES",
     "OLDEST_YEARS",
-    "RESERVED",
     "ROBUST",
     "SPLITS",
     "STYPE",
@@ -72,6 +70,7 @@ __all__ = [
     "Settings",
     "Sex",
     "SiteName",
+    "SoundShape",
     "Split",
     "Study",
     "TextEncoder",

@@ -1,11 +1,13 @@
 """The part of study.yaml that says how a federation runs: rounds, strategy, late updates, traffic.
 
-See docs/federation.md, which says what each choice does.
+See docs/federation.md, which says what each choice does. The learning rate takes its course where
+the size of a step is decided: at the sites under FedAvg, whose optimizers turn gradients into
+steps, and at the server under FedAdam and FedYogi, which rescale what sites send.
 """
 
 import itertools
 import math
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -13,6 +15,9 @@ from irene_model.study.records import HeldOut
 from irene_model.study.secure import LEAST_HONEST, MOST_SECURE_SITES, Secure
 from irene_model.study.settings import Settings
 from irene_model.study.wire import Encoding
+
+if TYPE_CHECKING:
+    from irene_model.study.study import Study
 
 MOST_ROUNDS = 1_000_000
 StrategyName = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "trimmed_mean", "median"]
@@ -137,3 +142,25 @@ class Federation(Settings):
     def evaluated(self, round: int) -> bool:
         """Whether the weights are evaluated on validation patients after `round`."""
         return round % self.evaluate_every == 0 or round == self.rounds
+
+
+def site_rate(study: "Study", round: int) -> float:
+    """The sites' learning rate in `round` (from 1)."""
+    factor = 1.0 if study.federation.strategy in ADAPTIVE else rate_factor(study, round)
+    return study.training.learning_rate * factor
+
+
+def server_rate(study: "Study", round: int) -> float:
+    """The server's learning rate in `round` (from 1)."""
+    factor = rate_factor(study, round) if study.federation.strategy in ADAPTIVE else 1.0
+    return study.federation.server_learning_rate * factor
+
+
+def rate_factor(study: "Study", round: int) -> float:
+    """Linear warm-up, then a cosine from 1 to `final_rate_fraction` at the last round."""
+    training, rounds = study.training, study.federation.rounds
+    warm = min(1.0, round / (training.warmup_rounds + 1))
+    done = (round - 1) / max(1, rounds - 1)
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    floor = training.final_rate_fraction
+    return warm * (floor + (1 - floor) * cosine)

@@ -1,8 +1,8 @@
 """The part of study.yaml that says how a site trains: which parameters, in what steps."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from irene_model.study.settings import Settings
 
@@ -21,12 +21,21 @@ class ModalityDropout(Settings):
     labs: Rate = 0.0
     demographics: Rate = 0.0
     panels: dict[str, Rate] = Field(default_factory=dict)
+    sounds: Rate = 0.0
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A study that drops no sounds keeps the fingerprint that it had."""
+        document: dict[str, Any] = plain(self)
+        if not self.sounds:
+            document.pop("sounds", None)
+        return document
 
     @property
     def rates(self) -> dict[str, float]:
-        """Modality or panel -> chance, the panels last."""
+        """Modality or panel -> chance; sounds, where any are dropped, last."""
         own = {name: getattr(self, name) for name in ("image", "text", "labs", "demographics")}
-        return own | self.panels
+        return own | self.panels | ({"sounds": self.sounds} if self.sounds else {})
 
 
 class NamedSubset(Settings):
@@ -67,8 +76,8 @@ class Training(Settings):
     run starts, is not noised and is not in an update.
 
     The rate warms up over `warmup_rounds` and falls to `final_rate_fraction` of itself, at the
-    sites or at the server: see `schedule` beside this file. `sgd` is plain, without momentum: under
-    `fedadam` the server has the momentum.
+    sites or at the server: see `federation` beside this file. `sgd` is plain, without momentum:
+    under `fedadam` the server has the momentum.
     """
 
     parameters: Parameters = NamedSubset()

@@ -28,6 +28,7 @@ class Record:
     labs: study's laboratory name -> value in the study's unit; absent names were not measured.
     panels: the study's further panel -> its values in the study's order and units, (V,) float64;
         NaN was not measured.
+    sound_paths: the study's position on the chest -> a recording there.
     labels: study's label -> 0 or 1; absent names are not annotated here.
     """
 
@@ -41,6 +42,7 @@ class Record:
     sex: Sex | None = None
     labels: Mapping[str, int]
     panels: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    sound_paths: Mapping[str, Path] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Never a patient's values: a record may end up in a traceback."""

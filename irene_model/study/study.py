@@ -27,6 +27,7 @@ from irene_model.study.records import HeldOut
 from irene_model.study.secure import with_roster
 from irene_model.study.settings import Settings, override, parse, read_mapping
 from irene_model.study.shapes import (
+    RESERVED,
     Demographic,
     ImageShape,
     LabTest,
@@ -34,6 +35,7 @@ from irene_model.study.shapes import (
     TextShape,
     with_values_files,
 )
+from irene_model.study.sounds import SoundShape
 
 LARGEST_NOISE = 1e4  # a noise multiplier; calibration looks no further
 Engine = Literal["fused", "opacus"]
@@ -148,6 +150,7 @@ class Study(Settings):
     labs: tuple[LabTest, ...] = ()
     panels: tuple[Panel, ...] = Field(default=(), max_length=MOST_PANELS)
     demographics: tuple[Demographic, ...] = ("age", "sex")
+    sounds: SoundShape | None = None
     model: ModelShape = ModelShape()
     training: Training = Training()
     federation: Federation
@@ -184,6 +187,22 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
+    def _sounds_are_declared(self) -> "Study":
+        if self.sounds is None and self.training.modality_dropout.sounds:
+            raise ValueError("training.modality_dropout.sounds: the study has no sounds")
+        if self.sounds is not None and any(panel.name == "sounds" for panel in self.panels):
+            raise ValueError("panels: 'sounds' is a modality of this study; choose another name")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A study without sounds keeps the fingerprint that it had."""
+        document: dict[str, Any] = plain(self)
+        if self.sounds is None:
+            document.pop("sounds", None)
+        return document
+
+    @model_validator(mode="after")
     def _secure_sums_are_of_gradients(self) -> "Study":
         secure = self.federation.secure
         if secure is None:
@@ -199,6 +218,12 @@ class Study(Settings):
                 "can't be above federation.secure.patients"
             )
         return self
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What a record may have or lack as a whole, the further panels and then sounds last."""
+        heard = () if self.sounds is None else ("sounds",)
+        return (*RESERVED, *(panel.name for panel in self.panels), *heard)
 
     @property
     def lab_names(self) -> tuple[str, ...]:

@@ -24,26 +24,30 @@ Labels = npt.NDArray[np.bool_]  # (K,)
 Group = frozenset[str]
 
 _IMAGE, _TEXT, _NUMBERS = Group({"image"}), Group({"text"}), Group({"labs", "age", "sex", _PANEL})
-_CLINICAL = _NUMBERS | _TEXT
+_SOUNDS = Group({"sounds"})
+_CLINICAL = _NUMBERS | _TEXT | _SOUNDS
 _SHARED = Group()
-_STREAMS = {"image": _IMAGE, "text": _TEXT, "numbers": _NUMBERS}
+_STREAMS = {"image": _IMAGE, "text": _TEXT, "numbers": _NUMBERS, "sounds": _SOUNDS}
 _EMBEDDINGS = {
     **dict.fromkeys(("patches", "class_token", "image", "image_positions"), _IMAGE),
     **dict.fromkeys(("text_tokens", "text", "text_positions"), _TEXT),
     **dict.fromkeys(("labs", "lab_positions"), Group({"labs"})),
     **dict.fromkeys(("sex", "sex_position"), Group({"sex"})),
     **dict.fromkeys(("age", "age_position"), Group({"age"})),
+    "sounds": _SOUNDS,
 }
 _OF_ONE_METHOD = {"encoder": _IMAGE, "squeeze": _CLINICAL}  # of GIT; of early fusion of data
 
 _OF_A_PROBE = {
     "image_head": _IMAGE, "text_head": _TEXT, "numbers_head": Group({"labs", "age", "sex"}),
+    "sounds_head": _SOUNDS,
 }  # fmt: skip
 
 
 def modalities_of(study: Study) -> tuple[str, ...]:
-    """Whatever a site may map of `study`, its further panels last."""
-    return (*MODALITIES, *(panel_modality(panel.name) for panel in study.panels))
+    """Whatever a site may map of `study`, its further panels and sounds last."""
+    heard = () if study.sounds is None else ("sounds",)
+    return (*MODALITIES, *(panel_modality(panel.name) for panel in study.panels), *heard)
 
 
 def panel_modality(panel: str) -> str:
@@ -70,7 +74,7 @@ def needed_for(name: str, method: Method) -> Group:
             group = _STREAMS[stream]
         case ["fusion", "heads", head, *_]:
             group = _STREAMS[head.removesuffix("_head")]
-        case ["image_head" | "text_head" | "numbers_head" as head, *_]:
+        case ["image_head" | "text_head" | "numbers_head" | "sounds_head" as head, *_]:
             group = _OF_A_PROBE[head]
         case ["panel_heads", head, *_]:
             group = Group({panel_modality(head.removesuffix("_head"))})

@@ -20,7 +20,7 @@ from irene_model.weights.subsets import choose_trained
 
 _FROM_THE_DATA = (
     *("image_size", "patch_size", "num_channels", "image_width"),
-    *("text_length", "text_width", "vocab_size", "num_labs", "panels"),
+    *("text_length", "text_width", "vocab_size", "num_labs", "panels", "sound_grid"),
 )
 
 
@@ -41,6 +41,7 @@ def config_of(study: Study) -> IreneConfig:
         vocab_size=_vocab_size(study.text.encoder),
         num_labs=len(study.labs),
         panels={panel.name: (len(panel.values), panel.per_token) for panel in study.panels},
+        sound_grid=[] if (sounds := study.sounds) is None else [*sounds.grid, sounds.width],
         id2label=dict(enumerate(study.labels)),
         label2id={label: index for index, label in enumerate(study.labels)},
     )

@@ -11,6 +11,7 @@ from irene_model.study import Panel, Study
 from simulations.hospitals.characters import Character
 from simulations.hospitals.cohort import Hospital
 from simulations.hospitals.files import SUFFIX, write_table
+from simulations.hospitals.recordings import JOIN
 from simulations.hospitals.secure_sums import HELD_OUT_SHARES, alone
 from simulations.patients import DISEASES, LAB_PANEL, Encounter, LabTest, draw_panel, write
 
@@ -25,8 +26,12 @@ def write_folder(
     rng: np.random.Generator,
     *,
     encoders: Mapping[str, Path],
+    sounds: Mapping[str, Any],
 ) -> Path:
-    """Tables and site.yaml of one hospital; returns the path of site.yaml."""
+    """Tables and site.yaml of one hospital; returns the path of site.yaml.
+
+    sounds: what site.yaml says of the recordings that are there already.
+    """
     folder, character = out / hospital.site.name, hospital.character
     (folder / "images").mkdir(parents=True)
     tests = [_PANEL[lab.loinc] for lab in study.labs if lab.loinc in _PANEL]
@@ -69,6 +74,9 @@ def write_folder(
         write_table(folder / f"{panel.name}{suffix}", rows, ["encounter_id", *panel.names])
     path = folder / "site.yaml"
     document = _site_yaml(study, hospital, suffix, labels, measured=bool(lab_rows))
+    if sounds:
+        document["sounds"] = dict(sounds)
+        document["records"]["joins"].append(JOIN)
     if encoders:
         document["encoders"] = {name: str(folder) for name, folder in encoders.items()}
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")

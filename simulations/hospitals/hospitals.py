@@ -13,6 +13,7 @@ from simulations.hospitals.cohort import Hospital, draw_cohort, stream_of
 from simulations.hospitals.drawing import Drawn, drawing
 from simulations.hospitals.files import SUFFIX
 from simulations.hospitals.folders import write_folder
+from simulations.hospitals.recordings import write_recordings
 from simulations.hospitals.scenario import Scenario
 from simulations.patients import DISEASES
 
@@ -41,7 +42,10 @@ def write_hospitals(
             stream = stream_of(cohort, index)
             rng = np.random.default_rng([seed, 2, stream])
             folders = scenario.encoder_folders
-            written.append(write_folder(out, study, hospital, rng, encoders=folders))
+            home, chance = out / hospital.site.name, [seed, 4, stream]
+            sounds = write_recordings(home, study, hospital, chance)
+            path = write_folder(out, study, hospital, rng, encoders=folders, sounds=sounds)
+            written.append(path)
             wanted = list(_images(out, hospital, cohort.image_pixels, [seed, 3, stream]))
             images += len(wanted)
             drawn.append(draw(wanted))

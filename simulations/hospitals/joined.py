@@ -85,6 +85,8 @@ def write_joined(scenario: Scenario, out: Path, *, seed: int) -> list[Path]:
         if site.columns.image is not None:  # a path, but for the cell that it has to hold
             pattern = str(site.folder / site.columns.image.pattern)
             document["columns"]["image"]["pattern"] = pattern
+        for position, mapped in site.sounds.items():
+            document["sounds"][position]["pattern"] = str(site.folder / mapped.pattern)
         if scenario.folds is not None:
             splits = _write_splits(site, scenario, folder / "splits.csv", seed)
             document["records"]["joins"].append(splits)

@@ -31,7 +31,6 @@ from pydantic import Field, field_validator, model_validator
 
 from irene_model.errors import ConfigError
 from irene_model.study import (
-    RESERVED,
     Settings,
     SiteName,
     Study,
@@ -197,7 +196,7 @@ class Scenario(Settings):
     def _lacks_what_there_is(self) -> Self:
         if self.cohort is None:
             return self
-        known = (*RESERVED, *(panel.name for panel in self.study.panels))
+        known = self.study.modalities
         of_sites = {name for site in self.cohort.sites for name in site.lacks}
         if odd := sorted({*self.cohort.lacks, *of_sites} - set(known)):
             raise ValueError(f"cohort: lacks: '{odd[0]}' is none of {', '.join(known)}")

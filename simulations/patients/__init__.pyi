@@ -1,3 +1,4 @@
+from .breath import breathe, is_silent_side, signs_of
 from .complaints import write
 from .diseases import DEFAULT_PREVALENCE, DISEASES, LAB_PANEL, LabTest
 from .panels import draw_panel
@@ -13,8 +14,11 @@ __all__ = [
     "LabTest",
     "Patient",
     "Scanner",
+    "breathe",
     "draw",
     "draw_panel",
     "draw_patients",
+    "is_silent_side",
+    "signs_of",
     "write",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from client.budget import declared_size
 from irene_model.errors import ConfigError
-from irene_model.study import RESERVED, Study
+from irene_model.study import Study
 from simulations.hospitals import HELD_OUT_SHARES, Cohort, Scenario, joined_sites
 
 MOST_PATIENTS = 10**9
@@ -68,7 +68,7 @@ def public_of(
             f"there are {len(sites)} sites, and the study needs {study.federation.needed_sites} "
             "(federation.minimum_sites)"
         )
-    known = (*RESERVED, *(panel.name for panel in study.panels))
+    known = study.modalities
     lacking = _lacking(scenario, sites) | dict(missing or {})
     if odd := sorted(set(lacking) - set(known)):
         raise ConfigError(f"--missing: '{odd[0]}' is none of {', '.join(known)}")

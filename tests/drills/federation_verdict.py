@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from transformers import AutoModel
 
 import irene_model.methods.methods
-from irene_model.study.schedule import server_rate
+from irene_model.study.federation import server_rate
 from irene_model.study.study import Study
 from irene_model.weights.weights import to_arrays
 from tests.drills.drill_federation import Drill

@@ -18,8 +18,8 @@ from client.private.clipping import Clip, ClippedSum, forward_losses, plain
 from client.private.contributions import KINDS, Contribution, Factors, PerPatient
 from client.private.fused import FusedSum
 from client.private.opacus_engines import HookSum
-from irene_model.network.embeddings import ClassToken, GroupedLinear, PositionTable
 from irene_model.network.model import IreneModel
+from irene_model.network.tokens import ClassToken, GroupedLinear, PositionTable
 from irene_model.weights.weights import new_model
 from tests.helpers.hostile import KINDS_OF_PAIRS, Pair, pairs, poison, scramble
 from tests.helpers.models.clipped_sums import STUDY, batch_of, rows, sums_of

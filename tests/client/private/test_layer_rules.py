@@ -10,7 +10,7 @@ from client.private.clipping import forward_losses
 from client.private.contributions import Factors, PerPatient, weight_contribution
 from client.private.fused import FusedSum
 from client.private.opacus_engines import HookSum
-from irene_model.network.embeddings import PositionTable
+from irene_model.network.tokens import PositionTable
 from tests.helpers.models.clipped_sums import (
     Toy,
     assert_equal,

@@ -21,7 +21,7 @@ from irene_model.explain.explanation import explain
 from irene_model.explain.reading import read
 from irene_model.inputs.processor import Case, IreneProcessor
 from irene_model.inputs.tensors import drop_modalities, encode_records, scale_values, without
-from irene_model.network.embeddings import PanelTokens
+from irene_model.network.tokens import PanelTokens
 from irene_model.weights.groups import is_trained, modalities_of
 from irene_model.weights.weights import config_of, new_model, trained_names
 from tests.helpers.hospital_folder import HospitalFolder

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irene_model.study.schedule import server_rate, site_rate
+from irene_model.study.federation import server_rate, site_rate
 from irene_model.study.study import Study
 from tests.helpers.hospital_folder import STUDY
 
