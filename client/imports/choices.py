@@ -18,9 +18,10 @@ Codes = tuple[str, ...]
 class Choices(Settings):
     """All of them.
 
-    site: its name. records: what makes a record. days: what belongs to a record beside what is of its visit: of
-    the same patient, so near to it. modalities, body_parts: of other images no record is made;
-    one that does not say is kept. labels: the study's label -> codes. complaints: kinds of notes.
+    site: its name. records: what makes a record. days: beside what is of a record's visit, what is
+    of its patient and so near belongs to it. modalities, body_parts: of other images no record is
+    made; one that does not say is kept. labels: the study's label -> codes. complaints: kinds of
+    notes that are the complaint.
     """
 
     site: SiteName
