@@ -120,7 +120,7 @@ class Draft:
 
     def _labels(self) -> Iterator[str]:
         labels = {name: self._label(codes) for name, codes in self.choices.labels.items()}
-        yield from _yaml({"labels": labels})
+        yield from _yaml({"labels": labels}) if labels else ["labels: {}   # instead of {}:"]
         open_ones = [] if self.study is None else sorted(set(self.study.labels) - set(labels))
         columns = [name for name in ("icd10", self.history.code_system) if name in self.columns]
         for name in open_ones or ([] if self.study is not None else ["…"]):

@@ -111,10 +111,10 @@ def read_pacs(folder: Path, progress: Progress) -> History:
         elif header.uids[0] in history.pictures:
             tally.pass_over("image files", "there twice")
         else:
-            known = history.persons.get(header.patient)
-            if known is None or not known.sex:
-                born = header.born if known is None else known.born
-                history.persons[header.patient] = Person(sex=header.sex, born=born)
+            known = history.persons.get(header.patient, Person())
+            history.persons[header.patient] = Person(
+                sex=known.sex or header.sex, born=known.born or header.born
+            )
             history.pictures[header.uids[0]] = Picture(
                 patient=header.patient,
                 at=header.at,
