@@ -1,12 +1,3 @@
-from .choices import Choices, read_labels
-from .importing import Stages, Target, import_dicom, import_fhir, import_omop
+from .commands import import_app
 
-__all__ = [
-    "Choices",
-    "Stages",
-    "Target",
-    "import_dicom",
-    "import_fhir",
-    "import_omop",
-    "read_labels",
-]
+__all__ = ["import_app"]

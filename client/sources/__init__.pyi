@@ -1,12 +1,11 @@
 from .fhir import read_fhir
-from .history import MOST_TEXT, Finding, History, LabSpool, Picture, Progress, Tally
+from .history import MOST_TEXT, History, LabSpool, Picture, Progress, Tally
 from .moments import Moment
 from .omop import read_omop
 from .pictures import Scanned, by_name, read_pacs, scan
 
 __all__ = [
     "MOST_TEXT",
-    "Finding",
     "History",
     "LabSpool",
     "Moment",

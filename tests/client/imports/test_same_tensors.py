@@ -12,14 +12,13 @@ from client.records.dataset import open_dataset
 from client.records.tables import read_records
 from client.site.site import Site
 from irene_model.study.study import Study
-from tests.helpers.exported_hospital import (
+from tests.helpers.sites.exported_hospital import (
     CODES,
-    CONCEPT_OF,
     Exported,
     write_exported,
     write_fhir,
-    write_omop,
 )
+from tests.helpers.sites.omop_hospital import CONCEPT_OF, write_omop
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from client.sources.fhir import read_fhir
 from client.sources.history import History, LabSpool
 from irene_model.errors import DataError
-from tests.helpers.exported_hospital import LOINC, write_lines
+from tests.helpers.sites.exported_hospital import LOINC, write_lines
 
 SECRET = "Zebedee"
 PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1950"}

@@ -11,10 +11,10 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from client.imports import Stages, Target
+    from client.imports.importing import Stages, Target
     from client.sources import Progress, Tally
 
-app = typer.Typer(
+import_app = typer.Typer(
     help="Make tables and a draft of site.yaml of what FHIR, OMOP or a PACS export.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -69,12 +69,12 @@ SiteName = Annotated[
 ]
 
 
-@app.callback()
+@import_app.callback()
 def _import() -> None:
     """Everything stays here: nothing is sent, and nothing that a file names is fetched."""
 
 
-@app.command()
+@import_app.command()
 def fhir(
     bundles: Annotated[
         Path, typer.Argument(metavar="BUNDLES", help="A folder of .json and .ndjson, or one file.")
@@ -99,7 +99,7 @@ def fhir(
     Example: `irene-client import fhir export site --study study.yaml --images pacs
     --label pneumonia=J18,J15.9`
     """
-    from client.imports import import_fhir
+    from client.imports.importing import import_fhir
 
     target = _target(
         out,
@@ -118,7 +118,7 @@ def fhir(
     _show(tally, target)
 
 
-@app.command()
+@import_app.command()
 def omop(
     source: Annotated[
         Path,
@@ -146,7 +146,7 @@ def omop(
 
     Example: `irene-client import omop cdm site --study study.yaml --label pneumonia=255848`
     """
-    from client.imports import import_omop
+    from client.imports.importing import import_omop
 
     target = _target(
         out,
@@ -165,7 +165,7 @@ def omop(
     _show(tally, target)
 
 
-@app.command()
+@import_app.command()
 def dicom(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What the PACS exported.")],
     out: Out,
@@ -183,7 +183,7 @@ def dicom(
 
     Example: `irene-client import dicom pacs site --body-part CHEST`
     """
-    from client.imports import import_dicom
+    from client.imports.importing import import_dicom
 
     target = _target(
         out, study_file, folder, modalities=modalities, body_parts=body_parts, site=site
@@ -196,7 +196,7 @@ def dicom(
 def _labels(
     given: list[str] | None, file: Path | None, study_file: Path
 ) -> "Mapping[str, tuple[str, ...]]":
-    from client.imports import read_labels
+    from client.imports.choices import read_labels
     from irene_model.study import Study
 
     return read_labels(given or (), file, Study.read(study_file))
@@ -206,7 +206,8 @@ def _target(
     out: Path, study_file: Path | None, images: Path | None, *, site: str | None, **chosen: object
 ) -> "Target":
     """What was chosen; an option that was not given keeps its default."""
-    from client.imports import Choices, Target
+    from client.imports.choices import Choices
+    from client.imports.importing import Target
     from irene_model.study import Study, parse
 
     name = re.sub("[^A-Za-z0-9]+", "-", out.absolute().name).strip("-")[:40].rstrip("-")
