@@ -53,7 +53,7 @@ def import_fhir(source: Path, target: Target, stages: Stages) -> Tally:
     Raises:
         ConfigError, DataError: nothing is left behind.
     """
-    with unfinished(target.out) as folder:
+    with unfinished(target.out, _sources(source, target)) as folder:
         spool = LabSpool(folder / "labs.spool")
         history = read_fhir(source, spool, stages("reading resources"))
         return _write(folder, history, spool.chunks(), target, stages)
@@ -61,16 +61,20 @@ def import_fhir(source: Path, target: Target, stages: Stages) -> Tally:
 
 def import_omop(source: Path, target: Target, stages: Stages) -> Tally:
     """Write the tables of an OMOP database or folder, as `import_fhir`."""
-    with unfinished(target.out) as folder:
+    with unfinished(target.out, _sources(source, target)) as folder:
         history, labs = read_omop(source, stages("reading tables"))
         return _write(folder, history, labs.chunks(), target, stages)
 
 
 def import_dicom(source: Path, target: Target, stages: Stages) -> Tally:
     """Write a row for each image of a folder of DICOM files, as `import_fhir`."""
-    with unfinished(target.out) as folder:
+    with unfinished(target.out, _sources(source, target)) as folder:
         history = read_pacs(source, stages("reading headers"))
         return _write(folder, history, (), target, stages)
+
+
+def _sources(source: Path, target: Target) -> list[Path]:
+    return [source, *([] if target.images is None else [target.images])]
 
 
 def _write(

@@ -121,7 +121,9 @@ def _of_visits(
             visit=name,
             at=visit.at,
             picture=pictures[0] if len(pictures) == 1 else None,
-            image=_file_of(pictures, files, history.tally),
+            image=_file_of(pictures, files, history.tally)
+            if history.pictures
+            else _file_called(name, files),
             reason=visit.reason,
         )
 
@@ -142,6 +144,12 @@ def _file_of(
         return ""
     tally.pass_over("image files", "another one of the record is taken", len(found) - 1)
     return min(found.values(), key=lambda file: file.rank).path
+
+
+def _file_called(visit: str, files: Mapping[str, Sequence[Scanned]]) -> str:
+    """A file that bears the visit's id as name or accession number, where no table names images."""
+    found = files.get(visit, ())
+    return min(found, key=lambda file: file.rank).path if found else ""
 
 
 class Owners:

@@ -1,6 +1,7 @@
 """The folder that an import leaves: records.csv, labs.parquet, and the draft of site.yaml."""
 
 import csv
+import errno
 import io
 import os
 import re
@@ -18,7 +19,7 @@ from client.cells import years_between
 from client.imports.choices import Choices
 from client.imports.linking import Owners, Record
 from client.sources import MOST_TEXT, History, Tally
-from irene_model.errors import ConfigError, DataError
+from irene_model.errors import ConfigError, DataError, DiskError
 from irene_model.journal import open_private, private_folder
 from irene_model.study import Study
 
@@ -28,19 +29,22 @@ if TYPE_CHECKING:
 RECORDS, LABS = "records.csv", "labs.parquet"
 _MOST_KINDS = 20  # of notes, each a column
 _ICD10 = re.compile(r"[A-Z]\d[0-9A-Z](\.?[0-9A-Z]{1,4})?", re.ASCII)
+_KIND = re.compile(r"[A-Za-z0-9.\-]{1,40}", re.ASCII)  # of notes: it becomes a column's name
 _AS_ICD10 = {"sure": "", "suspected": " V", "excluded": " A"}
 Cells = dict[str, list[str]]
 
 
 @contextmanager
-def unfinished(out: Path) -> Iterator[Path]:
+def unfinished(out: Path, sources: Sequence[Path]) -> Iterator[Path]:
     """A folder beside `out` that becomes `out` at the end, or is gone where anything fails.
 
     Raises:
-        ConfigError: `out` holds something, or can't be made.
+        ConfigError: `out` holds something, is within what is read, or can't be made.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: is not empty; give a new folder")
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise ConfigError(f"{out}: is not empty, or no folder; give a new one")
+    if any(out.resolve().is_relative_to(source.resolve()) for source in sources):
+        raise ConfigError(f"{out}: lies within what is read; give a folder beside it")
     try:
         parent = out.absolute().parent
         if not parent.exists():
@@ -51,6 +55,14 @@ def unfinished(out: Path) -> Iterator[Path]:
     try:
         yield folder
         folder.replace(out)  # an empty folder of that name is replaced
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskError(f"{out}: the disk is full; nothing is left of it") from None
+        # Whose name is not said: a file may be called as its patient is.
+        raise DataError(
+            f"{out}: a file can't be read, or not be written there ({type(error).__name__}); "
+            "nothing is left of it"
+        ) from None
     finally:
         if folder.exists():
             shutil.rmtree(folder)
@@ -187,7 +199,8 @@ def _texts(records: Sequence[Record], history: History, owners: Owners) -> Cells
         history.notes,
         key=lambda note: (note.at is None, 0.0 if note.at is None else _when(note.at)),
     )
-    kinds = Counter(note.kind for note in notes)
+    kind_of = {note.kind: note.kind if _KIND.fullmatch(note.kind) else "other" for note in notes}
+    kinds = Counter(kind_of[note.kind] for note in notes)
     columns: Cells = {
         kind: [""] * len(records)
         for kind, _ in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))[:_MOST_KINDS]
@@ -198,7 +211,7 @@ def _texts(records: Sequence[Record], history: History, owners: Owners) -> Cells
     placed = set()
     for thing, record in _pairs(things, owners):
         placed.add(thing)
-        cells = columns.get(notes[thing].kind)
+        cells = columns.get(kind_of[notes[thing].kind])
         if cells is not None:
             joined = f"{cells[record]}\n{notes[thing].text}" if cells[record] else notes[thing].text
             cells[record] = joined[:MOST_TEXT]

@@ -48,9 +48,12 @@ _WORDS = {  # SNOMED CT and LOINC answers -> the two words that the draft explai
 }
 _NUMBER = re.compile(r"\s*(?P<sign>[<>]=?)?\s*(?P<number>[+-]?\d+(\.\d+)?)\s*", re.ASCII)
 _COMPARATORS = ("<", "<=", ">", ">=")
+_SEXES = ("male", "female", "other", "unknown")
 _VOID = ("entered-in-error", "cancelled")
 _DOUBT: dict[str, Sure] = {"refuted": "excluded"}
 _DOUBT |= dict.fromkeys(("unconfirmed", "provisional", "differential"), "suspected")
+_GERMAN_SIGN = "icd-10-gm-diagnosesicherheit"  # the end of an extension's url
+_OF_SIGN: dict[str, Sure] = {"A": "excluded", "V": "suspected", "Z": "suspected"}
 
 
 def read_fhir(source: Path, spool: LabSpool, progress: Progress) -> History:
@@ -106,7 +109,10 @@ class _Reader:
         born = first_known([patient.birthDate])
         if patient.birthDate and born is None:
             self._tally.pass_over("dates", "of birth, that can't be read")
-        self._history.persons[patient.id] = Person(sex=patient.gender, born=born)
+        sex = patient.gender if patient.gender in _SEXES else ""
+        if patient.gender != sex:
+            self._tally.pass_over("Patient", "a gender that FHIR does not know, left empty")
+        self._history.persons[patient.id] = Person(sex=sex, born=born)
         for link in patient.link:
             other = found.id_of(link.other.reference, "Patient")
             if other:
@@ -221,6 +227,9 @@ class _Reader:
         for coding in concept.coding:
             if _ICD10.fullmatch(coding.system) and coding.code:
                 icd10 = icd10 or coding.code.strip().upper()
+                for extension in coding.extension:
+                    if sure == "sure" and extension.url.endswith(_GERMAN_SIGN):
+                        sure = _OF_SIGN.get(extension.valueCoding.code, "sure")
             elif coding.system == _SNOMED and coding.code:
                 snomed = snomed or coding.code.strip()
             else:

@@ -60,12 +60,10 @@ def read_omop(source: Path, progress: Progress) -> tuple[History, OmopLabs]:
         reader.pictures,
     )
     for number, read in enumerate(steps):
-        progress(number, len(steps) + 1)
+        progress(number, len(steps))
         read()
-    labs = reader.labs()
-    reader.history.tests.update(labs.counted(reader.history.tally))
-    progress(len(steps) + 1, len(steps) + 1)
-    return reader.history, labs
+    progress(len(steps), len(steps))
+    return reader.history, reader.labs()
 
 
 class _Reader:
@@ -194,7 +192,8 @@ class _Reader:
         loinc = self._codes_of("LOINC")
         names = {loinc[own]: self._concepts[own].name for own in loinc}
         self.history.names.update(names)
-        return OmopLabs(tables=self._tables, loinc=loinc, ucum=self._codes_of("UCUM"))
+        ucum = self._codes_of("UCUM")
+        return OmopLabs(tables=self._tables, history=self.history, loinc=loinc, ucum=ucum)
 
     def _codes_of(self, vocabulary: str) -> dict[str, str]:
         concepts = self._concepts.items()

@@ -1,12 +1,12 @@
 """OMOP's measurements to the laboratory's rows, column by column: there are millions of them."""
 
+import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from client.sources.history import LAB_COLUMNS, Tally
+from client.sources.history import LAB_COLUMNS, History
 from client.sources.moments import read_iso
 from client.sources.omop_tables import OmopTables
 
@@ -33,14 +33,16 @@ class OmopLabs:
     """
 
     tables: OmopTables
+    history: History
     loinc: Mapping[str, str]
     ucum: Mapping[str, str]
 
-    def counted(self, tally: Tally) -> Counter[tuple[str, str]]:
-        """(code, unit) -> rows; `tally` is told of all."""
+    def chunks(self) -> "Iterator[pa.Table]":
+        """Rows with a value, in the form of `LabSpool.chunks`; the history is told of all."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
-        tests: Counter[tuple[str, str]] = Counter()
+        tally = self.history.tally
         for rows in self._rows():
             valued = rows.filter(pc.not_equal(rows["value"], ""))
             tally.read["measurement"] += rows.num_rows
@@ -48,18 +50,9 @@ class OmopLabs:
             tally.pass_over("measurement", why, rows.num_rows - valued.num_rows)
             groups = valued.group_by(["code", "unit"]).aggregate([("value", "count")])
             for group in groups.to_pylist():
-                tests[group["code"], group["unit"]] += group["value_count"]
-        return tests
-
-    def chunks(self) -> "Iterator[pa.Table]":
-        """Rows with a value, in the form of `LabSpool.chunks`."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        for rows in self._rows():
-            seconds = [_seconds(text) for text in rows["at"].to_pylist()]
-            timed = rows.append_column("seconds", pa.array(seconds, pa.float64()))
-            yield timed.filter(pc.not_equal(rows["value"], ""))
+                self.history.tests[group["code"], group["unit"]] += group["value_count"]
+            seconds = pa.array(_seconds(valued["at"].to_pylist()), pa.float64())
+            yield valued.append_column("seconds", seconds)
 
     def _rows(self) -> "Iterator[pa.Table]":
         import pyarrow as pa
@@ -113,6 +106,8 @@ def _distinct(cells: "pa.ChunkedArray") -> list[str]:
     return found
 
 
-def _seconds(text: str) -> float:
-    at = read_iso(text)
-    return float("nan") if at is None else at.seconds
+def _seconds(texts: list[str]) -> list[float]:
+    """Since 1970; NaN where there is no time. Many rows are of one time."""
+    read = {text: read_iso(text) for text in set(texts)}
+    known = {text: math.nan if at is None else at.seconds for text, at in read.items()}
+    return [known[text] for text in texts]

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -196,10 +196,12 @@ class _Duckdb:
     path: Path
 
     def columns(self, table: str) -> frozenset[str]:
-        with closing(self._open()) as connection:
-            rows = connection.execute(
-                "SELECT column_name FROM duckdb_columns() WHERE lower(table_name) = ?", [table]
-            ).fetchall()
+        asked = (
+            "SELECT c.column_name FROM duckdb_columns() c JOIN duckdb_tables() t USING (table_oid) "
+            "WHERE lower(t.table_name) = ? AND NOT c.internal"
+        )
+        with self._opened() as connection:
+            rows = connection.execute(asked, [table]).fetchall()
         return frozenset(str(name).lower() for (name,) in rows)
 
     def batches(self, table: str, columns: Sequence[str]) -> Iterator["pa.Table"]:
@@ -208,13 +210,18 @@ class _Duckdb:
         present = {name: name for name in columns if name in self.columns(table)}
         if not present:
             return
-        with closing(self._open()) as connection:
-            quoted = ", ".join(f'"{name}"' for name in present)
-            found = connection.execute(f'SELECT {quoted} FROM "{table}"')
-            for batch in found.fetch_record_batch(_AT_ONCE):
-                yield _as_text(pa.Table.from_batches([batch]), present, columns)
+        quoted = ", ".join(f'"{name}"' for name in present)
+        with self._opened() as connection:
+            found = connection.execute(f'SELECT {quoted} FROM "{table}" ORDER BY rowid')
+            while rows := found.fetchmany(_AT_ONCE):
+                cells = [
+                    pa.array([_cell(value) for value in column], pa.string())
+                    for column in zip(*rows, strict=True)
+                ]
+                yield _as_text(pa.Table.from_arrays(cells, names=[*present]), present, columns)
 
-    def _open(self) -> Any:
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
         try:
             import duckdb
         except ImportError:
@@ -223,11 +230,11 @@ class _Duckdb:
                 "duckdb`, or export the tables as Parquet"
             ) from None
         try:
-            return duckdb.connect(
-                str(self.path), read_only=True, config={"enable_external_access": "false"}
-            )
+            config = {"enable_external_access": "false"}
+            with closing(duckdb.connect(str(self.path), read_only=True, config=config)) as opened:
+                yield opened
         except duckdb.Error:
-            raise DataError(f"{self.path.name}: is no database that DuckDB can read") from None
+            raise DataError(f"{self.path.name}: can't be read by DuckDB") from None
 
 
 def _separator(header: str) -> str:
@@ -237,7 +244,7 @@ def _separator(header: str) -> str:
 def _cell(value: Any) -> str | None:
     if value is None or isinstance(value, bytes):
         return None
-    return value if isinstance(value, str) else repr(value)
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _as_text(batch: "pa.Table", present: dict[str, str], columns: Sequence[str]) -> "pa.Table":
@@ -257,4 +264,6 @@ def _as_text(batch: "pa.Table", present: dict[str, str], columns: Sequence[str])
         else:
             text = pc.cast(column, pa.string())
         cells.append(pc.utf8_trim_whitespace(pc.fill_null(text, "")))
-    return pa.Table.from_arrays(cells, names=list(columns))
+    table = pa.Table.from_arrays(cells, names=list(columns))
+    table.validate(full=True)  # Parquet's text is not looked at until it is used
+    return table

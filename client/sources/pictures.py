@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from client.images import MOST_BYTES, ImageProblem, is_dicom, read_dataset
+from client.images import MOST_BYTES, ImageProblem, is_dicom, quiet, read_dataset
 from client.sources.bundles import walked
 from client.sources.history import History, Person, Picture, Progress, Tally
 from client.sources.moments import Moment, read_dicom
@@ -71,7 +71,8 @@ def scan(folder: Path, tally: Tally, progress: Progress) -> list[Scanned]:
         elif path.suffix.lower() in _SUFFIXES:
             found.append(Scanned(path=name))
         else:
-            header = _read(path)
+            with quiet():
+                header = _read(path)
             if isinstance(header, str):
                 why = header
             else:

@@ -35,12 +35,26 @@ class _Part(BaseModel):
         return document
 
 
+class Sign(_Part):
+    """A code alone."""
+
+    code: Code = ""
+
+
+class Extension(_Part):
+    """What a country adds; of Germany's ICD-10 how sure a code is."""
+
+    url: Short = ""
+    valueCoding: Sign = Sign()  # noqa: N815  # FHIR's names
+
+
 class Coding(_Part):
     """One code of one vocabulary."""
 
     system: Short = ""
     code: Code = ""
     display: Short = ""
+    extension: list[Extension] = Field(default_factory=list, max_length=100)
 
 
 class Concept(_Part):
@@ -86,7 +100,7 @@ class Patient(_Resource):
     """Who it is: nothing but sex and date of birth is read."""
 
     gender: Code = ""
-    birthDate: Code = ""  # noqa: N815  # FHIR's names
+    birthDate: Code = ""  # noqa: N815
     link: list[OtherPatient] = Field(default_factory=list, max_length=100)
 
 

@@ -5,7 +5,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from client.sources.history import History
 from client.sources.omop import read_omop
@@ -131,3 +133,31 @@ def test_a_duckdb_file_names_the_library_that_it_needs(
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
     with pytest.raises(ConfigError, match="its library is not installed"):
         read(path)
+
+
+def test_parquet_text_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "cdm")
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"),
+                                                    pa.py_buffer(b"\xff")])  # fmt: skip
+    parquet.write_table(
+        pa.table({"person_id": ["1"], "note_text": broken}), folder / "note.parquet"
+    )
+    assert refused(folder) == "note.parquet: is damaged, or no table in UTF-8; export it again"
+
+
+def test_a_duckdb_file_is_read_where_its_library_is_and_its_views_are_not(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    folder, path = write(tmp_path / "cdm"), tmp_path / "cdm.duckdb"
+    with duckdb.connect(str(path)) as database:
+        for name in TABLES:
+            source = f"read_csv('{folder / name}.csv', all_varchar = true)"
+            kind = "VIEW" if name == "measurement" else "TABLE"
+            database.execute(f"CREATE {kind} {name} AS SELECT * FROM {source}")
+    history, rows = read(path)
+    expected, _ = read(folder)
+    assert (history.persons, history.visits) == (expected.persons, expected.visits)
+    assert history.findings == expected.findings
+    assert rows == []
+    content = path.read_bytes()
+    path.write_bytes(content[:5000] + b"\xff" * 300 + content[5300:])
+    assert "can't be read by DuckDB" in refused(path)
