@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RECORDS, LABS = "records.csv", "labs.parquet"
+_IDS = ("record_id", "patient_id", "visit_id")
 _MOST_KINDS = 20  # of notes, each a column
 _ICD10 = re.compile(r"[A-Z]\d[0-9A-Z](\.?[0-9A-Z]{1,4})?", re.ASCII)
 _KIND = re.compile(r"[A-Za-z0-9.\-]{1,40}", re.ASCII)  # of notes: it becomes a column's name
+_CONTROLS = {code: " " for code in range(32) if chr(code) not in "\n\t"}
 _AS_ICD10 = {"sure": "", "suspected": " V", "excluded": " A"}
 Cells = dict[str, list[str]]
 
@@ -95,8 +97,11 @@ def write_records(
     columns["age"] = _ages(records, history)
     columns["sex"] = [history.persons[record.patient].sex for record in records]
     columns |= _diagnoses(records, history, owners)
-    needed = ("record_id", "patient_id")
-    columns = {name: cells for name, cells in columns.items() if name in needed or any(cells)}
+    columns = {
+        name: cells if name in _IDS else [_plain(cell) for cell in cells]
+        for name, cells in columns.items()
+        if name in _IDS[:2] or any(cells)
+    }
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -175,6 +180,11 @@ def write_draft(folder: Path, text: str) -> None:
 def _write(path: Path, content: bytes) -> None:
     with os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
         file.write(content)
+
+
+def _plain(text: str) -> str:
+    """Without signs that are no text, as zero bytes, and with one kind of line break."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
 
 
 def _why_none(history: History) -> str:

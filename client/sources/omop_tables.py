@@ -226,8 +226,8 @@ class _Duckdb:
             import duckdb
         except ImportError:
             raise ConfigError(
-                f"{self.path}: is a DuckDB file, and its library is not installed; `pip install "
-                "duckdb`, or export the tables as Parquet"
+                f"{self.path}: is a DuckDB file, and its library is not installed: install the "
+                "extra `sql`, or export the tables as Parquet"
             ) from None
         try:
             config = {"enable_external_access": "false"}

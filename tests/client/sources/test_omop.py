@@ -139,9 +139,8 @@ def test_parquet_text_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "cdm")
     broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"),
                                                     pa.py_buffer(b"\xff")])  # fmt: skip
-    parquet.write_table(
-        pa.table({"person_id": ["1"], "note_text": broken}), folder / "note.parquet"
-    )
+    table = pa.table({"person_id": ["1"], "note_text": broken})
+    parquet.write_table(table, folder / "note.parquet")
     assert refused(folder) == "note.parquet: is damaged, or no table in UTF-8; export it again"
 
 
