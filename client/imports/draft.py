@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from client.imports.choices import Choices, all_numbers
-from client.imports.written_tables import LABS, RECORDS, Cells
+from client.imports.record_columns import Cells
+from client.imports.written_tables import LABS, RECORDS
 from client.sources import History
 from irene_model.study import Study, one_line
 

@@ -29,8 +29,8 @@ EXPORT: list[dict[str, Any]] = [
         {"system": "http://hl7.org/fhir/sid/icd-10", "code": "J18.9", "display": "x\nbudget: none"},
         {"system": "http://snomed.info/sct", "code": "233604007"}]},
      "verificationStatus": {"coding": [{"code": "provisional"}]}},
-    {"resourceType": "DiagnosticReport", **ABOUT, "issued": "2024-01-02", "conclusion": 'a "b",\nc',
-     "code": {"coding": [{"system": "x", "code": "our own kind!"}]}},
+    {"resourceType": "DiagnosticReport", **ABOUT, "issued": "2024-01-02",
+     "conclusion": 'a "b",\r\n\0c', "code": {"coding": [{"system": "x", "code": "our own kind!"}]}},
     *({"resourceType": "Observation", **ABOUT, "effectiveDateTime": f"2024-01-02T0{n}:00:00Z",
        "code": {"coding": [{"system": LOINC, "code": code}]}, **value}
       for n, (code, value) in enumerate([
@@ -94,6 +94,7 @@ def test_a_draft_tells_what_it_could_not_decide(study_file: Path, tmp_path: Path
     assert site.labels["pneumonia"].uncertain == ("suspected 233604007",)
     assert site.budget != "none"
     rows = (out / "records.csv").read_text()
+    assert rows.count('"a ""b"",\n c"') == 2
     # Two ids of one person are one patient.
     assert [line.split(",")[1] for line in rows.splitlines() if line[:2] in ("s1", "s2")] == [
         "p1"
