@@ -121,6 +121,8 @@ class Draft:
 
     def _labels(self) -> Iterator[str]:
         labels = {name: self._label(codes) for name, codes in self.choices.labels.items()}
+        yield f"# Diagnoses are those of a record's visit, or within {self.choices.days:g} days of it:"
+        yield "# a record of which only others are coded so near is negative. Is that so in your house?"
         yield from _yaml({"labels": labels}) if labels else ["labels: {}   # instead of {}:"]
         open_ones = [] if self.study is None else sorted(set(self.study.labels) - set(labels))
         columns = [name for name in ("icd10", self.history.code_system) if name in self.columns]

@@ -1,7 +1,7 @@
 """From what a hospital's systems export to a folder that `irene-client check` reads."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,17 @@ def import_dicom(source: Path, target: Target, stages: Stages) -> Tally:
         return _write(folder, history, (), target, stages)
 
 
+def _told(
+    chunks: "Iterable[pa.Table]", history: History, progress: Progress
+) -> "Iterator[pa.Table]":
+    """`chunks`, counted; how many rows there are is known of what was spooled."""
+    done, total = 0, sum(history.tests.values()) or None
+    for chunk in chunks:
+        yield chunk
+        done += chunk.num_rows
+        progress(done, total)
+
+
 def _sources(source: Path, target: Target) -> list[Path]:
     return [source, *([] if target.images is None else [target.images])]
 
@@ -96,7 +107,8 @@ def _write(
     columns = write_records(folder, records, history, owners, choices)
     rows = 0
     if target.study is not None:
-        rows = write_labs(folder, chunks, records, tally=tally, owners=owners, study=target.study)
+        told = _told(chunks, history, stages("linking laboratory values"))
+        rows = write_labs(folder, told, records, tally=tally, owners=owners, study=target.study)
     with suppress(FileNotFoundError):
         (folder / "labs.spool").unlink()
     images = None

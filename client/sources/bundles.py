@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ from irene_model.errors import DataError
 MOST_DOCUMENT = 128 << 20  # bytes: as Python's values it takes ten times that
 MOST_LINE = 32 << 20
 _DEEPEST = 32  # folders
+_TOLD_EVERY = 2000  # lines
 _LINES = (".ndjson", ".jsonl")
 _BUNDLES = ("transaction", "collection", "searchset", "batch", "document", "message")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,59}", re.ASCII)
@@ -64,7 +66,8 @@ def read_resources(source: Path, tally: Tally, progress: Progress) -> Iterator[F
     numbers = {path: number for number, path in enumerate(documents, 1)}
     for path in files:
         if path.suffix.lower() in _LINES:
-            found = _of_lines(path, _shown(path, source), tally)
+            told = partial(_tell, progress, done, total)
+            found = _of_lines(path, _shown(path, source), tally, told)
         else:
             shown = path.name if path == source else f"JSON file {numbers[path]}, by name,"
             found = _of_document(path, shown, tally)
@@ -79,6 +82,10 @@ def read_resources(source: Path, tally: Tally, progress: Progress) -> Iterator[F
                 yield each
         done += path.stat().st_size
         progress(done, total)
+
+
+def _tell(progress: Progress, before: int, total: int, done: int) -> None:
+    progress(before + done, total)
 
 
 def _files(source: Path, tally: Tally) -> list[Path]:
@@ -118,11 +125,15 @@ def _shown(path: Path, source: Path) -> str:
     return path.name if path == source else path.relative_to(source).as_posix()
 
 
-def _of_lines(path: Path, shown: str, tally: Tally) -> Iterator[Found]:
+def _of_lines(
+    path: Path, shown: str, tally: Tally, progress: Callable[[int], None]
+) -> Iterator[Found]:
     with path.open("rb") as file:
         number = 0
         while line := file.readline(MOST_LINE + 1):
             number += 1
+            if number % _TOLD_EVERY == 0:
+                progress(file.tell())
             place = f"{shown} line {number}"
             if len(line) > MOST_LINE:
                 raise DataError(f"{place}: is longer than {MOST_LINE >> 20} MB")

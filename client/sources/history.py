@@ -16,7 +16,8 @@ MOST_TEXT = 100_000
 """Characters of one note; a discharge letter has a tenth."""
 CHIEF_COMPLAINTS = ("10154-3", "8661-1", "46239-0", "29299-5")
 """LOINC: chief complaint as reported, chief complaint, with reason for visit, reason for visit."""
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int | None], None]
+"""Told how much is done, and of how much if that is known."""
 Sure = Literal["sure", "suspected", "excluded"]
 
 
