@@ -121,11 +121,13 @@ class Draft:
 
     def _labels(self) -> Iterator[str]:
         labels = {name: self._label(codes) for name, codes in self.choices.labels.items()}
-        yield f"# Diagnoses are those of a record's visit, or within {self.choices.days:g} days of it:"
-        yield "# a record of which only others are coded so near is negative. Is that so in your house?"
+        columns = [name for name in ("icd10", self.history.code_system) if name in self.columns]
+        if columns:
+            near = f"{self.choices.days:g} days of it"
+            yield f"# Diagnoses are those of a record's visit, or within {near}: a record of which"
+            yield "# only others are coded so near is negative. Is that so in your house?"
         yield from _yaml({"labels": labels}) if labels else ["labels: {}   # instead of {}:"]
         open_ones = [] if self.study is None else sorted(set(self.study.labels) - set(labels))
-        columns = [name for name in ("icd10", self.history.code_system) if name in self.columns]
         for name in open_ones or ([] if self.study is not None else ["…"]):
             example = "names: […]" if columns and columns[0] != "icd10" else "icd10: […]"
             yield f"#  {_quoted(name)}: {{column: {columns[0] if columns else '…'}, {example}}}"
