@@ -7,6 +7,7 @@ import typer
 
 from client import ledger_cli, node_cli
 from client.fine_tune_cli import fine_tune
+from client.imports import import_app
 from client.split_cli import split
 from client.status_cli import status
 from irene_model.console import Version, new_app, picture_file, run_app
@@ -231,6 +232,7 @@ def look(
 
 for command in (*node_cli.COMMANDS, fine_tune, split, status):
     app.command()(command)
+app.add_typer(import_app, name="import")
 app.add_typer(ledger_cli.app, name="ledger")
 
 

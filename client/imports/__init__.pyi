@@ -1,0 +1,3 @@
+from .commands import import_app
+
+__all__ = ["import_app"]
