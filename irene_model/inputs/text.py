@@ -1,8 +1,8 @@
 """Clinical text to tokens, and to a frozen encoder's vectors where the study has one.
 
-With nothing to download there is a WordPiece tokenizer over a small public vocabulary that ships
-with the package: common clinical and English words, then single letters, so that every word has
-tokens. Lower-cased, accents stripped, as BERT's uncased tokenizers do.
+With nothing to download there is a WordPiece tokenizer over a vocabulary that ships with the
+package, `basic` or `clinical`: English and clinical words, then single letters, so that every word
+has tokens. Lower-cased, accents stripped, as BERT's uncased tokenizers do.
 """
 
 import re
@@ -25,15 +25,16 @@ from irene_model.inputs.text_encoder import FrozenEncoder, find_folder, open_tok
 from irene_model.study import TextShape
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
+_VOCABULARIES = {"basic": "vocabulary.txt", "clinical": "clinical_vocabulary.txt"}
 
 
 @cache
-def vocabulary() -> tuple[str, ...]:
-    """The shipped tokens; a token's index is its id and [PAD] is 0.
+def vocabulary(name: str = "basic") -> tuple[str, ...]:
+    """The shipped tokens of `text.vocabulary`; a token's index is its id and [PAD] is 0.
 
-    The file lists words; single characters and their continuations are added here.
+    The files list words; single characters and their continuations are added here.
     """
-    text = (files("irene_model.inputs") / "vocabulary.txt").read_text(encoding="utf-8")
+    text = (files("irene_model.inputs") / _VOCABULARIES[name]).read_text(encoding="utf-8")
     words = [w for line in text.splitlines() if not line.startswith("#") for w in line.split()]
     characters = [chr(c) for c in range(33, 127) if not chr(c).isupper()]
     continued = [f"##{c}" for c in characters if c.isalnum()]
@@ -62,7 +63,7 @@ class TextReader:
         from the hub before. A missing or different file is a ConfigError.
         """
         if shape.encoder.kind == "wordpiece":
-            return cls(shape=shape, tokenizer=_shipped())
+            return cls(shape=shape, tokenizer=_shipped(shape.vocabulary))
         folder = find_folder(shape.encoder, folders or {})
         tokenizer = open_tokenizer(folder, shape)
         frozen = shape.encoder.kind == "frozen"
@@ -94,8 +95,8 @@ def encode(
 
 
 @cache
-def _shipped() -> Tokenizer:
-    ids = {token: index for index, token in enumerate(vocabulary())}
+def _shipped(name: str = "basic") -> Tokenizer:
+    ids = {token: index for index, token in enumerate(vocabulary(name))}
     tokenizer = Tokenizer(WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=60))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
