@@ -1,1 +1,1 @@
-"""The clinical vocabulary: from which public lists it is made, and how much of real notes it knows."""
+"""The clinical vocabulary: the public lists that it is made of, and how much of notes it knows."""

@@ -8,6 +8,7 @@ trainers of the library `tokenizers` break them at random.
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from itertools import pairwise
 
 Pair = tuple[str, str]
 CONTINUED = "##"  # before a piece that does not begin a word
@@ -22,7 +23,7 @@ def learn_pieces(often: Mapping[str, int], count: int) -> list[str]:
     seen: Counter[Pair] = Counter()
     held: defaultdict[Pair, set[int]] = defaultdict(set)
     for number, (pieces, weight) in enumerate(cut):
-        for pair in zip(pieces, pieces[1:], strict=False):
+        for pair in pairwise(pieces):
             seen[pair] += weight
             held[pair].add(number)
     learned: dict[str, None] = {}  # two pairs may make the same piece
@@ -32,10 +33,10 @@ def learn_pieces(often: Mapping[str, int], count: int) -> list[str]:
         for number in sorted(held[best]):
             pieces, weight = cut[number]
             joined = _join(pieces, best)
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in pairwise(pieces):
                 seen[pair] -= weight
                 held[pair].discard(number)
-            for pair in zip(joined, joined[1:], strict=False):
+            for pair in pairwise(joined):
                 seen[pair] += weight
                 held[pair].add(number)
             cut[number] = joined, weight

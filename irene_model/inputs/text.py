@@ -5,8 +5,10 @@ package, `basic` or `clinical`: English and clinical words, then single letters,
 has tokens. Lower-cased, accents stripped, as BERT's uncased tokenizers do.
 """
 
+import math
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,13 +17,19 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import Tensor
 
-from irene_model.inputs.text_encoder import FrozenEncoder, find_folder, open_tokenizer
+from irene_model.inputs.text_encoder import (
+    ABSENT,
+    FrozenEncoder,
+    find_folder,
+    open_tokenizer,
+    overlap,
+)
 from irene_model.study import TextShape
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
@@ -71,27 +79,55 @@ class TextReader:
         return cls(shape=shape, tokenizer=tokenizer, encoder=encoder, folder=folder)
 
     def tokens(self, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
-        """Token ids (B, T) int64 and mask (B, T) bool, as `encode` gives them."""
-        return encode(texts, max_tokens=self.shape.max_tokens, tokenizer=self.tokenizer)
+        """Token ids (B, T) or (B, T, N) int64 and mask (B, T) bool, as `encode` gives them."""
+        return encode(
+            texts,
+            max_tokens=self.shape.max_tokens,
+            windows=self.shape.windows,
+            tokenizer=self.tokenizer,
+        )
+
+    @property
+    def most_read(self) -> int:
+        """Tokens of one text that are read, an encoder's first and last one included."""
+        each = self.shape.max_tokens
+        if self.encoder is not None:
+            each -= overlap(self.tokenizer, self.shape)
+        return self.shape.max_tokens + (self.shape.windows - 1) * each
 
 
 def encode(
-    texts: Sequence[str | None], *, max_tokens: int, tokenizer: Tokenizer | None = None
+    texts: Sequence[str | None],
+    *,
+    max_tokens: int,
+    tokenizer: Tokenizer | None = None,
+    windows: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Token ids (B, T) int64 and mask (B, T) bool, T = `max_tokens`; longer texts are cut.
 
+    With N = `windows` above 1 ids are (B, T, N): of a text that fills n windows, n neighbouring
+    tokens share a place, so that a short one is read as ever; what is not there is `ABSENT`.
     A missing or blank text has an all-false mask. `tokenizer` is the shipped one by default.
     """
-    ids = torch.zeros(len(texts), max_tokens, dtype=torch.int64)
+    ids = torch.full((len(texts), max_tokens, windows), ABSENT, dtype=torch.int64)
     mask = torch.zeros(len(texts), max_tokens, dtype=torch.bool)
     # A blank text is no text: an encoder's own tokenizer would give it a start and an end.
     rows = [row for row, text in enumerate(texts) if text and not text.isspace()]
     encodings = (tokenizer or _shipped()).encode_batch([texts[row] or "" for row in rows])
     for row, encoding in zip(rows, encodings, strict=True):
-        tokens = encoding.ids[:max_tokens]
-        ids[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
-        mask[row, : len(tokens)] = True
-    return ids, mask
+        tokens = [each for window in _windows(encoding, windows) for each in window.ids]
+        tokens = tokens[: max_tokens * windows]
+        together = math.ceil(len(tokens) / max_tokens)
+        for place, start in enumerate(range(0, len(tokens), together or 1)):
+            shared = tokens[start : start + together]
+            ids[row, place, : len(shared)] = torch.tensor(shared, dtype=torch.int64)
+            mask[row, place] = True
+    return (ids if windows > 1 else ids[..., 0].clamp(min=0)), mask
+
+
+def _windows(encoding: Encoding, windows: int) -> list[Encoding]:
+    """What is read of a text, in the parts that an encoder reads one by one."""
+    return [encoding, *encoding.overflowing[: windows - 1]] if windows > 1 else [encoding]
 
 
 @cache
@@ -104,22 +140,26 @@ def _shipped(name: str = "basic") -> Tokenizer:
 
 
 def words(
-    text: str, *, max_tokens: int, tokenizer: Tokenizer | None = None
-) -> tuple[tuple[str, range], ...]:
+    text: str, *, max_tokens: int, tokenizer: Tokenizer | None = None, windows: int = 1
+) -> tuple[tuple[str, Mapping[int, float]], ...]:
     """The words of `text` as they are written, each with the places of its tokens in `encode`.
 
-    A word is what stands between spaces, its punctuation with it. What lies beyond `max_tokens`
-    has an empty range; a word cut there has the tokens that are read. An encoder's first and last
-    token stand for no word.
+    Beside each place is the share of it that is the word's: 1 unless `windows` lets tokens share
+    places. A word is what stands between spaces, its punctuation with it. What lies beyond
+    `max_tokens` has no place; a word cut there has the tokens that are read. An encoder's first and
+    last token stand for no word.
     """
     found = list(re.finditer(r"\S+", text))
     starts = [match.start() for match in found]
-    places: list[list[int]] = [[] for _ in found]
-    encoding = (tokenizer or _shipped()).encode(text)
-    for place, (start, end) in enumerate(encoding.offsets[:max_tokens]):
+    places: list[Counter[int]] = [Counter() for _ in found]
+    parts = _windows((tokenizer or _shipped()).encode(text), windows)
+    offsets = [each for part in parts for each in part.offsets][: max_tokens * windows]
+    together = math.ceil(len(offsets) / max_tokens)
+    tokens = Counter(number // together for number in range(len(offsets)))
+    for number, (start, end) in enumerate(offsets):
         if end > start:
-            places[bisect_right(starts, start) - 1].append(place)
+            places[bisect_right(starts, start) - 1][number // together] += 1
     return tuple(
-        (match.group(), range(own[0], own[-1] + 1) if own else range(0))
+        (match.group(), {place: count / tokens[place] for place, count in own.items()})
         for match, own in zip(found, places, strict=True)
     )
