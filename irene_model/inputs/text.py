@@ -90,10 +90,17 @@ class TextReader:
     @property
     def most_read(self) -> int:
         """Tokens of one text that are read, an encoder's first and last one included."""
-        each = self.shape.max_tokens
-        if self.encoder is not None:
-            each -= overlap(self.tokenizer, self.shape)
-        return self.shape.max_tokens + (self.shape.windows - 1) * each
+        return self.shape.max_tokens + (self.shape.windows - 1) * self._further
+
+    def windows_for(self, tokens: int) -> int:
+        """How many windows read a text of so many tokens whole."""
+        return 1 + math.ceil(max(0, tokens - self.shape.max_tokens) / self._further)
+
+    @property
+    def _further(self) -> int:
+        """Tokens of a text that each window but the first adds."""
+        twice = 0 if self.encoder is None else overlap(self.tokenizer, self.shape)
+        return self.shape.max_tokens - twice
 
 
 def encode(

@@ -92,8 +92,6 @@ def overlap(tokenizer: Tokenizer, shape: TextShape) -> int:
     A quarter of the window that the one before it has read too, and its own first and last token.
     """
     around: int = tokenizer.num_special_tokens_to_add(is_pair=False)
-    if shape.windows == 1:
-        return around
     return around + min(shape.max_tokens // 4, shape.max_tokens - around - 1)
 
 

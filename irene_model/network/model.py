@@ -151,7 +151,8 @@ class IreneModel(DiagnosticModel):
         of 0 and 1. Masks are 1 or True where the value exists and default to everything:
         `image_mask` (B,), `text_mask` (B,T), `lab_mask` (B,L), `demographics_mask` (B,2) for age
         and sex, `label_mask` (B,K). Of a model with further panels `panel_values` and `panel_mask`
-        (B,P) hold the values of all of them, side by side. Values behind a mask may be anything, NaN included. A wrong shape raises ValueError.
+        (B,P) hold the values of all of them, side by side. Values behind a mask may be anything,
+        NaN included. A wrong shape raises ValueError.
         """
         streams = self.embeddings(
             pixel_values=pixel_values,

@@ -22,9 +22,10 @@ def shipped(max_tokens: int = 40) -> TextReader:
 
 
 def test_words_of_the_vocabulary_are_known_and_others_are_spelled() -> None:
-    counts = count_texts(records("cough and fever, 39.4", "Kurzatmigkeit xqz"), shipped())
-    assert (counts.texts, counts.words, counts.spelled) == (2, 5, 2)
-    assert doubt_words(counts) == ()  # two of five are not more than two in five
+    counts = count_texts(records("cough and fevers, 39.4", "Kurzatmigkeit chest"), shipped())
+    assert (counts.texts, counts.words, counts.whole, counts.spelled) == (2, 5, 4, 1)
+    assert counts.known == 0.8
+    assert doubt_words(counts) == ()  # one of five is not more than one in five
 
 
 def test_another_language_is_doubted() -> None:
