@@ -2,9 +2,10 @@
 
     python -m benchmarks.vocabulary.build /usr/share/dict/scowl icd10c-tabular.xml --out new.txt
 
-Common English words, the words of many diagnoses and the project's own are kept whole. An inflected
-form whose stem is there is left to the stem and its ending, which share their vectors with others.
-Every other word is spelled in the pieces that such words are most often made of.
+The words of the basic vocabulary, common English ones, those of many diagnoses and the project's
+own are kept whole. An inflected form of the rarer ones, whose stem is there, is left to the stem
+and its ending, which share their vectors with others. Every other word is spelled in the pieces
+that such words are most often made of.
 """
 
 import textwrap
@@ -53,7 +54,7 @@ def build(
     """Write the vocabulary; the same lists give the same file."""
     icd = icd_10_cm(diagnoses)
     common, own = scowl(lists, _COMMON), own_words()
-    kept = common | own
+    kept = common | own | {word for word in vocabulary() if len(word) > 1 and word.isalpha()}
     known = kept | scowl(lists, _LESS_COMMON)
     known |= {word for word, titles in icd.items() if titles >= _FEWEST_TITLES}
     whole = sorted(word for word in known if word in kept or not _inflected(word, known))
