@@ -1,4 +1,4 @@
-"""Texts by windows in the clinical vocabulary, from a site's files to a model and its explanation."""
+"""Texts by windows in the clinical vocabulary, from files to a model and its explanation."""
 
 import numpy as np
 import pytest
