@@ -29,6 +29,8 @@ def learn_pieces(often: Mapping[str, int], count: int) -> list[str]:
     learned: dict[str, None] = {}  # two pairs may make the same piece
     while len(learned) < count and seen:
         best = max(seen, key=lambda pair: (seen[pair], pair))
+        if not seen[best]:  # every word is one piece
+            break
         learned[_joined(best)] = None
         for number in sorted(held[best]):
             pieces, weight = cut[number]
