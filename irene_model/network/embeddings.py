@@ -246,7 +246,7 @@ class IreneEmbeddings(nn.Module):
         Where `present` is false an id may be anything. A token that is not there reads row 0, and
         what it reads takes no part.
         """
-        shared = () if ids is None or ids.ndim < 3 else (ids.shape[2],)
+        shared = () if ids is None or ids.ndim < 3 or ids.shape[2] < 2 else (ids.shape[2],)
         ids = _require("input_ids", ids, (batch, self.config.text_length, *shared))
         ids = _present_only(ids, present)
         if not shared:
