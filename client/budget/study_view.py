@@ -64,7 +64,8 @@ def headline(study: Study) -> dict[str, str]:
         asked.append(f"noise multiplier {privacy.noise_multiplier:g}")
     image = f"images of {study.image.size} x {study.image.size}"
     panels = [f"{panel.name} ({len(panel.values)} values)" for panel in study.panels]
-    others = [*study.demographics, f"texts of up to {study.text.max_tokens} tokens", *panels]
+    texts = f"texts of up to {study.text.max_tokens * study.text.windows} tokens"
+    others = [*study.demographics, texts, *panels]
     if (sounds := study.sounds) is not None:
         places = ", ".join(sounds.positions)
         others.append(f"recordings of up to {sounds.seconds:g} s ({places})")

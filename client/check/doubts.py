@@ -28,9 +28,6 @@ _MENDS = {
     "another device sounds so. Record again, or leave the cell empty.",
     "leakage": "Map a text that is written before the diagnosis, as a complaint or a referral, or "
     "leave `columns.text` out.",
-    "words": "Ask the coordinator for a study with a text encoder of your language "
-    "(`text.encoder`).",
-    "length": "Ask the coordinator for a larger `text.max_tokens`, or map a shorter text.",
     "names": "De-identify the texts in your export: they stay here, and a model learns from them.",
     "privacy": "Ask the coordinator for a larger epsilon, more patients or fewer trained "
     "parameters (a frozen encoder): as it is, noise outweighs what is learned.",

@@ -52,6 +52,8 @@ from client.texts import (
     doubt_length,
     doubt_naming,
     doubt_words,
+    mend_length,
+    mend_words,
 )
 from client.units import rivals
 from irene_model.console import known
@@ -217,8 +219,8 @@ def _doubts(
     yield from doubts_of("leakage", doubt_across_splits(report.twins), TWINS_MEND)
     yield from doubts_of("patients", doubt_across_patients(report.twins), TWINS_MEND)
     yield from doubts_of("leakage", doubt_naming(report.naming))
-    yield from doubts_of("words", doubt_words(report.texts))
-    yield from doubts_of("length", doubt_length(report.texts))
+    yield from doubts_of("words", doubt_words(report.texts), mend_words(study.text))
+    yield from doubts_of("length", doubt_length(report.texts), mend_length(report.texts))
     yield from doubts_of("names", doubt_identifiers(report.identifiers, report.texts.texts))
     yield from doubts_of("few", doubt_few(report.splits, report.labels, site))
 

@@ -75,9 +75,10 @@ def _show_inputs(report: QualityReport, console: Console) -> None:
         console.print(f"[dim]note:[/dim] {escape(note)}", highlight=False, soft_wrap=True)
     if texts.texts:
         console.print(
-            f"Texts: {texts.unknown:.0%} of {texts.words} words are unknown to the study's encoder "
-            f"or split into letters; {texts.cut} of {texts.texts} texts are cut at "
-            f"{texts.max_tokens} tokens",
+            f"Texts: {texts.known:.0%} of {texts.words} words are kept whole, {texts.unknown:.0%} "
+            "are unknown to the study's encoder or split into letters; half have at most "
+            f"{texts.median} tokens, 95 % at most {texts.long}; {texts.cut} of {texts.texts} are "
+            f"cut at {texts.read} tokens",
             highlight=False,
             soft_wrap=True,
         )

@@ -1,6 +1,13 @@
 from .identifiers import count_identifiers, doubt_identifiers
 from .leakage import Naming, count_naming, doubt_naming
-from .legibility import TextCounts, count_texts, doubt_length, doubt_words
+from .legibility import (
+    TextCounts,
+    count_texts,
+    doubt_length,
+    doubt_words,
+    mend_length,
+    mend_words,
+)
 
 __all__ = [
     "Naming",
@@ -12,4 +19,6 @@ __all__ = [
     "doubt_length",
     "doubt_naming",
     "doubt_words",
+    "mend_length",
+    "mend_words",
 ]

@@ -128,10 +128,11 @@ def _inputs(model: IreneModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]
     found = {name: batch[name].detach() for name in names}
     if model.config.text_length:
         if model.config.vocab_size:
-            table, mask = model.embeddings.text_tokens.weight.detach(), batch.get("text_mask")
-            ids = batch["input_ids"]
-            # Behind the mask an id may be anything; row 0 there is hidden again below.
-            found["text_embeddings"] = table[ids if mask is None else ids * mask.bool()]
+            ids, mask = batch["input_ids"], batch.get("text_mask")
+            with torch.no_grad():
+                found["text_embeddings"] = model.embeddings.token_vectors(
+                    ids, None if mask is None else mask.bool(), len(ids)
+                )
         else:
             found["text_embeddings"] = batch["text_embeddings"].detach()
     return found
@@ -187,7 +188,12 @@ def _text_vectors(model: IreneModel, vectors: Tensor | None) -> Iterator[None]:
     if vectors is None:
         yield
         return
-    hook = model.embeddings.text_tokens.register_forward_hook(lambda *_: vectors)
+
+    def given(_: object, ids: tuple[Tensor], __: object) -> Tensor:
+        # Tokens that share a place share its vector: their mean is the vector itself.
+        return vectors if ids[0].ndim < 3 else vectors[:, :, None].expand(*ids[0].shape, -1)
+
+    hook = model.embeddings.text_tokens.register_forward_hook(given)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from irene_model.explain.explanation import Explanation
@@ -132,25 +133,35 @@ def read(
     has_image = bool(present[places["patches"]].all())
 
     def item(
-        part: str, tokens: range, name: str, shown: str = "", position: float | None = None
+        part: str,
+        tokens: range | Mapping[int, float],
+        name: str,
+        shown: str = "",
+        position: float | None = None,
     ) -> Item:
-        """The item of some tokens, counted from the start of its part."""
+        """The item of some tokens, counted from the start of its part, or of shares of them."""
         if not len(tokens):
             return Item(name=name)
-        at = slice(places[part].start + tokens.start, places[part].start + tokens.stop)
-        reads = explanation.clinical_reads[at.start - clinical : at.stop - clinical].mean(dim=0)
+        at = torch.tensor([places[part].start + token for token in tokens])
+        own = torch.tensor([tokens[n] if isinstance(tokens, Mapping) else 1.0 for n in tokens])
+        reads = explanation.clinical_reads[at - clinical].mean(dim=0)
         return Item(
             name=name,
             shown=shown,
             position=position,
-            attention=float(explanation.attention[at].sum()),
-            evidence=float(explanation.evidence[at].sum()),
+            attention=float((explanation.attention[at] * own).sum()),
+            evidence=float((explanation.evidence[at] * own).sum()),
             patches=reads.numpy() if has_image else None,
         )
 
     reader = reader or TextReader.open(study.text)
     length = explanation.layout.text
-    said = words(record.text or "", max_tokens=length, tokenizer=reader.tokenizer)
+    said = words(
+        record.text or "",
+        max_tokens=length,
+        windows=reader.shape.windows,
+        tokenizer=reader.tokenizer,
+    )
     labs = [
         item("labs", range(n, n + 1), test.name, *_shown(record.labs[test.name], test))
         for n, test in enumerate(study.labs)

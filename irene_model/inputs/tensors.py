@@ -10,6 +10,7 @@ of sound, W numbers each, K labels.
 | image_embeddings  | (B, 1+N, F)  | in its place the study's frozen encoder's vectors      |
 | image_mask        | (B,)         | bool, there is a radiograph                            |
 | input_ids         | (B, T)       | int64, tokens of the complaint, or in their place      |
+|                   | (B, T, W)    | likewise, of W windows: they share places, -1 is none  |
 | text_embeddings   | (B, T, E)    | float, the study's frozen encoder's vectors of them    |
 | text_mask         | (B, T)       | bool                                                   |
 | lab_values        | (B, L)       | float, scaled by the reference interval                |

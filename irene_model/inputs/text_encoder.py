@@ -21,6 +21,7 @@ from irene_model.errors import CheckpointError, ConfigError
 from irene_model.inputs.external_files import find_encoder, read_json, sha256_of_files
 from irene_model.study import TextEncoder, TextShape
 
+ABSENT = -1  # in a place that holds fewer tokens than others
 FAMILY = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 _FILES = {
     "tokenizer": ("tokenizer.json",),
@@ -58,7 +59,10 @@ def sha256_of(folder: Path, kind: str) -> str:
 
 
 def open_tokenizer(folder: Path, shape: TextShape) -> Tokenizer:
-    """The folder's tokenizer, cutting at `shape.max_tokens` and padding nothing."""
+    """The folder's tokenizer, cutting at what is read of a text and padding nothing.
+
+    A frozen encoder reads windows that overlap, so that a word at an edge has its neighbours.
+    """
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception:  # the library raises bare exceptions
@@ -74,8 +78,21 @@ def open_tokenizer(folder: Path, shape: TextShape) -> Tokenizer:
             f"text.encoder.vocab_size: is {shape.encoder.vocab_size}; the tokenizer has {size}"
         )
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length=shape.max_tokens)  # keeps a closing token
+    if shape.encoder.kind == "frozen":  # a closing token is kept in each window
+        stride = overlap(tokenizer, shape) - around
+        tokenizer.enable_truncation(max_length=shape.max_tokens, stride=stride)
+    else:
+        tokenizer.enable_truncation(max_length=shape.max_tokens * shape.windows)
     return tokenizer
+
+
+def overlap(tokenizer: Tokenizer, shape: TextShape) -> int:
+    """Tokens by which a frozen encoder's next window reads less of a text than `max_tokens`.
+
+    A quarter of the window that the one before it has read too, and its own first and last token.
+    """
+    around: int = tokenizer.num_special_tokens_to_add(is_pair=False)
+    return around + min(shape.max_tokens // 4, shape.max_tokens - around - 1)
 
 
 class FrozenEncoder:
@@ -110,6 +127,7 @@ class FrozenEncoder:
                 f"text.width: is {shape.width}, but the vectors of the encoder "
                 f"'{shape.encoder.name}' are {self.width} wide"
             )
+        self._window = shape.max_tokens
         longest = self._model.config.max_position_embeddings
         if shape.max_tokens > longest:
             raise ConfigError(
@@ -121,19 +139,32 @@ class FrozenEncoder:
     def vectors(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The last layer's vectors (B, T, E) float16 of tokens (B, T); zeros where mask is false.
 
-        Equal texts are encoded once.
+        Tokens (B, T, N) that share places are read window by window, and a place has the mean of
+        its tokens' vectors. Equal texts are encoded once.
         """
         known: dict[bytes, Tensor] = {}
-        vectors = torch.zeros(*ids.shape, self.width, dtype=torch.float16)
+        vectors = torch.zeros(*mask.shape, self.width, dtype=torch.float16)
         for row, length in enumerate(mask.sum(dim=1).tolist()):
             if not length:
                 continue
             tokens = ids[row, :length]
             key = tokens.numpy().tobytes()
             if key not in known:
-                known[key] = self._one(tokens)
+                shared = tokens.ndim > 1 and int((tokens[0] != ABSENT).sum()) > 1
+                known[key] = (
+                    self._together(tokens) if shared else self._one(tokens.view(length, -1)[:, 0])
+                )
             vectors[row, :length] = known[key]
         return vectors
+
+    def _together(self, tokens: Tensor) -> Tensor:
+        """Vectors (P, E) of the tokens (P, N) of P places: windows are what is read at a time."""
+        windows = int((tokens[0] != ABSENT).sum())
+        there = tokens[:, :windows] != ABSENT
+        read = torch.split(tokens[:, :windows][there], self._window)
+        found = torch.zeros(*there.shape, self.width)
+        found[there] = torch.cat([self._one(window) for window in read]).float()
+        return (found.sum(dim=1) / there.sum(dim=1, keepdim=True)).half()
 
     def _one(self, tokens: Tensor) -> Tensor:
         """One text's vectors (length, E)."""

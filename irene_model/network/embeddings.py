@@ -167,14 +167,29 @@ class IreneEmbeddings(nn.Module):
         length = self.config.text_length
         present = _presence("text_mask", text_mask, (batch, length))
         if self.config.vocab_size:
-            ids = _require("input_ids", input_ids, (batch, length))
-            embedded = self.text_tokens(present_only(ids, present))
+            embedded = self.token_vectors(input_ids, present, batch)
         else:
             shape = (batch, length, self.config.text_width)
             embedded = _require("text_embeddings", text_embeddings, shape)
         # Again after the lookup: a hidden token must not read row 0 of the table.
         embedded = present_only(embedded, present).to(self.text.weight.dtype)
         return self.text_positions(self.text(embedded)), present
+
+    def token_vectors(self, ids: Tensor | None, present: Tensor | None, batch: int) -> Tensor:
+        """Vectors (B,T,E) of token ids (B,T); of ids (B,T,W) the mean of those not below 0.
+
+        Where `present` is false an id may be anything. A token that is not there reads row 0, and
+        what it reads takes no part.
+        """
+        shared = () if ids is None or ids.ndim < 3 or ids.shape[2] < 2 else (ids.shape[2],)
+        ids = _require("input_ids", ids, (batch, self.config.text_length, *shared))
+        ids = present_only(ids, present)
+        if not shared:
+            vectors: Tensor = self.text_tokens(ids)
+            return vectors
+        there = ids >= 0
+        vectors = present_only(self.text_tokens(ids.clamp(min=0)), there)
+        return vectors.sum(dim=2) / there.sum(dim=2, keepdim=True).clamp(min=1)
 
     @staticmethod
     def _numbers(layer: nn.Linear, values: Tensor, present: Tensor | None) -> Tensor:

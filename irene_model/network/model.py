@@ -134,14 +134,15 @@ class IreneModel(DiagnosticModel):
         """Logits of a batch of B records.
 
         Inputs: `pixel_values` (B,C,H,W), or a frozen encoder's `image_embeddings` (B,1+N,F), of the
-        whole image first; `text_embeddings` (B,T,E), or `input_ids` (B,T) for a
-        model with its own vocabulary; `lab_values` (B,L); `age` (B,) in years / 100; `sex` (B,)
-        0 female, 1 male; `labels` (B,K) of 0 and 1. Masks are 1 or True where the value exists
-        and default to everything: `image_mask` (B,), `text_mask` (B,T), `lab_mask` (B,L),
-        `demographics_mask` (B,2) for age and sex, `label_mask` (B,K). Of a model with further
-        panels `panel_values` and `panel_mask` (B,P) hold the values of all of them, side by side;
-        of one with sounds `sound_values` (B,N,F) and `sound_mask` (B,N) hold the patches.
-        Values behind a mask may be anything, NaN included. A wrong shape raises ValueError.
+        whole image first; `text_embeddings` (B,T,E), or for a model with its own vocabulary
+        `input_ids` (B,T), or (B,T,W) where up to W tokens share a place and -1 is none;
+        `lab_values` (B,L); `age` (B,) in years / 100; `sex` (B,) 0 female, 1 male; `labels` (B,K)
+        of 0 and 1. Masks are 1 or True where the value exists and default to everything:
+        `image_mask` (B,), `text_mask` (B,T), `lab_mask` (B,L), `demographics_mask` (B,2) for age
+        and sex, `label_mask` (B,K). Of a model with further panels `panel_values` and `panel_mask`
+        (B,P) hold the values of all of them, side by side; of one with sounds `sound_values`
+        (B,N,F) and `sound_mask` (B,N) hold the patches. Values behind a mask may be anything, NaN
+        included. A wrong shape raises ValueError.
         """
         streams = self.embeddings(**inputs)
         tokens, present, maps = self.encoder(streams, with_maps=output_attentions)

@@ -9,10 +9,16 @@ and habits are easier to keep than exceptions.
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from irene_model.errors import ConfigError
 from irene_model.study.yaml_text import YamlError, load, read_yaml
@@ -22,6 +28,21 @@ class Settings(BaseModel):
     """Base of all configuration: immutable, keyword-only, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class GrownSettings(Settings):
+    """Settings that came to have more keys: `later` ones are written only where they say something.
+
+    So a study that does not use them keeps the fingerprint that it had before there were any.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = plain(self)
+        usual = {key: type(self).model_fields[key].default for key in self.later}
+        return {k: v for k, v in document.items() if k not in usual or v != usual[k]}
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -3,21 +3,19 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
 
 from irene_model.errors import ConfigError
 from irene_model.study.names import Language, Name, PanelName, Unit
-from irene_model.study.settings import Settings
+from irene_model.study.settings import GrownSettings, Settings
 
 Demographic = Literal["age", "sex"]
-_OF_SUBSTANCE = ("molar_mass", "charge", "international_units")
 
 
 _ENCODER_NAME = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$"
@@ -38,7 +36,7 @@ class ImageEncoder(Settings):
     interpolate: bool = False
 
 
-class ImageShape(Settings):
+class ImageShape(GrownSettings):
     """The square radiograph that the model reads; `size` and `patch` in pixels.
 
     Where an encoder reads it instead, `patch` is the square that each of its vectors of `width`
@@ -48,6 +46,7 @@ class ImageShape(Settings):
     size: int = Field(ge=8, le=1024)
     patch: int = Field(ge=2, le=64)
     channels: Literal[1, 3] = 1
+    later: ClassVar[frozenset[str]] = frozenset({"encoder", "width"})
     encoder: ImageEncoder | None = None
     width: int | None = Field(default=None, ge=1, le=4096)
 
@@ -62,14 +61,6 @@ class ImageShape(Settings):
         if (self.encoder is None) != (self.width is None):
             raise ValueError("encoder and width (of one of its vectors) go together")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study without an encoder keeps the fingerprint that it had."""
-        document: dict[str, Any] = plain(self)
-        if self.encoder is None:
-            document = {k: v for k, v in document.items() if k not in {"encoder", "width"}}
-        return document
 
     @property
     def tokens(self) -> int:
@@ -113,28 +104,44 @@ class TextEncoder(Settings):
         return self
 
 
-class TextShape(Settings):
+class TextShape(GrownSettings):
     """How the chief complaint becomes at most `max_tokens` tokens of `width` numbers.
 
-    `width` is the frozen encoder's own, where there is one. With `trainable: false` the table of
-    token vectors stays as it was drawn or loaded and only its projection learns: a large table
-    that each record touches in a few rows costs much noise.
+    `vocabulary` is the shipped one that `encoder: wordpiece` cuts words by: `basic` has a few
+    hundred words, `clinical` is made of public lists of English and of diagnoses. `windows` says
+    how many times `max_tokens` of a longer text are read: neighbouring tokens then share a place of
+    the model, as the mean of their vectors. `width` is the frozen encoder's own, where there is
+    one. With `trainable: false` the table of token vectors stays as it was drawn or loaded and only
+    its projection learns: a large table that each record touches in a few rows costs much noise.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"vocabulary", "windows"})
     encoder: TextEncoder = TextEncoder()
+    vocabulary: Literal["basic", "clinical"] = "basic"
     max_tokens: int = Field(default=40, ge=1, le=512)
+    windows: int = Field(default=1, ge=1, le=16)
     width: int = Field(default=64, ge=1, le=4096)
     trainable: bool = True
     language: Language = "en"
 
+    @model_validator(mode="after")
+    def _vocabulary_is_read(self) -> Self:
+        if self.vocabulary != "basic" and self.encoder.kind != "wordpiece":
+            raise ValueError(
+                f"vocabulary '{self.vocabulary}' is for encoder 'wordpiece'; "
+                f"kind '{self.encoder.kind}' brings its own"
+            )
+        return self
 
-class Measurement(Settings):
+
+class Measurement(GrownSettings):
     """One number of a panel; `low` and `high` bound the reference interval, in `unit`.
 
     What is known of its substance lets sites convert more of their units: `molar_mass` in g/mol
     (mg to mmol), `charge` of the ion (mEq to mmol), and whether U and IU are the same.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"molar_mass", "charge", "international_units"})
     name: Name
     unit: Unit
     low: float
@@ -148,16 +155,6 @@ class Measurement(Settings):
         if self.high <= self.low:
             raise ValueError("high must be above low: they bound the reference interval")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_gaps(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is not said of the substance is left out: a study keeps the fingerprint it had."""
-        document: dict[str, Any] = serialize(self)
-        return {
-            key: value
-            for key, value in document.items()
-            if value is not None or key not in _OF_SUBSTANCE
-        }
 
 
 class LabTest(Measurement):

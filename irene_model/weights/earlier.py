@@ -115,6 +115,7 @@ def _same_blocks(
         ("image.encoder.sha256", _sha256_of(their_study), _sha256_of(study)),
         ("text.encoder.kind", encoder.kind, needed.kind),
         ("text.encoder.sha256", encoder.sha256, needed.sha256),
+        ("text.vocabulary", their_study.text.vocabulary, study.text.vocabulary),
         ("text.width", theirs.text_width, ours.text_width),
         ("text.encoder.vocab_size", theirs.vocab_size, ours.vocab_size),
     ]

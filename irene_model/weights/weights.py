@@ -15,7 +15,7 @@ from irene_model.exchange import WIRE_DTYPE, Array, Arrays
 from irene_model.inputs import vocabulary
 from irene_model.methods import model_of, sized
 from irene_model.network import PRESETS, DiagnosticModel, IreneConfig, IreneModel
-from irene_model.study import LowRank, Study, TextEncoder
+from irene_model.study import LowRank, Study, TextShape
 from irene_model.weights.subsets import choose_trained
 
 _FROM_THE_DATA = (
@@ -38,7 +38,7 @@ def config_of(study: Study) -> IreneConfig:
         image_width=study.image.width or 0,
         text_length=study.text.max_tokens,
         text_width=study.text.width,
-        vocab_size=_vocab_size(study.text.encoder),
+        vocab_size=_vocab_size(study.text),
         num_labs=len(study.labs),
         panels={panel.name: (len(panel.values), panel.per_token) for panel in study.panels},
         sound_grid=[] if (sounds := study.sounds) is None else [*sounds.grid, sounds.width],
@@ -48,11 +48,11 @@ def config_of(study: Study) -> IreneConfig:
     return sized(irene, study.model.method, prior=study.model.prior)
 
 
-def _vocab_size(encoder: TextEncoder) -> int:
+def _vocab_size(text: TextShape) -> int:
     """Rows of the model's table of token vectors; 0 where a frozen encoder gives the vectors."""
-    if encoder.kind == "wordpiece":
-        return len(vocabulary())
-    return encoder.vocab_size or 0
+    if text.encoder.kind == "wordpiece":
+        return len(vocabulary(text.vocabulary))
+    return text.encoder.vocab_size or 0
 
 
 def new_model(study: Study, *, seed: int) -> DiagnosticModel:

@@ -69,7 +69,8 @@ def _text(study: Study, count: int, rng: np.random.Generator) -> Batch:
     """Random tokens, or random vectors where a frozen encoder gives them."""
     T, words = study.text.max_tokens, config_of(study).vocab_size
     if words:
-        return {"input_ids": torch.from_numpy(rng.integers(1, words, (count, T)))}
+        shape = (count, T) if study.text.windows == 1 else (count, T, study.text.windows)
+        return {"input_ids": torch.from_numpy(rng.integers(1, words, shape))}
     vectors = torch.from_numpy(rng.standard_normal((count, T, study.text.width))).half()
     return {"text_embeddings": vectors.float()}
 

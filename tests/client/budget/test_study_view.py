@@ -55,6 +55,7 @@ BASES = (
     changed(FULL, federation={"strategy": "fedprox", "proximal_mu": 0.1}),
     changed(FULL, federation={"late": {"discount": 0.5}}),
     changed(FULL, text={"encoder": {"kind": "frozen", **ENCODER}}),
+    changed(FULL, text={"vocabulary": "clinical", "windows": 2}),
     changed(FULL, image={"encoder": {"kind": "frozen", **ENCODER}, "width": 8}),
     changed(FULL, text={"encoder": {"kind": "tokenizer", **ENCODER, "vocab_size": 50}}),
     changed(FULL, training={"parameters": {"kind": "last_blocks", "blocks": 2}}),

@@ -1,0 +1,1 @@
+"""The clinical vocabulary: the public lists that it is made of, and how much of notes it knows."""
