@@ -37,7 +37,7 @@ from simulations.hospitals import (
 )
 
 Json = dict[str, Any]
-_FEDERATED = ("federated", "federated-dp", "federated-secure")
+_FEDERATED = ("federated", "federated-dp", "federated-secure", "leave-one-site-out")
 
 
 class Observer(Protocol):

@@ -153,7 +153,8 @@ def test_the_grid_crosses_arms_models_and_seeds(tmp_path: Path) -> None:
 
 def test_all_arms_that_privacy_allows_are_the_default(tmp_path: Path) -> None:
     private = {t.arm for t in grid(small_scenario(tmp_path))}
-    assert private == set(ARMS) - {"start-only", "federated-secure"}  # no start, no secure sums
+    # No start, no secure sums, and nobody asked for a federation without each site.
+    assert private == set(ARMS) - {"start-only", "federated-secure", "leave-one-site-out"}
     open_study = small_scenario(tmp_path, "privacy.noise_multiplier=0")
     assert {t.arm for t in grid(open_study)} == {"central", "federated", "local", "personal"}
     assert {t.seed for t in grid(open_study)} == {0, 1, 2}
