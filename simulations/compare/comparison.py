@@ -72,9 +72,28 @@ def summarise(
             ahead = _difference(results, rows[reference], over) if key != reference else None
             gain = _gains(results, rows, sites, over)
             summary["arms"][key] = row | {"difference": ahead, "gain": gain}
+    summary["models"] = _models(rows, over)
     summary["joining"] = joining(rows, sites, seeds=over is Interval.SEEDS)
     summary["patients"] = next((r[0]["patients"] for r in rows.values() if _tells(r)), {})
     return summary
+
+
+def _models(rows: Mapping[str, Sequence[Json]], over: Interval) -> Json:
+    """Way to train -> its first model, and AUROC of its others less that one's, seed by seed."""
+    ways: dict[str, list[Sequence[Json]]] = {}
+    for key, results in rows.items():
+        if results and results[0]["site"] is None:
+            ways.setdefault(key.removesuffix(f"/{results[0]['model']}"), []).append(results)
+    return {
+        way: {
+            "first": first[0]["model"],
+            "less_first": {
+                each[0]["model"]: _difference(each, first, over)["auroc"] for each in others
+            },
+        }
+        for way, (first, *others) in ways.items()
+        if others
+    }
 
 
 def _tells(results: Sequence[Json]) -> bool:

@@ -6,6 +6,7 @@
     DIR/seed-0/hospitals/                   one seed's patients, shared by all arms and models
     DIR/seed-0/central/irene/result.json    a finished trial; `model/` beside it holds its weights
     DIR/results.json, DIR/report.html       all finished trials that this call asked for
+    DIR/numbers.csv                         every figure in them, a line each
 
 What is finished stays: the same call goes on where it was cut off, and one with further arms,
 models or seeds trains only those.
@@ -23,7 +24,6 @@ from client.site import Site
 from irene_model.errors import ConfigError
 from server.runs import now, versions
 from simulations.compare.comparison import Interval, summarise
-from simulations.compare.comparison_page import write_page
 from simulations.compare.trial_grid import Trial
 from simulations.compare.trials import finished, run_federated, run_in_process
 from simulations.compare.workers import in_workers
@@ -35,6 +35,7 @@ from simulations.hospitals import (
     write_joined,
     write_mask_keys,
 )
+from simulations.report import numbers_csv, write_page
 
 Json = dict[str, Any]
 _FEDERATED = ("federated", "federated-dp", "federated-secure", "leave-one-site-out")
@@ -179,7 +180,7 @@ def _cohort(scenario: Scenario, folder: Path, seed: int, observer: Observer) -> 
 def _report(
     scenario: Scenario, trials: Sequence[Trial], results: Mapping[Trial, Json], out: Path
 ) -> Json:
-    """Write results.json and report.html of what is finished; each is replaced as a whole."""
+    """Write results.json, numbers.csv and report.html of what is finished, each as a whole."""
     rows: dict[str, list[Json]] = {trial.row: [] for trial in trials}
     for trial in trials:
         if trial in results:
@@ -194,5 +195,8 @@ def _report(
     work = out / "results.json.partial"
     work.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     work.replace(out / "results.json")
+    work = out / "numbers.csv.partial"
+    work.write_text(numbers_csv(summary), encoding="utf-8")
+    work.replace(out / "numbers.csv")
     write_page(summary, out / "report.html")
     return summary

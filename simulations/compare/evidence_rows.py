@@ -22,11 +22,10 @@ def across_seeds(results: Sequence[Json], *, seeds: bool) -> Json:
     if not each:
         return {}
 
-    def told(entries: Sequence[Json]) -> Json:
-        spread = over_both(
-            [e["value"] for e in entries], [e["se"] for e in entries], seeds=seeds
-        ).as_dict()
-        return {"value": spread["mean"], "ci95": spread["ci95"]}
+    def told(entries: Sequence[Json], *, share: bool = False) -> Json:
+        spread = over_both([e["value"] for e in entries], [e["se"] for e in entries], seeds=seeds)
+        bounds = spread.ci95 and [min(1.0, max(0.0, b)) if share else b for b in spread.ci95]
+        return {"value": spread.mean, "ci95": bounds}
 
     def group(kind: str, name: str) -> Json:
         of = [e["groups"][kind][name] for e in each if name in e["groups"].get(kind, {})]
@@ -35,7 +34,7 @@ def across_seeds(results: Sequence[Json], *, seeds: bool) -> Json:
             gaps = [one[measure]["gap"] for one in of]
             gap = over_both([g["value"] for g in gaps], [g["se"] for g in gaps], seeds=seeds)
             entry[measure] = {
-                **told([one[measure] for one in of]),
+                **told([one[measure] for one in of], share=True),
                 "gap": {"value": gap.mean, "ci95": gap.as_dict()["ci95"], "p": gap.p},
             }
         return entry
@@ -55,7 +54,7 @@ def across_seeds(results: Sequence[Json], *, seeds: bool) -> Json:
         "slope": told([e["slope"] for e in each]),
         "intercept": told([e["intercept"] for e in each]),
         "sensitivity_at": {
-            name: told([e["sensitivity_at"][name] for e in each])
+            name: told([e["sensitivity_at"][name] for e in each], share=True)
             for name in each[0]["sensitivity_at"]
         },
         "roc": {
