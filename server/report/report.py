@@ -11,6 +11,7 @@ from pathlib import Path
 
 from irene_model.console import known
 from irene_model.errors import CheckpointError
+from irene_model.pages import stacked
 from irene_model.study import Study
 from server.report.hope import hope_of
 from server.report.learning_curves import curves, hidden_in_noise
@@ -109,6 +110,7 @@ def render(
         pages()
         .get_template("report/report.html.j2")
         .render(
+            stacked=stacked(),
             study=study,
             run=run,
             arms=arms,
