@@ -10,6 +10,7 @@ from simulations.report.square_chart import Place, SquareChart, Trace, square_ch
 Json = Mapping[str, Any]
 Rows = Sequence[tuple[str, Json]]
 _SURE = 0.05
+_FEWEST = 10  # patients of an interval of scores
 _MOST_ROWS = 14  # of a forest: with more, rows of one hospital each are left to the tables
 _NO_PRIVACY = "∞"
 _SHARES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -135,13 +136,17 @@ def roc_plot(rows: Rows) -> SquareChart | None:
 
 
 def reliability_plot(rows: Rows) -> SquareChart | None:
-    """How often what a score promises is there, all findings together."""
+    """How often what a score promises is there, all findings together.
+
+    Intervals of scores with a handful of patients say nothing and are not drawn.
+    """
     traces = [
         Trace(
             name=name,
             places=[
                 Place(x=part["score"], y=part["share"])
                 for part in arm.get("evidence", {}).get("reliability", [])
+                if (known(part["patients"]) or 0.0) >= _FEWEST
             ],
         )
         for name, arm in whole(rows)
