@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from irene_model.console import Version, new_app, run_app
+from simulations.listed_options import names, numbers
+from simulations.missing_cli import missing
 from simulations.plan_cli import plan
 from simulations.ray_option import RayAddress
 
@@ -190,10 +192,10 @@ def compare(
     chosen = Scenario.read(scenario, set_ or []).starting_from(start)
     trials = grid(
         chosen,
-        arms=_names(arms),
-        models=_names(models),
+        arms=names(arms),
+        models=names(models),
         seeds=seeds,
-        epsilons=_numbers("--epsilons", epsilons),
+        epsilons=numbers("--epsilons", epsilons),
     )
     with RunProgress() as progress:
         results = train_all(
@@ -278,20 +280,8 @@ def audit(
         raise typer.Exit(1)
 
 
+app.command()(missing)
 app.command()(plan)
-
-
-def _names(given: str | None) -> list[str] | None:
-    """`a, b` as a list; None where nothing was said, and a list of one empty name for `""`."""
-    return None if given is None else [name.strip() for name in given.split(",")]
-
-
-def _numbers(option: str, given: str | None) -> list[float] | None:
-    """`1, 2` as numbers; None where nothing was said."""
-    try:
-        return None if given is None else [float(name) for name in given.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f"{option}: give numbers with commas between, as 1,2,4") from None
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from irene_model.console import figure, known
 from irene_model.weights import Provenance
 from server.runs import Json, RunFolder, epsilon_in
 from simulations.audit import Audit
-from simulations.compare import OwnModel, Trial, best_first, gains_by_way
+from simulations.compare import OwnModel, Trial
+from simulations.report import best_first, gains_by_way
 from simulations.result_tables import (
     gain_table,
     interval,

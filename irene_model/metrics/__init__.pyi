@@ -13,7 +13,7 @@ from .metrics import (
     merge_bins,
     score_histograms,
 )
-from .patient_draws import Draws, Scored, counts_of, resampled
+from .patient_draws import Draws, Scored, counts_of, resampled, weighted_aurocs
 from .selection import best_round
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "refined_centres",
     "resampled",
     "score_histograms",
+    "weighted_aurocs",
 ]

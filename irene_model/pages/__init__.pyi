@@ -1,6 +1,7 @@
-from .page_templates import look, pages
+from .page_templates import look, pages, stacked
 
 __all__ = [
     "look",
     "pages",
+    "stacked",
 ]

@@ -12,8 +12,13 @@ _AGES = 1e9  # seconds: nobody reads that many hours
 
 
 def look() -> str:
-    """The style sheet that all pages have in common, by day and by night."""
-    return (files("irene_model.pages") / "look.css").read_text(encoding="utf-8")
+    """The style sheet that all pages have in common, by day and by night; `stacked` with it."""
+    return (files("irene_model.pages") / "look.css").read_text(encoding="utf-8") + stacked()
+
+
+def stacked() -> str:
+    """The rules for tables of class `stack`, which are lists on a phone."""
+    return (files("irene_model.pages") / "stack.css").read_text(encoding="utf-8")
 
 
 def pages(package: str) -> Environment:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -114,6 +114,9 @@ class Privacy(Settings):
         return self.noise_multiplier is None or self.noise_multiplier > 0
 
 
+_Specificity = Annotated[float, Field(gt=0, lt=1)]
+
+
 class Evaluation(Settings):
     """The noise on the score histograms of held-out patients.
 
@@ -125,19 +128,31 @@ class Evaluation(Settings):
 
     With `start` the first weights are evaluated on the test patients too, before round 1: what a
     run starts from is not its merit. Both evaluations of them share the epsilon.
+
+    `specificities` are those at which a comparison tells sensitivity; the first one is where it
+    compares groups of patients.
     """
 
     epsilon: float | None = Field(default=None, gt=0)
     noise_multiplier: float | None = Field(default=None, ge=0, le=LARGEST_NOISE)
     start: bool = False
+    specificities: tuple[_Specificity, ...] = Field(default=(0.9, 0.95), min_length=1, max_length=8)
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study that does not evaluate its start keeps the fingerprint that it had before."""
+        """A study that asks for nothing new keeps the fingerprint that it had before."""
         document: dict[str, Any] = plain(self)
-        if not self.start:
-            document.pop("start", None)
+        for name in ("start", "specificities"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                document.pop(name, None)
         return document
+
+    @field_validator("specificities")
+    @classmethod
+    def _differ(cls, specificities: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(specificities)) < len(specificities):
+            raise ValueError("a specificity is named twice")
+        return specificities
 
 
 class Study(Settings):

@@ -12,7 +12,7 @@ intervals of single labels are not touched by this.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from server.evaluation.histograms import SiteHistograms
 from server.evaluation.resampling import Grid, Measure, Pooled, pool_label
 
 Interval = tuple[float, float]
+_OF_ONE_SITE = 200  # replicates for a site's own interval
+_MOST_WITH_INTERVALS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Metric:
     ci95: Interval | None
     by_label: Mapping[str, Estimate]
     by_site: Mapping[str, float | None]
+    by_site_ci95: Mapping[str, Interval | None] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """`auroc` or `auprc` of results.json."""
@@ -96,13 +99,16 @@ class Evaluation:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """`evaluation` of a line in rounds.jsonl."""
+        """`evaluation` of a line in rounds.jsonl; sites have intervals where they are noised."""
+        intervals = {site: _as_list(each) for site, each in self.auroc.by_site_ci95.items()}
+        told = {"by_site_ci95": intervals} if intervals else {}
         return {
             "loss": self.loss,
             "auroc": self.auroc.macro,
             "auroc_ci95": _as_list(self.auroc.ci95),
             "auprc": self.auprc.macro,
             "by_site": dict(self.auroc.by_site),
+            **told,
         }
 
 
@@ -139,10 +145,17 @@ def pool(
 
     everywhere = [pooled(sites, k, replicates) for k in range(len(labels))]
     alone = {
-        name: [pooled({name: site}, k, 0) for k in range(len(labels))]
+        name: [
+            pooled({name: site}, k, _replicates_of(site, len(sites))) for k in range(len(labels))
+        ]
         for name, site in sites.items()
     }
     return _evaluated(everywhere, alone, labels)
+
+
+def _replicates_of(site: SiteHistograms, sites: int) -> int:
+    """As many as an interval needs, for a noised site among so few that each has a curve."""
+    return _OF_ONE_SITE if site.deviation and sites <= _MOST_WITH_INTERVALS else 0
 
 
 def pool_sum(
@@ -189,6 +202,11 @@ def _evaluated(
             by_site={
                 name: _mean([None if p.drowned else p.measure(of)[0] for p in each])
                 for name, each in alone.items()
+            },
+            by_site_ci95={
+                name: _interval_of_mean([p.measure(of)[1] for p in each if not p.drowned])
+                for name, each in alone.items()
+                if any(len(p.replicates) for p in each)
             },
         )
 

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from server.report.plots import Chart, Point, Series, line_chart
+from server.report.site_curves import site_curves
 from server.report.thinning import thinned
 from server.runs import JsonMapping, epsilon_in
+
+_AT_SITES = "AUROC at each site, with its 95 % interval where it is noised"
 
 
 def curves(
@@ -14,6 +17,8 @@ def curves(
     at_the_end: Mapping[str, float | None] | None = None,
 ) -> list[tuple[str, Chart]]:
     """Titles and learning curves; a curve without a single value is left out.
+
+    Of single sites only those that move more than their noise (see `site_curves`).
 
     at_the_end: each site's epsilon of the whole run, where that is known: it counts the evaluation
     after the last round too.
@@ -31,10 +36,6 @@ def curves(
                 points.append(Point(x=number, y=evaluation[key], low=low, high=high))
         return Series(name="all sites", points=points)
 
-    def auroc_at(site: str) -> Series:
-        values = [(number, e.get("by_site", {}).get(site)) for number, e in evaluated]
-        return Series(name=site, points=[Point(x=n, y=v) for n, v in values if v is not None])
-
     def epsilon_at(site: str) -> Series:
         values = {line["round"]: epsilon_in(line["sites"].get(site, {})) for line in rounds}
         settled = (at_the_end or {}).get(site)
@@ -47,9 +48,7 @@ def curves(
         "AUROC of all sites together, with its 95 % interval": line_chart(
             [pooled("auroc", "auroc_ci95")], x_label="round", y_label="AUROC"
         ),
-        "AUROC at each site": line_chart(
-            [auroc_at(site) for site in sites], x_label="round", y_label="AUROC"
-        ),
+        _AT_SITES: line_chart(site_curves(sites, evaluated)[0], x_label="round", y_label="AUROC"),
         "Loss (binary cross-entropy)": line_chart(
             [pooled("loss")], x_label="round", y_label="loss"
         ),
@@ -61,3 +60,10 @@ def curves(
         ),
     }
     return [(title, chart) for title, chart in charts.items() if chart is not None]
+
+
+def hidden_in_noise(sites: Sequence[str], rounds: Sequence[JsonMapping]) -> list[str]:
+    """The sites whose AUROC over the rounds is not drawn, since its noise hides how it moves."""
+    return site_curves(
+        sites, [(line["round"], line["evaluation"]) for line in rounds if line.get("evaluation")]
+    )[1]

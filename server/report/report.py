@@ -11,9 +11,10 @@ from pathlib import Path
 
 from irene_model.console import known
 from irene_model.errors import CheckpointError
+from irene_model.pages import stacked
 from irene_model.study import Study
 from server.report.hope import hope_of
-from server.report.learning_curves import curves
+from server.report.learning_curves import curves, hidden_in_noise
 from server.report.page_templates import pages
 from server.report.plots import STYLES, ticks
 from server.report.thinning import MOST_ROWS
@@ -109,6 +110,7 @@ def render(
         pages()
         .get_template("report/report.html.j2")
         .render(
+            stacked=stacked(),
             study=study,
             run=run,
             arms=arms,
@@ -133,6 +135,7 @@ def render(
                 at_the_end={site.name: site.epsilon for site in sites},
             ),
             chart_sites=STYLES,
+            hidden_in_noise=hidden_in_noise([site.name for site in sites], rounds),
             hope=hope_of(study, rounds),
             beside=results.get("own_models") or {},
         )

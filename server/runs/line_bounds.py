@@ -131,17 +131,25 @@ def _attempts(attempts: Any) -> list[Json]:
     return found
 
 
+def _interval(told: Any) -> bool:
+    """Two ends of shares."""
+    return isinstance(told, list) and len(told) == 2 and all(bounded(end, 1.0) for end in told)
+
+
 def _evaluation(evaluation: Json) -> Json:
     result = dict(evaluation)
     for key, most in _OF_EVALUATION.items():
         if key in result and not bounded(result[key], most):
             result[key] = None
-    interval = result.get("auroc_ci95")
-    if not (isinstance(interval, list) and all(bounded(end, 1.0) for end in interval)):
+    if not _interval(result.get("auroc_ci95")):
         result["auroc_ci95"] = None
     by_site = result.get("by_site")
     sites = by_site.items() if isinstance(by_site, dict) else ()
     result["by_site"] = {s: v if bounded(v, 1.0) else None for s, v in sites}
+    if "by_site_ci95" in result:
+        told = result["by_site_ci95"]
+        intervals = told.items() if isinstance(told, dict) else ()
+        result["by_site_ci95"] = {s: i for s, i in intervals if _interval(i)}
     if "sites" in result:
         result["sites"] = _entries(result["sites"])
     if "secure" in result:

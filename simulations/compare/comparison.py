@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from simulations.compare.evidence_rows import across_seeds
 from simulations.compare.intervals import (
     Spread,
     minus,
@@ -16,9 +17,10 @@ from simulations.compare.intervals import (
     over_seeds,
     without_interval,
 )
+from simulations.compare.joining import gain_at, joining, own_model
 
 Json = dict[str, Any]
-_KEPT_APART = ("versions", "draws")  # in each result.json
+_KEPT_APART = ("versions", "draws", "evidence", "patients")  # in each result.json
 Value = Callable[[Json], float | None]
 
 MEASURES: Mapping[str, Value] = {
@@ -38,8 +40,8 @@ class Interval(StrEnum):
 
 HOLDS: Mapping[Interval, str] = {
     Interval.SEEDS: "mean over seeds and its 95 % interval by Student's t: new patients, split, "
-    "first weights and batches each; of a gain over the own model with a single seed, over draws "
-    "of the test patients",
+    "first weights and batches each; of a gain, of calibration and of groups of patients never "
+    "narrower than the test patients allow, and with a single seed over draws of these alone",
     Interval.PATIENTS: "mean over folds of the same patients, and the middle 95 % of its values "
     "over draws of the test patients: what other test patients would show of these trainings, "
     "not what another training or another hospital would",
@@ -68,43 +70,51 @@ def summarise(
         if results and reference is not None:
             row = _row(results, labels, sites, over)
             ahead = _difference(results, rows[reference], over) if key != reference else None
-            gain = gains(results, list(rows.values()), sites, over)
+            gain = _gains(results, rows, sites, over)
             summary["arms"][key] = row | {"difference": ahead, "gain": gain}
+    summary["models"] = _models(rows, over)
+    summary["joining"] = joining(rows, sites, seeds=over is Interval.SEEDS)
+    summary["patients"] = next((r[0]["patients"] for r in rows.values() if _tells(r)), {})
     return summary
 
 
-def gains(
-    results: Sequence[Json], rows: Sequence[Sequence[Json]], sites: Sequence[str], over: Interval
-) -> Json:
-    """Site -> AUROC on its own test patients, less that of its own model; None where unknown.
+def _models(rows: Mapping[str, Sequence[Json]], over: Interval) -> Json:
+    """Way to train -> its first model, and AUROC of its others less that one's, seed by seed."""
+    ways: dict[str, list[Sequence[Json]]] = {}
+    for key, results in rows.items():
+        if results and results[0]["site"] is None:
+            ways.setdefault(key.removesuffix(f"/{results[0]['model']}"), []).append(results)
+    return {
+        way: {
+            "first": first[0]["model"],
+            "less_first": {
+                each[0]["model"]: _difference(each, first, over)["auroc"] for each in others
+            },
+        }
+        for way, (first, *others) in ways.items()
+        if others
+    }
 
-    The own model is the arm `local` of the same model: the hospital's patients alone, and no
-    privacy, which nobody needs from oneself. A row of one site has a gain at that site alone.
-    """
+
+def _tells(results: Sequence[Json]) -> bool:
+    return bool(results) and "patients" in results[0]
+
+
+def _gains(
+    results: Sequence[Json],
+    rows: Mapping[str, Sequence[Json]],
+    sites: Sequence[str],
+    over: Interval,
+) -> Json:
+    """Site -> its gain over its own model (`joining`); of a row of one site at that alone."""
     first = results[0]
+    if first["arm"] == "local":
+        return {}
     found: Json = {}
     for site in sites if first["site"] is None else [first["site"]]:
-        own = next(
-            (
-                {each["seed"]: each for each in row}
-                for row in rows
-                if row
-                and (row[0]["arm"], row[0]["site"]) == ("local", site)
-                and row[0]["model"] == first["model"]
-            ),
-            {},
-        )
-        both = [(result, own[result["seed"]]) for result in results if result["seed"] in own]
-        differences = [_less(r["auroc"]["by_site"].get(site), o["auroc"]["by_site"].get(site))
-                       for r, o in both]  # fmt: skip
-        if first["arm"] == "local" or not both:
-            continue
-        if over is Interval.SEEDS and len(both) > 1:
-            spread = over_seeds(differences)
-        else:
-            draws = [minus(*(each["draws"]["by_site"][site] for each in pair)) for pair in both]
-            spread = over_patients(differences, draws)
-        found[site] = spread.as_dict()
+        own = own_model(rows, site, first["model"])
+        if {each["seed"] for each in own} & {each["seed"] for each in results}:
+            found[site] = gain_at(site, results, own, seeds=over is Interval.SEEDS).as_dict()
     return found
 
 
@@ -128,6 +138,8 @@ def _row(
         "calibration": calibration,
         "privacy": _most_spent(results),
         "without": _without(results, over),
+        "evidence": across_seeds(results, seeds=over is Interval.SEEDS),
+        "epsilon": first["epsilon"],
         "seeds": [{name: r[name] for name in r if name not in _KEPT_APART} for r in results],
         "versions": first["versions"],
     }

@@ -6,13 +6,13 @@
     DIR/seed-0/hospitals/                   one seed's patients, shared by all arms and models
     DIR/seed-0/central/irene/result.json    a finished trial; `model/` beside it holds its weights
     DIR/results.json, DIR/report.html       all finished trials that this call asked for
+    DIR/numbers.csv                         every figure in them, a line each
 
 What is finished stays: the same call goes on where it was cut off, and one with further arms,
 models or seeds trains only those.
 """
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,8 @@ from typing import Any, Protocol
 
 from client.records import open_dataset
 from client.site import Site
-from irene_model.errors import ConfigError
-from server.runs import now, versions
+from simulations.compare.cohorts import begin_folder, seed_cohort
 from simulations.compare.comparison import Interval, summarise
-from simulations.compare.comparison_page import write_page
 from simulations.compare.trial_grid import Trial
 from simulations.compare.trials import finished, run_federated, run_in_process
 from simulations.compare.workers import in_workers
@@ -31,13 +29,11 @@ from simulations.hospitals import (
     Scenario,
     check_scenario,
     site_names,
-    write_hospitals,
-    write_joined,
-    write_mask_keys,
 )
+from simulations.report import numbers_csv, write_page
 
 Json = dict[str, Any]
-_FEDERATED = ("federated", "federated-dp", "federated-secure")
+_FEDERATED = ("federated", "federated-dp", "federated-secure", "leave-one-site-out")
 
 
 class Observer(Protocol):
@@ -69,7 +65,7 @@ def compare(
     another scenario.
     """
     check_scenario(scenario)
-    _begin(scenario, out)
+    begin_folder(scenario, out)
     results = {trial: done for trial in trials if (done := finished(trial, out)) is not None}
     _report(scenario, trials, results, out)
     observer.trials(len(trials))
@@ -79,7 +75,7 @@ def compare(
         left = [trial for trial in trials if trial.seed == seed and trial not in results]
         if not left:
             continue
-        sites = _cohort(scenario, out / f"seed-{seed}" / "hospitals", seed, observer)
+        sites = seed_cohort(scenario, out, seed, progress=observer.hospitals)
         for trial, result in _train(
             left, sites, out, scenario, parallel=parallel, ray_address=ray_address
         ):
@@ -129,57 +125,10 @@ def _alone(
     yield from in_workers(work, trials, parallel=parallel)
 
 
-def _begin(scenario: Scenario, out: Path) -> None:
-    """A new folder, or one that was begun with the same study and cohort."""
-    path = out / "comparison.json"
-    real = {"join", "folds"} if scenario.cohort is None else set()
-    document = scenario.model_dump(mode="json", include={"study", "cohort"} | real)
-    if not path.exists():
-        if out.exists() and any(out.iterdir()):
-            raise ConfigError(f"{out}: is not empty and holds no comparison; give a new folder")
-        out.mkdir(parents=True, exist_ok=True)
-        info = {"schema": 1, "started": now(), "versions": versions(), **document}
-        work = path.with_suffix(".partial")
-        work.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
-        work.replace(path)
-        return
-    begun = json.loads(path.read_text(encoding="utf-8"))
-    changed = list(_changed(document, {key: begun.get(key) for key in document}))
-    if changed:
-        raise ConfigError(
-            f"{out}: was begun with another scenario: {', '.join(changed[:3])} differ"
-            f"{'s' if len(changed) == 1 else ''}; give a new folder, or the scenario as it was"
-        )
-
-
-def _changed(new: object, old: object, key: str = "") -> Iterator[str]:
-    """The dotted keys under which the two documents differ."""
-    if isinstance(new, dict) and isinstance(old, dict):
-        for name in dict.fromkeys([*new, *old]):
-            yield from _changed(new.get(name), old.get(name), f"{key}.{name}" if key else name)
-    elif new != old:
-        yield key
-
-
-def _cohort(scenario: Scenario, folder: Path, seed: int, observer: Observer) -> list[Path]:
-    """The site.yaml files of one seed's hospitals, written once and whole."""
-    if not folder.exists():
-        work = folder.with_name("hospitals.partial")
-        shutil.rmtree(work, ignore_errors=True)
-        if scenario.cohort is None:
-            write_joined(scenario, work, seed=seed)
-        else:
-            write_hospitals(scenario, work, seed=seed, progress=observer.hospitals)
-        sites = [work / name / "site.yaml" for name in site_names(scenario)]
-        write_mask_keys(scenario.study, sites, seed)
-        work.rename(folder)
-    return [folder / name / "site.yaml" for name in site_names(scenario)]
-
-
 def _report(
     scenario: Scenario, trials: Sequence[Trial], results: Mapping[Trial, Json], out: Path
 ) -> Json:
-    """Write results.json and report.html of what is finished; each is replaced as a whole."""
+    """Write results.json, numbers.csv and report.html of what is finished, each as a whole."""
     rows: dict[str, list[Json]] = {trial.row: [] for trial in trials}
     for trial in trials:
         if trial in results:
@@ -194,5 +143,8 @@ def _report(
     work = out / "results.json.partial"
     work.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     work.replace(out / "results.json")
+    work = out / "numbers.csv.partial"
+    work.write_text(numbers_csv(summary), encoding="utf-8")
+    work.replace(out / "numbers.csv")
     write_page(summary, out / "report.html")
     return summary

@@ -9,14 +9,19 @@ Folds of the same patients are no repetitions: their trainings share most patien
 spread over folds says too little (Bengio and Grandvalet 2004). There the interval is over draws of
 the test patients (`irene_model/metrics/patient_draws.py`): it holds which of them came to be
 tested, and neither another training nor another hospital.
+
+A few seeds can agree by chance more closely than their test patients let them know anything. So
+where each seed has a standard error over its patients, the interval is never narrower than these
+allow (`over_both`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy.stats import norm, t
 
 from irene_model.metrics import Draws
 
@@ -25,11 +30,15 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A mean over `n` seeds; `ci95` None where nothing can tell how much it varies."""
+    """A mean over `n` seeds; `ci95` None where nothing can tell how much it varies.
+
+    p: of a difference, the chance of one at least so large if there is none; None: not asked.
+    """
 
     mean: float | None
     ci95: tuple[float, float] | None
     n: int
+    p: float | None = None
 
     def as_dict(self) -> dict[str, float | int | list[float] | None]:
         """For results.json."""
@@ -58,6 +67,53 @@ def over_seeds(values: Sequence[float | None]) -> Spread:
     return Spread(mean=mean, ci95=(mean - half, mean + half), n=n)
 
 
+def over_both(
+    values: Sequence[float | None], errors: Sequence[float | None], *, seeds: bool = True
+) -> Spread:
+    """The mean of the defined values with an interval over seeds and over patients.
+
+    errors: each value's standard error over its seed's test patients; None is none known. With
+    seeds of their own patients the variance between values holds training and patients both, and
+    its interval is Student's. Estimated from three seeds it can come out far too small; it is
+    bounded below by what the patients alone would give, as Knapp and Hartung's interval for a few
+    studies is (Knapp and Hartung 2003; Röver, Knapp and Friede 2015, "modified", equal weights):
+    mean ± t(n-1) √max(s²/n, Σ errors²/n²). With a single seed, and over folds (not `seeds`), it is
+    normal over the patients alone.
+    """
+    pairs = [(v, e) for v, e in zip(values, errors, strict=True) if v is not None]
+    spread = over_seeds([value for value, _ in pairs])
+    known = [error for _, error in pairs if error is not None]
+    n = spread.n
+    of_patients = n == 1 or not seeds
+    if spread.mean is None or (of_patients and not known):
+        return replace(spread, ci95=None)
+    floor = float(np.mean(np.square(known))) / n if known else 0.0
+    between = 0.0 if of_patients else float(np.var([v for v, _ in pairs], ddof=1)) / n
+    error = math.sqrt(max(between, floor))
+    of = norm if of_patients else t(n - 1)
+    half = float(of.ppf((1 + CONFIDENCE) / 2)) * error
+    return replace(
+        spread,
+        ci95=(spread.mean - half, spread.mean + half),
+        p=_chance(spread.mean, error, of),
+    )
+
+
+def _chance(mean: float, error: float, of: Any) -> float:
+    """Two-sided: of a distance from 0 at least so large under the distribution `of`."""
+    if not error:
+        return 0.0 if mean else 1.0
+    return 2 * float(of.sf(abs(mean) / error))
+
+
+def error_of(value: float | None, draws: Draws) -> float | None:
+    """The standard error of `value` from its draws; None where half of them have none."""
+    defined = [draw for draw in draws if draw is not None]
+    if value is None or 2 * len(defined) < len(draws) or len(defined) < 2:
+        return None
+    return float(np.std(defined, ddof=1))
+
+
 def without_interval(values: Sequence[float | None]) -> Spread:
     """The mean of the defined values alone."""
     return replace(over_seeds(values), ci95=None)
@@ -69,7 +125,7 @@ def over_patients(values: Sequence[float | None], draws: Sequence[Draws]) -> Spr
     draws: for each value, what it is in all draws, in the same order. A draw moves the mean by the
     mean of what it moves the values that it has: so a fold that it leaves without positives does
     not change what is averaged. The interval holds the middle 95 % of the draws; None where fewer
-    than half of them have any value.
+    than half of them have any value. p takes the draws as normal: so few can't count a tail.
     """
     mean = without_interval(values)
     if mean.mean is None:
@@ -88,7 +144,8 @@ def over_patients(values: Sequence[float | None], draws: Sequence[Draws]) -> Spr
     means = np.nansum(moved, axis=0)[some] / defined.sum(axis=0)[some]
     tail = (1 - CONFIDENCE) / 2
     low, high = mean.mean + np.quantile(means, [tail, 1 - tail])
-    return replace(mean, ci95=(float(low), float(high)))
+    chance = _chance(mean.mean, float(means.std(ddof=1)), norm) if len(means) > 1 else None
+    return replace(mean, ci95=(float(low), float(high)), p=chance)
 
 
 def minus(values: Draws, reference: Draws) -> Draws:

@@ -13,11 +13,12 @@ from client.devices import pick_device
 from client.records import SiteDataset
 from client.training import exact_histograms, score_tests
 from irene_model import inputs
-from irene_model.exchange import LABEL_SENT, Arrays
+from irene_model.exchange import LABEL_SENT, Array, Arrays
 from irene_model.metrics import macro_auroc, resampled
 from irene_model.study import Study
 from server.evaluation import SiteHistograms, pool
 from simulations.compare.arms import Member
+from simulations.evidence import ScoredCohort, evidence_of
 
 Json = dict[str, Any]
 
@@ -55,7 +56,28 @@ def judge(
         **evaluation.as_dict(),
         "without": {modality: {"auroc": value} for modality, value in lacking.items()},
         "draws": resampled(dict(zip(names, scored, strict=True))),
+        "evidence": evidence_of(
+            ScoredCohort.of(dict(zip(names, scored, strict=True)), *_people(members)),
+            study.evaluation.specificities,
+        ),
+        "patients": {
+            member.site.site: {split: len(rows) for split, rows in member.dataset.patients.items()}
+            for member in members
+        },
     }
+
+
+def _people(members: Sequence[Member]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Years and sex of each site's test records, in the order of their scores; NaN if unknown."""
+    years, sexes = {}, {}
+    for member in members:
+        tensors, patients = member.dataset.tensors, member.dataset.patients["test"]
+        rows = np.concatenate(patients) if patients else np.zeros(0, dtype=np.int64)
+        known = tensors["demographics_mask"].numpy()[rows]
+        age = np.round(tensors["age"].numpy()[rows] * 100, 2)  # not 64.99999
+        years[member.site.site] = np.where(known[:, 0], age, np.nan)
+        sexes[member.site.site] = np.where(known[:, 1], tensors["sex"].numpy()[rows], np.nan)
+    return years, sexes
 
 
 def without(dataset: SiteDataset, modality: str) -> SiteDataset:

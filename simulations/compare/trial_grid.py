@@ -15,7 +15,7 @@ from simulations.hospitals import Arm, Scenario, site_names, without_sums
 
 ARMS: tuple[Arm, ...] = get_args(Arm)
 PRIVATE: tuple[Arm, ...] = ("central-dp", "federated-dp", "federated-secure", "local-dp")
-OF_ONE_SITE: tuple[Arm, ...] = ("local", "local-dp", "personal")
+OF_ONE_SITE: tuple[Arm, ...] = ("leave-one-site-out", "local", "local-dp", "personal")
 _SEEDS = 3
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
@@ -23,6 +23,8 @@ _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """One training: an arm, a model and a seed; of some arms, one site's.
+
+    site: who trains alone, or, of `leave-one-site-out`, who does not train.
 
     epsilon: the one that was asked for beside others; None is the study's own. start: the folder of
     the model that it begins from. goes_on: the trial whose weights it starts from.
@@ -46,6 +48,11 @@ class Trial:
     def place(self) -> str:
         """The way, with the site where there is one: `central`, `local-north`."""
         return self.way if self.site is None else f"{self.way}-{self.site}"
+
+    @property
+    def left_out(self) -> str | None:
+        """The hospital whose patients it never sees, but is tested on."""
+        return self.site if self.arm == "leave-one-site-out" else None
 
     @property
     def row(self) -> str:
@@ -81,6 +88,7 @@ def grid(
         **dict.fromkeys(PRIVATE, private),
         "federated-secure": private and secure,
         "start-only": scenario.start is not None,
+        "leave-one-site-out": False,  # a federation for each site: only where it is named
     }
     allowed = [arm for arm in ARMS if possible.get(arm, True)]
     wanted = [_arm(name) for name in arms or chosen.arms or allowed]
@@ -99,6 +107,8 @@ def grid(
     asked = _checked(epsilons if epsilons is not None else chosen.epsilons, wanted)
     studies = {name: study_of(scenario, name) for name in names}
     sites = site_names(scenario)
+    if "leave-one-site-out" in wanted and len(sites) < 2:
+        raise ConfigError("arm leave-one-site-out: needs two sites or more; leave the arm out")
     found = [
         Trial(
             arm=arm,
@@ -148,6 +158,8 @@ def _methods() -> tuple[str, ...]:
 def _study_for(arm: Arm, study: Study, epsilon: float | None, sites: int) -> Study:
     if arm != "federated-secure":  # each of so many hides alone, or nobody does
         study = without_sums(study, sites)
+    if arm == "leave-one-site-out":
+        study = _of_so_many(study, sites - 1)
     if arm not in PRIVATE:
         return without_privacy(study)
     if not study.privacy.enabled:
@@ -159,6 +171,13 @@ def _study_for(arm: Arm, study: Study, epsilon: float | None, sites: int) -> Stu
         return study
     spends = {"epsilon": epsilon, "noise_multiplier": None}
     return study.model_copy(update={"privacy": study.privacy.model_copy(update=spends)})
+
+
+def _of_so_many(study: Study, sites: int) -> Study:
+    """The study where no more sites than these take part."""
+    least = min(study.federation.minimum_sites, sites)
+    federation = study.federation.model_copy(update={"minimum_sites": least})
+    return study.model_copy(update={"federation": federation})
 
 
 def _after_its_federation(trial: Trial, found: Sequence[Trial], way: Arm) -> Trial:

@@ -53,7 +53,7 @@ def finished(trial: Trial, out: Path) -> Json | None:
             f"{path.parent}: was trained under other settings of '{trial.model}'; give a new "
             "folder, or the settings as they were"
         )
-    if "draws" not in result:
+    if not {"draws", "evidence"} <= set(result):
         raise ConfigError(
             f"{path.parent}: was made by an older version, without what intervals over patients "
             "need; give a new folder"
@@ -106,10 +106,12 @@ def run_federated(
     """Run a federation on Flower's engine, judge it and write its result.
 
     One that was cut off goes on from its last whole round. Each run charges ledgers of its own.
+    A site that the trial leaves out takes no part, and its test patients are judged like all.
     """
     from simulations.run import simulate  # Flower and Ray: seconds that the other arms don't need
 
     folder = trial.folder(out) / "run"
+    training = [path for path in sites if path.parent.name != trial.left_out]
     if (folder / "run.json").exists():
         run = RunFolder.resume(folder)
     else:
@@ -117,7 +119,7 @@ def run_federated(
             _fresh(trial, out) / "run",
             with_members(
                 trial.study,
-                {name: mask_key(name, trial.seed) for name in (p.parent.name for p in sites)},
+                {name: mask_key(name, trial.seed) for name in (p.parent.name for p in training)},
             ),
             seed=trial.seed,
             start=StartingPoint(irene=trial.start),
@@ -125,10 +127,10 @@ def run_federated(
             synthetic=synthetic,
             parallel_sites=parallel_sites,
             masks=masks,
-            site_files=[str(path.resolve()) for path in sites],
+            site_files=[str(path.resolve()) for path in training],
         )
     if not (folder / "results.json").exists():
-        own = [_of_its_own(Site.read(path), trial, folder) for path in sites]
+        own = [_of_its_own(Site.read(path), trial, folder) for path in training]
         simulate(run, sites=own, ray_address=ray_address)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     arm = results["arms"][run.info["arm"]]

@@ -51,6 +51,7 @@ Arm = Literal[
     "federated",
     "federated-dp",
     "federated-secure",
+    "leave-one-site-out",
     "local",
     "local-dp",
     "personal",

@@ -28,8 +28,8 @@ from server.watch.run_progress import RunProgress, read_progress
 from server.watch.site_progress import SiteProgress
 from server.watch.status import SiteStatus, Status
 from server.watch.status_view import show as show_status
-from simulations.compare import comparison_page
 from simulations.display import RunProgress as Terminal
+from simulations.report import comparison_page
 from tests.helpers.any_floats import ANY, said_by
 from tests.helpers.watched_run import write_place
 from tests.server.report.test_report import STUDY, Folder

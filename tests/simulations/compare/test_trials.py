@@ -17,7 +17,12 @@ def made(out: Path, **changes: Any) -> Trial:
     """A trial with a result in `out`; `changes` to what is written, None leaves one out."""
     study = Study.model_validate(STUDY)
     trial = Trial(arm="central", site=None, model="irene", seed=0, study=study)
-    result = {"fingerprint": study.fingerprint, "draws": {}, "start": None} | changes
+    result = {
+        "fingerprint": study.fingerprint,
+        "draws": {},
+        "evidence": {},
+        "start": None,
+    } | changes
     trial.folder(out).mkdir(parents=True)
     written = json.dumps({key: value for key, value in result.items() if value is not None})
     (trial.folder(out) / RESULT).write_text(written, encoding="utf-8")
@@ -26,13 +31,15 @@ def made(out: Path, **changes: Any) -> Trial:
 
 def test_a_finished_trial_is_taken_as_it_is(tmp_path: Path) -> None:
     trial = made(tmp_path)
-    assert finished(trial, tmp_path) == {"fingerprint": trial.study.fingerprint, "draws": {}}
+    taken = {"fingerprint": trial.study.fingerprint, "draws": {}, "evidence": {}}
+    assert finished(trial, tmp_path) == taken
     assert finished(trial, tmp_path / "elsewhere") is None
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"evidence": None}, "was made by an older version"),
         ({"draws": None}, "was made by an older version, without what intervals over patients"),
         ({"fingerprint": "f"}, "was trained under other settings of 'irene'"),
         ({"start": "0" * 64}, "was trained from another start"),
