@@ -48,8 +48,13 @@ def read_csv(content: bytes, table: Table, key: str) -> Cells:
         DataError: the encoding, the separator, a quote or a row is not as it should be.
     """
     text = decoded(content, table, key).rstrip("\x1a\0\r\n")
+    return _Reader(shown=str(table.path), key=key).read(text, separator_of(table))
+
+
+def separator_of(table: Table) -> str:
+    """What stands between cells, as site.yaml or the file's name says."""
     is_tsv = table.path.suffix.lower() == ".tsv" and "separator" not in table.model_fields_set
-    return _Reader(shown=str(table.path), key=key).read(text, "\t" if is_tsv else table.separator)
+    return "\t" if is_tsv else table.separator
 
 
 def trimmed(cell: str) -> str:
