@@ -72,11 +72,11 @@ def read_rows(
     """
     parts = read_parts(site.resolve(table.path), table, key, wanted, also)
     gathered = {name: _Gathered() for name in parts.wanted}
-    keys, lines, seconds = Counter[str](), [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    keys, lines, seconds = Counter[str](), [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
     for part in parts.parts:
         rows = _asked_rows(part.columns[by], by, keys, asked)
         taken = {name: column.take(rows) for name, column in part.columns.items()}
-        lines.append(rows + part.first_line)
+        lines.append((rows + part.first_line).astype(np.int32))
         if times is not None:
             seconds.append(seconds_of(taken[times]))
             taken[times] = _without_read(taken[times], seconds[-1])
@@ -161,7 +161,13 @@ def _without_read(cells: Any, seconds: Seconds) -> Any:
 
 
 def _column(
-    site: Site, table: Table, parts: TableParts, *, name: str, cells: Coded, places: Rows
+    site: Site,
+    table: Table,
+    parts: TableParts,
+    *,
+    name: str,
+    cells: Coded,
+    places: npt.NDArray[np.int32],
 ) -> CodedColumn:
     is_number = name in parts.numeric
     return CodedColumn(
