@@ -72,9 +72,8 @@ def write_records(folder: Path, count: int, *, kind: str | None, side: int) -> N
         rows = csv.writer(file)
         rows.writerow(("record_id", "patient_id", "complaint", "age", "sex", "pneumonia", "file"))
         rows.writerows(
-            (f"R{n}", f"P{n // 2}", "fever and cough", 20 + n % 70, "mf"[n % 2], int(n % 3 == 0), name)
+            (f"R{n}", f"P{n // 2}", "fever", 20 + n % 70, "mf"[n % 2], n % 3 // 2, f"{n}.{kind}")
             for n in range(count)
-            for name in [f"{n}.{kind}"]
         )
     (folder / "site.yaml").write_text(yaml.safe_dump(site), encoding="utf-8")
     if kind is not None:
@@ -91,7 +90,8 @@ def _shadow(side: int, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
     coarse = Image.fromarray(rng.random((16, 16), np.float32))
     smooth = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
     noisy = (smooth + rng.normal(0, 0.01, smooth.shape)).clip(0, 1)
-    return (noisy * (2**_SHADES - 1)).astype(np.uint16)
+    shadow: npt.NDArray[np.uint16] = (noisy * (2**_SHADES - 1)).astype(np.uint16)
+    return shadow
 
 
 def _write_image(path: Path, values: npt.NDArray[np.uint16]) -> None:
