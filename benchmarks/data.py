@@ -72,6 +72,13 @@ def _first_step(folder: Path) -> int:
     return len(dataset.pixels)
 
 
+def _transformers(folder: Path) -> int:
+    """The import that models are built on, of which nothing is this project's."""
+    import transformers.modeling_utils  # noqa: F401
+
+    return len(folder.parts)
+
+
 def _tables(folder: Path) -> int:
     from client.joins import Account
     from client.records import read_wanted_records
@@ -88,6 +95,7 @@ _WORK: dict[str, Callable[[Path], int]] = {
     "plain": _plain,
     "data-set": _data_set,
     "first-step": _first_step,
+    "transformers": _transformers,
     "tables": _tables,
 }
 
@@ -98,7 +106,7 @@ def one(
     folder: Annotated[Path, typer.Argument(help="With site.yaml and study.yaml.")],
 ) -> None:
     """Do one thing in this process and say what it took, as JSON."""
-    if work in {"data-set", "first-step"}:
+    if work in {"data-set", "first-step", "transformers"}:
         import torch  # noqa: F401  # its import is told apart
     if work == "plain":
         import pydicom.pixels  # noqa: F401
@@ -121,10 +129,10 @@ def _measured(work: str, folder: Path) -> Result:
 
 
 def _show(name: str, found: Result, unit: str) -> None:
-    rate = found["count"] / found["seconds"]
+    rate = found["count"] / found["processor"]
     typer.echo(
-        f"{name:38} {found['count']:10,.0f} {unit:8} {found['seconds']:7.2f} s "
-        f"({found['processor']:6.2f} s of processors) {rate:11,.0f} a second "
+        f"{name:38} {found['count']:10,.0f} {unit:8} {found['seconds']:7.2f} s, "
+        f"{found['processor']:6.2f} s of processors {rate:11,.0f} a second of these "
         f"{found['bytes'] / 1e6:6,.0f} MB"
     )
 
@@ -157,6 +165,7 @@ def measure(
         write_records(folder, records, kind="png", side=128)
         _show("small PNG: cold", _measured("data-set", folder), "records")
         _show("a new process to its first step", _measured("first-step", folder), "records")
+        _show("of that, importing transformers", _measured("transformers", folder), "")
     for kind in ("csv", "parquet"):
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)

@@ -88,6 +88,8 @@ def _within_stored_bits(
     if not spare:
         return stored
     cut = np.right_shift(np.left_shift(stored, spare), spare)
+    if np.array_equal(cut, stored):  # as nearly always
+        return stored
     return cut if _roughness(cut, real) < _roughness(stored, real) else stored
 
 
