@@ -19,6 +19,13 @@ _MOST_S = 120  # of a processor, several times what it takes
 _MAPPED = 3 << 30  # bytes of its own: beyond them a process gets no memory at all
 
 
+class _AsItIsError(DataError):
+    """One that does not take care of what it says."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 def bounded() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (_MAPPED, _MAPPED))
     resource.setrlimit(resource.RLIMIT_CPU, (_MOST_S, _MOST_S))
@@ -73,6 +80,6 @@ def test_a_fault_is_found_and_told_by_its_number(tmp_path: Path) -> None:
     for outcome, error in outcomes.items():
         assert fault_of(reader(error), tmp_path, Random(0))[0] == outcome
     for unclear in ("", "two\nlines", "\x1b[2J", "x" * 10_000):
-        assert fault_of(reader(DataError(unclear)), tmp_path, Random(0))[0] == "fault"
+        assert fault_of(reader(_AsItIsError(unclear)), tmp_path, Random(0))[0] == "fault"
     found = run_inputs([5], 0, tmp_path / "run")
     assert sum(sum(count.values()) for count in found["counts"].values()) == 1

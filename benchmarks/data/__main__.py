@@ -2,7 +2,7 @@
 
     python -m benchmarks.data measure
 
-Files are made in a temporary folder, as `benchmarks.data_files` says, and each line is measured in
+Files are made in a temporary folder, as `benchmarks.data.files` says, and each line is measured in
 a process of its own, one after the other: wall seconds and processor seconds from after its imports
 on, and the most memory that the process ever held. The plain loops are what one would write by
 hand: pydicom or Pillow, a file after another, to the same square.
@@ -149,7 +149,7 @@ def measure(
 
     Example: `python -m benchmarks.data measure --images 50 --rows 1000000`
     """
-    from benchmarks.data_files import write_labs, write_records, write_study
+    from benchmarks.data.files import write_labs, write_records, write_study
 
     typer.echo(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the beginning")
     for kind, name in (("dcm", "DICOM, 12 bits"), ("png", "PNG, 8 bits")):
