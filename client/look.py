@@ -57,7 +57,12 @@ def look(site: Site, study: Study, model_folder: Path, record_id: str, label: st
     record, size = placed.record, study.image.size
     pixels = None
     if record.image_path is not None:
-        pixels = load_image(record.image_path, size, shown=f"the image of {placed.place}")
+        pixels = load_image(
+            record.image_path,
+            size,
+            shown=f"the image of {placed.place}",
+            most_pixels=site.images.most_pixels,
+        )
     reader = site.text_reader(study)
     batch = encode_records([record], study, reader)
     if reader.encoder is not None:

@@ -21,12 +21,28 @@
         └── RosterMismatch     its study's roster is not one that this site is in
 
 A message names file, row, field, the kind of the value, the bound and the remedy. It never holds
-a patient's value, so it may be shown, logged and sent.
+a patient's value, so it may be shown, logged and sent. It is one printable line, whatever the names
+in it hold that came from a file: no terminal obeys one, and no log grows by megabytes.
 """
+
+import re
+
+_LONGEST = 2000  # letters
+_LONG_WORD = re.compile(r"(\S{120})\S{120,}")
 
 
 class IreneError(Exception):
     """Base of all errors that this project raises on purpose."""
+
+    def __str__(self) -> str:
+        """The message as one line; what is not printable in it becomes a space."""
+        said = super().__str__()
+        if len(said) <= _LONGEST and said.isprintable():
+            return said
+        start = said[: 100 * _LONGEST]  # what is left out anyhow is not looked at
+        line = "".join(sign if sign.isprintable() else " " for sign in start)
+        line = _LONG_WORD.sub(r"\1…", line)
+        return line if len(line) <= _LONGEST and start == said else f"{line[:_LONGEST]}…"
 
 
 class UserError(IreneError):

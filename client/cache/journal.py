@@ -33,7 +33,7 @@ def read(folder: Path) -> list[tuple[FileRead, int]]:
             )
             for path, *stamp, sha256, settled, row in json.loads(f"[{','.join(whole)}]")
         ]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []
 
 

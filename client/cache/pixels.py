@@ -4,7 +4,6 @@ An image is the same as one that was decoded before if its path and stamp are, o
 was moved, touched or copied is found again by its sha256.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from client.cache import journal
 from client.cache.folders import kept_beside
 from client.cache.stamps import FileRead, take_stamp
+from irene_model.operations import usable_processors
 
 PIXELS = "pixels.npy"
 _SAVED_EVERY_S = 2.0  # what a killed process has to do again
@@ -99,7 +99,7 @@ def keep_pixels(
     done = images.count(None)
     with (
         (work / journal.NAME).open("w", encoding="utf-8") as listed,
-        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
+        ThreadPoolExecutor(max_workers=usable_processors()) as pool,
     ):
         if progress is not None and done:
             progress(done, len(images))

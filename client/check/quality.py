@@ -149,7 +149,7 @@ def survey(site: Site, study: Study, progress: Progress | None = None) -> Survey
     site.image_encoder(study)
     account = Account()
     placed, left_out = read_wanted_records(site, study, account)
-    films = look_at_films(placed, study.image.size, progress)
+    films = look_at_films(placed, study.image.size, progress, most_pixels=site.images.most_pixels)
     sounds = listen(placed, study.sounds, site.sounds)
     records = [each.record for each in placed]
     of_patient = Counter(record.patient_id for record in records)

@@ -20,6 +20,7 @@ from irene_model.study import Study
 
 _MOST_REQUESTS = 50  # a server may ask for any number of studies; the oldest requests go
 _LARGEST_STUDY = 1_000_000  # characters
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ class Consent:
             try:
                 kept = json.loads(path.read_text(encoding="utf-8"))
                 study, first = read_study(kept["study"]), str(kept["first"])
-            except (OSError, ValueError, KeyError, TypeError, ConfigError, ProtocolError):
+            except (*_DAMAGED, ConfigError, ProtocolError):
                 continue  # removed meanwhile, or of another version: it is asked for again
             approved = self.approved(study.fingerprint)
             found.append(Asked(study=study, first=first, approved=approved))
@@ -148,7 +149,7 @@ class Consent:
             studies = json.loads(path.read_text(encoding="utf-8"))["studies"]
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError):
+        except _DAMAGED:
             studies = None
         if not isinstance(studies, dict):
             raise DataError(f"{path}: can't be read; move it away and approve again")

@@ -94,9 +94,13 @@ class _Seen:
 
 
 def look_at_films(
-    placed: Sequence[PlacedRecord], size: int, progress: Progress | None = None
+    placed: Sequence[PlacedRecord],
+    size: int,
+    progress: Progress | None = None,
+    *,
+    most_pixels: int,
 ) -> Films:
-    """Decode each record's image once, as (size, size)."""
+    """Decode each record's image of at most `most_pixels` once, as (size, size)."""
     files = image_files(placed)
     chosen = choose([placed[file.row].record for file in files], ON_THE_SHEET)
     on_sheet = {files[index].row for index in chosen}
@@ -117,7 +121,7 @@ def look_at_films(
             shown=pixels if file.row in on_sheet else None,
         )
 
-    found, bad = read_radiographs(files, size, look, progress)
+    found, bad = read_radiographs(files, size, look, progress, most_pixels=most_pixels)
     telling = [seen for seen in found if not seen.blank]
     sheet = [(placed[s.row].record.split, s.shown) for s in found if s.shown is not None]
     return Films(

@@ -145,7 +145,7 @@ def connection_in(folder: Path) -> Connection | None:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise ConfigError(f"{path}: can't be read; remove it, and start with all options") from None
     return parse(Connection, document, path)
 

@@ -10,13 +10,14 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from client.images.problems import ImageProblem
+from client.images.problems import MOST_PIXELS, ImageProblem
 
 _MAGIC, _MAGIC_AT = b"DICM", 128
 _META_LENGTH_ENDS = 144  # magic, then (0002,0000) with the length of what follows
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MOST_DEFLATED = 64  # a radiograph is never 64 times its deflated size
 _SMALL_DEFLATED = 32 << 20
+_PIXEL_BYTES = 4
 
 
 def is_dicom(start: bytes) -> bool:
@@ -27,7 +28,7 @@ def is_dicom(start: bytes) -> bool:
     return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00"
 
 
-def read_dataset(file: BinaryIO, *, pixels: bool = True) -> Any:
+def read_dataset(file: BinaryIO, *, pixels: bool = True, most_pixels: int = MOST_PIXELS) -> Any:
     """The dataset of an open file, lazily parsed; without its pixels where only facts are asked.
 
     Raises:
@@ -44,7 +45,7 @@ def read_dataset(file: BinaryIO, *, pixels: bool = True) -> Any:
     if start[_MAGIC_AT : _MAGIC_AT + 4] == _MAGIC and body < 1 << 16:
         meta += file.read(body - _META_LENGTH_ENDS)
     if _DEFLATED in meta:
-        file = io.BytesIO(_inflated(file.read()))
+        file = io.BytesIO(_inflated(file.read(), most_pixels))
     file.seek(0)
     try:
         dataset = pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
@@ -113,9 +114,10 @@ def _values(dataset: Any, keyword: str) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, MultiValue | list | tuple) else (value,)
 
 
-def _inflated(deflated: bytes) -> bytes:
+def _inflated(deflated: bytes, most_pixels: int) -> bytes:
     """Unpacked up to what a radiograph can come to: a few bytes may unpack to all memory."""
-    most = max(_SMALL_DEFLATED, _MOST_DEFLATED * len(deflated))
+    likely = max(_SMALL_DEFLATED, _MOST_DEFLATED * len(deflated))
+    most = min(likely, _SMALL_DEFLATED + _PIXEL_BYTES * most_pixels)
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         found = unpacker.decompress(deflated, most)

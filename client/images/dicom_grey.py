@@ -23,9 +23,9 @@ _WINDOW_SHARE, _WINDOW_RANGE = 0.2, 0.1
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 
 
-def levels_of_dicom(dataset: Any) -> Levels:
+def levels_of_dicom(dataset: Any, most_pixels: int) -> Levels:
     """The levels of a dataset's one frame, or an ImageProblem."""
-    layout = layout_of(dataset)
+    layout = layout_of(dataset, most_pixels)
     stored = stored_values(dataset, layout)
     aspect = _aspect(dataset)
     if layout.photometric not in GREY:
@@ -88,6 +88,8 @@ def _within_stored_bits(
     if not spare:
         return stored
     cut = np.right_shift(np.left_shift(stored, spare), spare)
+    if np.array_equal(cut, stored):  # as nearly always
+        return stored
     return cut if _roughness(cut, real) < _roughness(stored, real) else stored
 
 

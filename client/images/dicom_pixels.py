@@ -43,13 +43,13 @@ class Layout:
         return math.ceil(self.rows * self.columns * samples * self.bits / 8)
 
 
-def layout_of(dataset: Any) -> Layout:
+def layout_of(dataset: Any, most_pixels: int) -> Layout:
     """What the header says, or an ImageProblem that names the field."""
     keyword = next((each for each in ("PixelData", *_FLOATS) if each in dataset), None)
     if keyword is None:
         raise ImageProblem("the DICOM file holds no image (PixelData); export the image itself")
     rows, columns = (_side(dataset, each) for each in ("Rows", "Columns"))
-    refuse_huge(rows, columns)
+    refuse_huge(rows, columns, most_pixels)
     if (number(dataset, "NumberOfFrames") or 1) != 1:
         raise ImageProblem(
             "the DICOM file holds several frames (NumberOfFrames), expected a radiograph's one"

@@ -23,7 +23,7 @@ from client.images.dicom_file import is_dicom, read_dataset
 from client.images.dicom_grey import levels_of_dicom
 from client.images.headers import HeaderFacts, facts_of
 from client.images.names import why_missing
-from client.images.problems import MOST_BYTES, ImageProblem, refuse_huge
+from client.images.problems import MOST_BYTES, MOST_PIXELS, ImageProblem, refuse_huge
 from irene_model.errors import DataError
 from irene_model.inputs import Levels, NoPicture, Pixels, levels_of_picture, square_and_shades
 
@@ -64,7 +64,9 @@ class Radiograph:
     coloured: bool
 
 
-def load_image(path: Path, size: int, *, shown: str | None = None) -> Pixels:
+def load_image(
+    path: Path, size: int, *, shown: str | None = None, most_pixels: int = MOST_PIXELS
+) -> Pixels:
     """The square (size, size) of one file, 0 black.
 
     shown: what an error calls the file; a place in a table says more than a name, and a file's
@@ -75,19 +77,19 @@ def load_image(path: Path, size: int, *, shown: str | None = None) -> Pixels:
     """
     try:
         with quiet():
-            return read_radiograph(path, size).pixels
+            return read_radiograph(path, size, most_pixels).pixels
     except ImageProblem as problem:
         raise DataError(f"{shown or path.name}: {problem}") from None
 
 
-def read_radiograph(path: Path, size: int) -> Radiograph:
+def read_radiograph(path: Path, size: int, most_pixels: int = MOST_PIXELS) -> Radiograph:
     """One file, read in the quiet of the caller; an ImageProblem says why it can't be."""
     content = _read(path)
     header: HeaderFacts | None = None
     if is_dicom(content):
-        levels, header = _levels_of_dicom(content)
+        levels, header = _levels_of_dicom(content, most_pixels)
     else:
-        levels = _levels_of_picture(content)
+        levels = _levels_of_picture(content, most_pixels)
     pixels, shades = square_and_shades(levels, size)
     return Radiograph(
         pixels=pixels,
@@ -126,17 +128,17 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _levels_of_dicom(content: bytes) -> tuple[Levels, HeaderFacts]:
-    dataset = read_dataset(io.BytesIO(content))
+def _levels_of_dicom(content: bytes, most_pixels: int) -> tuple[Levels, HeaderFacts]:
+    dataset = read_dataset(io.BytesIO(content), most_pixels=most_pixels)
     try:
-        return levels_of_dicom(dataset), facts_of(dataset)
+        return levels_of_dicom(dataset, most_pixels), facts_of(dataset)
     except ImageProblem:
         raise
     except Exception:  # a damaged header may contradict itself in more ways than are foreseen
         raise ImageProblem("the DICOM header contradicts itself; export the image again") from None
 
 
-def _levels_of_picture(content: bytes) -> Levels:
+def _levels_of_picture(content: bytes, most_pixels: int) -> Levels:
     kind = next((kind for start, kind in _KINDS.items() if content.startswith(start)), None)
     if kind is None:
         start = content[:64].lstrip(b"\xef\xbb\xbf \r\n\t")
@@ -145,7 +147,7 @@ def _levels_of_picture(content: bytes) -> Levels:
     try:
         # Not Image.open: its guard against huge images warns where this one refuses.
         with kind(io.BytesIO(content)) as image:  # type: ignore[call-arg]
-            refuse_huge(image.height, image.width)
+            refuse_huge(image.height, image.width, most_pixels)
             return levels_of_picture(image)
     except ImageProblem:
         raise

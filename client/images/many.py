@@ -1,6 +1,5 @@
 """All radiographs of a site, by all cores, and all that can't be read as one report."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ from typing import TypeVar
 
 from client.images.files import Radiograph, quiet, read_radiograph
 from client.images.headers import HeaderFacts, read_header
-from client.images.problems import BadImages, ImageProblem, by_cause
+from client.images.problems import MOST_PIXELS, BadImages, ImageProblem, by_cause
+from irene_model.operations import usable_processors
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]  # images decoded, images in all
@@ -29,15 +29,19 @@ class ImageFile:
 
 @dataclass(frozen=True, kw_only=True)
 class RadiographReader:
-    """Reads radiographs of one size, in any thread, and remembers those that can't be read."""
+    """Reads radiographs of one size, in any thread, and remembers those that can't be read.
+
+    most_pixels: of one radiograph; one that has more is none.
+    """
 
     size: int
+    most_pixels: int = MOST_PIXELS
     _problems: dict[int, tuple[str, str]] = field(default_factory=dict)  # row: place, cause
 
     def read(self, file: ImageFile) -> Radiograph | None:
         """The radiograph; None if it can't be read."""
         try:
-            return read_radiograph(file.path, self.size)
+            return read_radiograph(file.path, self.size, self.most_pixels)
         except ImageProblem as problem:
             self._problems[file.row] = (file.place, str(problem))
             return None
@@ -53,20 +57,22 @@ def read_radiographs(
     size: int,
     use: Callable[[ImageFile, Radiograph], T],
     progress: Progress | None = None,
+    *,
+    most_pixels: int = MOST_PIXELS,
 ) -> tuple[list[T], tuple[BadImages, ...]]:
     """What `use` makes of each readable file, in order, and all others by cause.
 
     `use` runs in a thread of many; a radiograph is dropped after it, since all may not fit in
-    memory.
+    memory: there are as many at a time as processors that this process may use.
     """
-    reader = RadiographReader(size=size)
+    reader = RadiographReader(size=size, most_pixels=most_pixels)
 
     def read(file: ImageFile) -> list[T]:
         radiograph = reader.read(file)
         return [] if radiograph is None else [use(file, radiograph)]
 
     used: list[T] = []
-    with quiet(), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with quiet(), ThreadPoolExecutor(max_workers=usable_processors()) as pool:
         for done, made in enumerate(pool.map(read, files), start=1):
             used += made
             if progress is not None:
@@ -76,5 +82,5 @@ def read_radiographs(
 
 def read_headers(paths: Sequence[Path | None]) -> list[HeaderFacts | None]:
     """The header facts of each file, in order; None where there is no file or no such header."""
-    with quiet(), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with quiet(), ThreadPoolExecutor(max_workers=usable_processors()) as pool:
         return list(pool.map(lambda path: None if path is None else read_header(path), paths))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from irene_model.errors import DataError
 
-MOST_PIXELS = 100_000_000  # ten times the finest detector: beyond it a file is an attack
+MOST_PIXELS = 100_000_000  # several times the finest detector; a site may set another bound
 MOST_BYTES = 1 << 30
 _NAMED = 3  # records of a cause that an error names
 
@@ -18,10 +18,13 @@ class ImageProblem(Exception):  # noqa: N818  # becomes a DataError once it is k
     """Why one image can't be read; its text is the cause."""
 
 
-def refuse_huge(height: int, width: int) -> None:
+def refuse_huge(height: int, width: int, most: int) -> None:
     """Refuse what a header announces, before anything is allocated for it."""
-    if height * width > MOST_PIXELS:
-        raise ImageProblem(f"the image has more than {MOST_PIXELS // 1_000_000} million pixels")
+    if height * width > most:
+        raise ImageProblem(
+            f"the image has more than {most / 1e6:g} million pixels; export it smaller, or, where "
+            "it is a radiograph, raise images.most_megapixels in site.yaml"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

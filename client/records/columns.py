@@ -19,9 +19,10 @@ from client.cells import (
     uncertain_cells,
     years_between,
 )
+from client.columns import Column
 from client.images import on_disk
 from client.joins import Account
-from client.records.frames import Column, Frame
+from client.records.frames import Frame
 from client.site import ImageColumn, LabelColumn, Site
 from irene_model.study import Sex
 

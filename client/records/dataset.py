@@ -211,7 +211,7 @@ def _fill(work: Path, site: Site, study: Study, progress: Progress | None) -> li
     placed, _ = read_wanted_records(site, study, account)
     records = [each.record for each in placed]
     files = {file.row: file for file in image_files(placed)}
-    radiographs = RadiographReader(size=size)
+    radiographs = RadiographReader(size=size, most_pixels=site.images.most_pixels)
 
     def decode(row: int) -> npt.NDArray[np.uint8] | None:
         radiograph = radiographs.read(files[row])

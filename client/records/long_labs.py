@@ -1,34 +1,50 @@
-"""A long laboratory table, one row a value, to one value for each record and test."""
+"""A long laboratory table, one row a value, to one value for each record and test.
+
+It may have ten million rows: all that has an element a row is an array, and what a cell means is
+asked once for each distinct one.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+
+import numpy as np
+import numpy.typing as npt
 
 from client.cells import (
     CellError,
     UnitError,
     converted,
-    read_lab,
     read_moment,
     unit_reader,
-    with_comparator,
+)
+from client.columns import (
+    NOT_READ,
+    CodedColumn,
+    LongRows,
+    Rows,
+    coded_rows,
+    measured_in,
+    read_rows,
+    seconds_from,
+    with_signs,
 )
 from client.joins import NO_RECORD, Account, TableRows, cause_of_codes, compared, passed_over
-from client.records.chosen import mean_of, the_one
-from client.records.frames import Column, Frame, read_frame
-from client.records.owners import Owners, read_owners, refuse_other_patients
+from client.records.chosen import again, by_record, mean_of, the_ones
+from client.records.frames import Frame, read_frame
+from client.records.owners import Owners, patient_column, read_owners, refuse_other_patients
 from client.site import LabTable, Site
+from client.tables import OddTable
 from irene_model.errors import ConfigError, DataError
 from irene_model.study import LabTest, Study
 
-_EPOCH = datetime(1970, 1, 1)
-_HOUR = timedelta(hours=1)
-_GAP = "\x1f"  # ASCII's sign between units
+_HOUR_S = 3600
 _OTHER_TEST, _NO_VALUE = "a test that the study does not ask for", "no value"
 _NO_TIME, _OUTSIDE = "no time, or a record without one", "outside the window"
 _NOT_TAKEN = "another value of the record is taken"
+Numbers = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,51 +64,40 @@ class LongTable:
 
         rows_of: record id -> its row. Tests that the study does not ask for are passed over.
         """
-        table, labs = self.table, [dict[str, float]() for _ in rows_of]
-        frame = read_frame(self.site, table, "lab_table")
-        rows_of_test = self._rows_of_tests(frame, account)
-        values = _with_comparators(frame, table)
-        written: dict[int, float] = {}
-        for rows in rows_of_test.values():
-            read = values.take(rows).parse_numbers(read_lab)
-            found = zip(rows, read, strict=True)
-            written |= {row: value for row, value in found if value is not None}
-        asked = sum(map(len, rows_of_test.values()))
-        self._reject(_OTHER_TEST, len(frame) - asked)
-        self._reject(_NO_VALUE, asked - len(written))
-        owners = frame.column(table.on, "lab_table.on")
-        keys = read_owners(owners.take(list(written)), table, "lab_table", self.owners, account)
-        owner_of = dict(zip(written, keys.cells, strict=True))
-        refuse_other_patients(frame, owner_of, table, "lab_table", self.owners)
-        known = {row for row, owner in owner_of.items() if owner in self.owners.known}
-        kept = {row: rows_of[owner_of[row]] for row in written if owner_of[row] in rows_of}
-        self._reject(NO_RECORD, len(written) - len(known))
-        hours = self._hours(frame, records, kept)
-        used = 0
-        for test in self.study.labs:
-            of_record: dict[int, list[int]] = {}
-            for row in rows_of_test.get(test.name, []):
-                if row in hours:
-                    of_record.setdefault(kept[row], []).append(row)
-            taken = self._taken(test, of_record, hours, owners)
-            used += sum(map(len, taken.values()))
-            in_unit = self._in_unit(test, frame, values, written, [*_all(taken)])
-            for record, which in taken.items():
-                value = mean_of([in_unit[row] for row in which])
-                if value is not None:
-                    labs[record][test.name] = value
+        long, tests = self._asked_rows(account)
+        values = long.columns[self.table.value]
+        if self.table.comparator is not None:
+            values = with_signs(values, long.columns[self.table.comparator])
+        measured = measured_in(values)
+        rows = np.flatnonzero(~np.isnan(measured))
+        self._reject(_NO_VALUE, len(tests) - len(rows))
+        record, known = self._records(long, rows, rows_of, account)
+        rows, record = rows[record >= 0], record[record >= 0]
+        excluded = known - len(rows)
+        hours = self._hours(long, records, rows, record)
+        counts = ~np.isnan(hours)
+        rows, record, hours = rows[counts], record[counts], hours[counts]
+        tests, used = tests[rows], 0
+        labs: list[dict[str, float]] = [{} for _ in rows_of]
+        for number, test in enumerate(self.study.labs):
+            mine = np.flatnonzero(tests == number)
+            taken = mine[self._taken(test, long, rows[mine], record[mine], hours[mine])]
+            used += len(taken)
+            in_unit = self._in_unit(test, long, values, rows[taken], measured[rows[taken]])
+            for row, value in self._one_each(record[taken], in_unit):
+                labs[row][test.name] = value
         account.tables.append(
             TableRows(
                 table=values.table,
                 key="lab_table",
-                rows=len(frame),
+                rows=long.rows,
                 used=used,
-                excluded=len(known) - len(kept),
+                excluded=excluded,
                 rejected=dict(self._rejected),
             )
         )
         account.count_cells(
-            f"columns of {values.table} passed over", len(set(frame.columns) - self._named)
+            f"columns of {values.table} passed over", len(set(long.names) - self._named)
         )
         return labs
 
@@ -106,27 +111,66 @@ class LongTable:
         columns = (table.on, table.test, table.value, table.unit, table.comparator, table.time)
         return {*columns, table.patient or self.owners.patient_column}
 
-    def _rows_of_tests(self, frame: Frame, account: Account) -> dict[str, list[int]]:
-        """The study's test -> its rows; a table with none of them is refused."""
-        column = frame.column(self.table.test, "lab_table.test")
+    @property
+    def _times(self) -> str | None:
+        """The column of times, where any is asked for."""
+        table = self.table
+        return None if table.take in (None, "mean") and table.window is None else table.time
+
+    def _asked_rows(self, account: Account) -> tuple[LongRows, Numbers]:
+        """The rows of the study's tests, and which test each is of; none at all is refused."""
         name_of = self._names_of_codes()
-        codes = compared(column.cells)
-        counts = Counter(codes)
-        found: dict[str, list[int]] = {}
-        for row, code in enumerate(codes):
-            if code in name_of:
-                found.setdefault(name_of[code], []).append(row)
+        # Whether `1988.0` is the code 1988 is only known once all codes are.
+        long = self._read(
+            lambda cell: bool({*compared([cell]), *compared([cell, "x"])} & {*name_of})
+        )
+        key_of = dict(zip(long.keys, compared([*long.keys]), strict=True))
+        counts = Counter[str]()
+        for cell, rows in long.keys.items():
+            counts[key_of[cell]] += rows
         account.codes, account.other_codes = passed_over(counts, name_of)
         others = {code: rows for code, rows in counts.items() if code not in name_of}
         account.code_doubt = cause_of_codes(others, [*name_of]) if others else None
-        if self.study.labs and not found:
+        column = long.columns[self.table.test]
+        if self.study.labs and not counts.keys() & name_of.keys():
             why = account.code_doubt or "its codes are those of other tests"
             raise DataError(
                 f"{column.table}, column '{column.name}', named by lab_table.test: no row is of a "
                 f"test that the study asks for: {why}; list the laboratory's own codes in "
                 "lab_table.codes; without such values leave lab_table out"
             )
-        return found
+        number_of = {test.name: number for number, test in enumerate(self.study.labs)}
+        cells = column.cells
+        numbers = [number_of.get(name_of.get(key_of[word], ""), -1) for word in cells.words]
+        tests = np.array(numbers, np.int32)[cells.codes]
+        asked = np.flatnonzero(tests >= 0)
+        self._reject(_OTHER_TEST, long.rows - len(asked))
+        return (long, tests) if len(asked) == len(tests) else (long.at(asked), tests[asked])
+
+    def _read(self, asked: Callable[[str], bool]) -> LongRows:
+        """The rows whose code is `asked` for."""
+        table, time = self.table, self._times
+        wanted = {
+            "test": table.test,
+            "value": table.value,
+            "unit": table.unit,
+            "on": table.on,
+            "comparator": table.comparator,
+            "patient": None if table.patient == table.on else table.patient,
+            "time": time,
+        }
+        names = list(dict.fromkeys(filter(None, wanted.values())))
+        also = [] if table.patient is not None else [self.owners.patient_column]
+        try:
+            return read_rows(
+                self.site, table, "lab_table", names, also, by=table.test, asked=asked, times=time
+            )
+        except OddTable:
+            frame = read_frame(self.site, table, "lab_table")
+        for key, name in wanted.items():
+            if name is not None:
+                frame.column(name, f"lab_table.{key}")
+        return coded_rows(frame.columns, [*names, *also], by=table.test, asked=asked)
 
     def _names_of_codes(self) -> dict[str, str]:
         names = {test.loinc: test.name for test in self.study.labs}
@@ -139,96 +183,96 @@ class LongTable:
                     )
         return names
 
-    def _hours(self, frame: Frame, records: Frame, kept: Mapping[int, int]) -> Mapping[int, float]:
-        """Hours from the record's time, of the rows that may count; 0 where no time is asked for.
+    def _records(
+        self, long: LongRows, rows: Rows, rows_of: Mapping[str, int], account: Account
+    ) -> tuple[Numbers, int]:
+        """The row of the record of each of `rows`, -1 without one; how many have any record."""
+        table, owners = self.table, self.owners
+        keys = read_owners(long.columns[table.on].at(rows), table, "lab_table", owners, account)
+        name = patient_column(long.names, table, owners)
+        if name is not None:
+            patients = long.columns[name]
+            refuse_other_patients(
+                patients, rows, keys.cells, table=table, key="lab_table", records=owners
+            )
+        known = int(np.count_nonzero(keys.cells.among(owners.known)))
+        self._reject(NO_RECORD, len(rows) - known)
+        record = [rows_of.get(key, -1) for key in keys.cells.words]
+        return np.array(record, np.int32)[keys.cells.codes], known
 
-        kept: row -> row of its record.
+    def _hours(self, long: LongRows, records: Frame, rows: Rows, record: Numbers) -> Floats:
+        """Hours of `rows` from the record's time; 0 where no time is asked for, NaN: do not count.
+
+        record: of each of `rows`, the row of its record.
         """
-        table = self.table
-        if table.time is None or (table.take in (None, "mean") and table.window is None):
-            return dict.fromkeys(kept, 0.0)
-        read = partial(read_moment, order=self.site.dates)
-        times = frame.column(table.time, "lab_table.time").take(list(kept)).parse(read)
-        starts: Sequence[datetime | None] = [_EPOCH] * len(records)
+        table, window = self.table, self.table.window
+        if self._times is None:
+            return np.zeros(len(rows))
+        times = long.moments(self._times, self.site, rows)
+        starts = np.zeros(len(records), np.int64)
         if table.at is not None:
-            starts = records.column(table.at, "lab_table.at").parse(read)
-        hours: dict[int, float] = {}
-        for (row, record), time in zip(kept.items(), times, strict=True):
-            start = starts[record]
-            if time is not None and start is not None:
-                hours[row] = (time - start) / _HOUR
-        self._reject(_NO_TIME, len(kept) - len(hours))
-        window = table.window
-        if window is None:
-            return hours
-        within = {r: h for r, h in hours.items() if -window.before <= h <= window.after}
-        self._reject(_OUTSIDE, len(hours) - len(within))
-        return within
+            read = partial(read_moment, order=self.site.dates)
+            at = records.column(table.at, "lab_table.at").parse(read)
+            starts = np.fromiter(map(seconds_from, at), np.int64, len(at))
+        starts = starts[record]
+        is_known = (times != NOT_READ) & (starts != NOT_READ)
+        hours = np.where(is_known, times - starts, np.nan) / _HOUR_S
+        self._reject(_NO_TIME, int(np.count_nonzero(~is_known)))
+        if window is not None:
+            is_outside = (hours < -window.before) | (hours > window.after)
+            self._reject(_OUTSIDE, int(np.count_nonzero(is_outside)))
+            hours[is_outside] = np.nan
+        return hours
 
     def _taken(
-        self,
-        test: LabTest,
-        of_record: Mapping[int, Sequence[int]],
-        hours: Mapping[int, float],
-        owners: Column,
-    ) -> Mapping[int, Sequence[int]]:
-        """Record -> the rows that count, more than one for a mean only."""
+        self, test: LabTest, long: LongRows, rows: Rows, record: Numbers, hours: Floats
+    ) -> Rows:
+        """Which of `rows`, all of one test, count; more than one of a record for a mean only."""
         take = self.table.take
-        if take is None:
-            again = sorted(row for rows in of_record.values() for row in rows[1:])
-            if again:
-                owners.refuse(
-                    again,
-                    f"a second value of {test.name} (LOINC {test.loinc}) for one record; keep one, "
-                    "as the first after admission, or say which counts by lab_table.take",
-                )
-            return of_record
-        if take == "mean":
-            return of_record
-        self._reject(_NOT_TAKEN, sum(len(rows) - 1 for rows in of_record.values()))
-        return {record: [the_one(rows, hours, take)] for record, rows in of_record.items()}
+        if take is None and len(more := again(record)):
+            long.columns[self.table.on].refuse(
+                rows[more].tolist(),
+                f"a second value of {test.name} (LOINC {test.loinc}) for one record; keep one, "
+                "as the first after admission, or say which counts by lab_table.take",
+            )
+        if take is None or take == "mean":
+            return np.arange(len(rows))
+        taken = the_ones(record, hours, take)
+        self._reject(_NOT_TAKEN, len(rows) - len(taken))
+        return taken
 
     def _in_unit(
-        self,
-        test: LabTest,
-        frame: Frame,
-        values: Column,
-        written: Mapping[int, float],
-        rows: Sequence[int],
-    ) -> dict[int, float]:
-        """Row -> value in the study's unit."""
-        units = frame.column(self.table.unit, "lab_table.unit").take(rows)
-        found: dict[int, float] = {}
-        converts = units.parse(partial(_cell_converter, self.site, test))
-        for row, convert in zip(rows, converts, strict=True):
+        self, test: LabTest, long: LongRows, values: CodedColumn, rows: Rows, measured: Floats
+    ) -> Floats:
+        """The values `measured` in `rows` in the study's unit."""
+        units = long.columns[self.table.unit].at(rows)
+        converts = units.values(units.as_known(partial(_cell_converter, self.site, test)))
+        numbers, number = np.unique(measured, return_inverse=True)
+        pairs, pair = np.unique(
+            units.cells.codes * np.int64(len(numbers)) + number, return_inverse=True
+        )
+        found = np.empty(len(pairs))
+        for index, each in enumerate(pairs.tolist()):
+            unit, which = divmod(each, len(numbers))
             try:
-                value = converted(written[row], convert)
+                found[index] = converted(float(numbers[which]), converts[unit])
             except CellError as error:
-                values.refuse([row], str(error))
-            if value is not None:
-                found[row] = value
-        return found
+                values.refuse([int(rows[pair == index][0])], str(error))
+        return found[pair]
+
+    def _one_each(self, record: Numbers, values: Floats) -> Iterator[tuple[int, float]]:
+        """Each record's row and its value; several are averaged."""
+        if self.table.take != "mean":
+            yield from zip(record.tolist(), values.tolist(), strict=True)
+            return
+        for row, positions in by_record(record):
+            mean = mean_of(values[positions].tolist())
+            if mean is not None:
+                yield row, mean
 
 
-def _all(taken: Mapping[int, Sequence[int]]) -> Sequence[int]:
-    return [row for rows in taken.values() for row in rows]
-
-
-def _with_comparators(frame: Frame, table: LabTable) -> Column:
-    """The column of values, each with the sign that stands in another column."""
-    values = frame.column(table.value, "lab_table.value")
-    if table.comparator is None:
-        return values
-    signs = frame.column(table.comparator, "lab_table.comparator")
-    is_word = [values.numbers.word(cell) is not None for cell in values.cells]
-    # As one column, so that a sign that is none is refused with its place.
-    pairs = zip(values.known(), signs.known(), is_word, strict=True)
-    joined = replace(
-        signs, cells=["" if word else f"{value}{_GAP}{sign}" for value, sign, word in pairs]
-    )
-    read = joined.parse_written(lambda pair: with_comparator(*pair.rpartition(_GAP)[::2]))
-    cells = zip(values.cells, read, is_word, strict=True)
-    return replace(values, cells=[cell if word else said for cell, said, word in cells])
+def _either_key(cell: str) -> list[str]:
+    return [*compared([cell]), *compared([cell, "no number"])]
 
 
 def _cell_converter(site: Site, test: LabTest, unit: str) -> Callable[[float], float]:

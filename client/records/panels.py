@@ -6,10 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from client.columns import CodedColumn
 from client.joins import NO_RECORD, Account, TableRows
 from client.records.frames import Frame, read_frame
 from client.records.labs import lab_reader
-from client.records.owners import Owners, read_owners, refuse_other_patients
+from client.records.owners import (
+    Owners,
+    patient_column,
+    read_owners,
+    refuse_other_patients,
+)
 from client.site import OwnedTable, Site
 from irene_model.errors import DataError
 from irene_model.study import Panel, Study
@@ -80,10 +86,14 @@ def _rows_of(
     frame: Frame, table: OwnedTable, key: str, records: Owners, account: Account
 ) -> Mapping[str, int]:
     """Record -> its row of the panel's table."""
-    owners = read_owners(frame.column(table.on, f"{key}.on"), table, key, records, account)
+    column = CodedColumn.of(frame.column(table.on, f"{key}.on"))
+    owners = read_owners(column, table, key, records, account)
     place = owners.index("repeats an earlier row; keep one row for each record")
-    rows_of = {row: record for record, row in place.items()}
-    refuse_other_patients(frame, rows_of, table, key, records)
+    name = patient_column(frame.columns, table, records)
+    if name is not None:
+        patients = CodedColumn.of(frame.column(name, f"{key}.patient"))
+        rows = np.arange(len(frame))
+        refuse_other_patients(patients, rows, owners.cells, table=table, key=key, records=records)
     return place
 
 

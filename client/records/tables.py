@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.cells import identifier_reader
+from client.columns import Column
 from client.images import ImageFile
 from client.joins import NO_RECORD, Account, TableRows, compared, visible
 from client.records.columns import (
@@ -20,7 +21,7 @@ from client.records.columns import (
     read_sound_paths,
     read_texts,
 )
-from client.records.frames import Column, Frame, read_joined
+from client.records.frames import Frame, read_joined
 from client.records.labs import read_labs
 from client.records.owners import Owners
 from client.records.panels import read_panels

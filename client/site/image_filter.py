@@ -9,10 +9,13 @@ class ImageFilter(Settings):
     """Records whose header says another view or modality are left out; all that say none are kept.
 
     views: values of ViewPosition, as PA and AP. modality: of Modality, as CR and DX. Empty: any.
+    most_megapixels: of one radiograph, in millions; a file that announces more is refused before
+        it is unpacked, and each decoding worker holds one at a time.
     """
 
     views: tuple[str, ...] = Field(default=())
     modality: tuple[str, ...] = Field(default=())
+    most_megapixels: float = Field(default=100, gt=0, le=1000)
 
     @field_validator("views", "modality")
     @classmethod
@@ -22,6 +25,11 @@ class ImageFilter(Settings):
         if "" in cleaned:
             raise ValueError("holds an empty word; list what is wanted, as [PA, AP]")
         return cleaned
+
+    @property
+    def most_pixels(self) -> int:
+        """Pixels of one radiograph."""
+        return round(self.most_megapixels * 1e6)
 
     @property
     def asks(self) -> bool:

@@ -37,7 +37,7 @@ def cells_of_arrow(table: Any) -> Cells:
     columns: list[list[str]] = []
     unread: dict[str, str] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_nested(column.type) or _is_bytes(column.type, pa):
+        if not is_text_column(column.type):
             unread[name] = "holds lists or bytes, expected one value a row"
             continue
         try:
@@ -52,6 +52,34 @@ def cells_of_arrow(table: Any) -> Cells:
     return Cells(
         names=names, columns=columns, lines=lines, counted="row", unread=unread, numeric=numeric
     )
+
+
+def is_text_column(kind: Any) -> bool:
+    """Whether a column of this Arrow type has one value a row that is text, or becomes it."""
+    import pyarrow as pa
+
+    return not (pa.types.is_nested(kind) or _is_bytes(kind, pa))
+
+
+def text_of_column(column: Any) -> Any:
+    """An Arrow array as one of text, with the cells that `read_parquet` gives.
+
+    Raises:
+        pyarrow.ArrowException, ValueError, OverflowError: it can't be read as text.
+    """
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return text_of_column(column.dictionary_decode())
+    if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_large_string(kind):
+        column = column.cast(pa.string())
+    elif not pa.types.is_string(kind):
+        coded = column.dictionary_encode()
+        words = [_as_text(value) for value in coded.dictionary.to_pylist()]
+        column = pa.array(words, pa.string()).take(coded.indices)
+    column.validate(full=True)
+    return column.fill_null("")
 
 
 def _refuse_other_ends(path: Path, shown: str) -> None:

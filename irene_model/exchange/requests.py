@@ -102,5 +102,5 @@ def read_study(text: str) -> Study:
     """The study in a message; malformed JSON is a ProtocolError."""
     try:
         return Study.from_canonical(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ProtocolError("the study in the message is not valid JSON") from None

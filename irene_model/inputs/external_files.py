@@ -19,7 +19,7 @@ def read_json(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError:
         raise CheckpointError(f"{file}: is missing or can't be read") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CheckpointError(f"{file}: is not valid JSON") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{file}: holds no JSON object")

@@ -77,7 +77,8 @@ def stretched(values: Values, real: Mask | None = None) -> Pixels:
     if high <= low:
         return np.zeros(values.shape, dtype=np.uint8)
     scaled = (values - low) * (_BLACK_WHITE / (high - low))
-    grey = np.asarray(scaled.clip(0, _BLACK_WHITE).round(), dtype=np.uint8)
+    np.rint(scaled.clip(0, _BLACK_WHITE, out=scaled), out=scaled)  # a film may have 100 megapixels
+    grey = scaled.astype(np.uint8)
     return grey if real is None else np.asarray(np.where(real, grey, 0), dtype=np.uint8)
 
 

@@ -23,6 +23,9 @@ from irene_model.journal.private_files import open_private, private_folder
 Fact = str | int | float | bool | None
 
 
+_KEEP = "keep the file as evidence and move it away to begin anew"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Verified:
     """A whole file's entries as this process read or wrote them; `state` is what it then was."""
@@ -81,22 +84,26 @@ class Journal:
         if known is not None and known.state == state:
             _verified[self.path] = known
             return known.entries, os.fstat(file.fileno()).st_size
-        text = file.read()
+        text = self._text(file)
         whole = text[: text.rfind("\n") + 1]
         entries = self._read(whole)
         if whole == text:
             _verified[self.path] = _Verified(state=state, entries=entries)
         return entries, len(whole.encode())
 
+    def _text(self, file: IO[str]) -> str:
+        try:
+            return file.read()
+        except UnicodeDecodeError:
+            raise DataError(f"{self.path}: holds what is no text; {_KEEP}") from None
+
     def _read(self, text: str) -> list[Entry]:
         try:
             entries = [Entry(**json.loads(line)) for line in text.splitlines()]
             verify(entries)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             reason = str(error) if "row" in str(error) else "a line is not an entry"
-            raise DataError(
-                f"{self.path}: {reason}; keep the file as evidence and move it away to begin anew"
-            ) from None
+            raise DataError(f"{self.path}: {reason}; {_KEEP}") from None
         return entries
 
 

@@ -1,5 +1,6 @@
 from .gateway_reach import Reach, Reached, reach
 from .health import Health, keeps_ending, probe
+from .processors import usable_processors
 from .proxies import loopback_direct, without_proxies
 from .supervised import Running, running, stop, supervisor_of
 from .supervisor import Service, Supervisor
@@ -20,6 +21,7 @@ __all__ = [
     "stop",
     "supervisor_of",
     "take_back",
+    "usable_processors",
     "without_proxies",
     "write_program",
 ]

@@ -57,7 +57,7 @@ def running(state: Path) -> dict[str, Running]:
     for path in sorted(state.glob("*.json")):
         try:
             known = Running(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             continue  # another file of the same folder
         alive = bool(known.born) and born(known.pid) == known.born
         found[path.stem] = Running(**{**asdict(known), "alive": alive})

@@ -109,7 +109,7 @@ def read_model(folder: Path, study: Study) -> IreneModel:
     try:
         document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         config = IreneConfig.from_dict(document)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise CheckpointError(f"{folder / 'config.json'}: is no configuration of IRENE") from None
     needed = config_of(study)
     for field in _FROM_THE_DATA:

@@ -136,7 +136,7 @@ def failing_after(hospital: Hospital, count: int) -> Callable[[int], np.ndarray]
 def test_an_interrupted_build_goes_on_where_it_stopped(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.cache.pixels.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("client.cache.pixels.usable_processors", lambda: 1)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             hospital.open(decode=failing_after(hospital, 5))
@@ -151,7 +151,7 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
 def test_a_killed_build_goes_on_and_a_torn_line_is_not_believed(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.cache.pixels.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("client.cache.pixels.usable_processors", lambda: 1)
     monkeypatch.setattr("client.cache.pixels._SAVED_EVERY_S", 0.0)
 
     def decode(row: int) -> np.ndarray:  # type: ignore[type-arg]

@@ -2,9 +2,10 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.check.quality import inspect
-from client.records.chosen import mean_of, the_one
-from client.site.table_files import LabTable
+from client.records.chosen import mean_of, the_ones
+from client.site.table_files import LabTable, Take
 from irene_model.errors import ConfigError
 from irene_model.study.records import Record
 from tests.helpers.hospital_folder import HospitalFolder
@@ -254,17 +255,24 @@ def test_half_a_choice_is_refused(asked: dict[str, Any], said: str) -> None:
         LabTable.model_validate({**whole, **asked})
 
 
-HOURS = st.dictionaries(st.integers(0, 9), st.floats(-1e6, 1e6), min_size=1)
+VALUES = st.lists(st.tuples(st.integers(0, 3), st.floats(-1e6, 1e6) | st.integers(-2, 2)))
 
 
-@given(HOURS)
-def test_the_one_is_what_its_name_says(hours: dict[int, float]) -> None:
-    rows = [*hours]
-    assert hours[the_one(rows, hours, "first")] == min(hours.values())
-    assert hours[the_one(rows, hours, "last")] == max(hours.values())
-    assert abs(hours[the_one(rows, hours, "nearest")]) == min(map(abs, hours.values()))
-    for take in ("first", "last", "nearest"):
-        assert the_one(rows[::-1], hours, take) == the_one(rows, hours, take)
+@given(VALUES)
+def test_the_ones_are_what_their_name_says(values: list[tuple[int, float]]) -> None:
+    """Against one record after another, by hand."""
+    records = np.array([record for record, _ in values], np.int32)
+    hours = np.array([hour for _, hour in values], np.float64)
+    rows = [*range(len(values))]
+    orders: dict[Take, Callable[[int], tuple[float, ...]]] = {
+        "first": lambda row: (hours[row], row),
+        "last": lambda row: (-hours[row], row),
+        "nearest": lambda row: (abs(hours[row]), hours[row], row),
+    }
+    for take, order in orders.items():
+        of_records = ([row for row in rows if records[row] == each] for each in {*records})
+        expected = sorted(min(those, key=order) for those in of_records)
+        assert the_ones(records, hours, take).tolist() == expected
 
 
 @given(st.lists(st.floats(-1e9, 1e9) | st.sampled_from([math.inf, -math.inf])))

@@ -61,7 +61,8 @@ def test_nobody_is_in_two_splits_and_training_never_sees_the_future(
     records: list[tuple[int, date]],
 ) -> None:
     """By hand: the rule itself, beside the reader that a table's frame goes through."""
-    from client.records.frames import Column, Frame
+    from client.columns import Column
+    from client.records.frames import Frame
     from client.records.splits import read_splits
     from client.site.site import Site
     from tests.helpers.hospital_folder import SITE

@@ -1,0 +1,1 @@
+"""`python -m benchmarks.data`: how fast a hospital's files become tensors, beside plain loops."""
