@@ -1,6 +1,6 @@
 from .dataset import KeptDataset, Rows, SiteDataset, Stored, open_dataset, sample_patients
 from .patients import PatientSet, digest
-from .splits import stratified
+from .splits import split_of, stratified
 from .tables import PlacedRecord, image_files, read_placed_records, read_wanted_records
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "read_placed_records",
     "read_wanted_records",
     "sample_patients",
+    "split_of",
     "stratified",
 ]

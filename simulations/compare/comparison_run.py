@@ -4,6 +4,7 @@
 
     DIR/comparison.json                     the scenario that all of it follows from
     DIR/seed-0/hospitals/                   one seed's patients, shared by all arms and models
+    DIR/seed-0/split.png, split.csv         how they are split over the sites
     DIR/seed-0/central/irene/result.json    a finished trial; `model/` beside it holds its weights
     DIR/results.json, DIR/report.html       all finished trials that this call asked for
 
@@ -35,6 +36,7 @@ from simulations.hospitals import (
     write_joined,
     write_mask_keys,
 )
+from simulations.splits import picture_split
 
 Json = dict[str, Any]
 _FEDERATED = ("federated", "federated-dp", "federated-secure")
@@ -173,6 +175,8 @@ def _cohort(scenario: Scenario, folder: Path, seed: int, observer: Observer) -> 
         sites = [work / name / "site.yaml" for name in site_names(scenario)]
         write_mask_keys(scenario.study, sites, seed)
         work.rename(folder)
+    if scenario.cohort is not None and not (folder.parent / "split.png").exists():
+        picture_split(folder, folder.parent, title=f"{scenario.study.name}, seed {seed}")
     return [folder / name / "site.yaml" for name in site_names(scenario)]
 
 

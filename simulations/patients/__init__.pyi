@@ -3,6 +3,7 @@ from .diseases import DEFAULT_PREVALENCE, DISEASES, LAB_PANEL, LabTest
 from .panels import draw_panel
 from .patients import Encounter, Patient, draw_patients
 from .radiographs import Findings, Scanner, draw
+from .revisits import revisit
 
 __all__ = [
     "DEFAULT_PREVALENCE",
@@ -16,5 +17,6 @@ __all__ = [
     "draw",
     "draw_panel",
     "draw_patients",
+    "revisit",
     "write",
 ]
