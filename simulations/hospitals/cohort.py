@@ -4,7 +4,7 @@ A natural split gives each site a character of its own. The other splits give al
 character, so that nothing but the split differs. A composed split says itself what differs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from simulations.hospitals.composed import (
     refuse_bare,
 )
 from simulations.hospitals.scenario import Cohort, SimulatedSite
-from simulations.patients import DEFAULT_PREVALENCE, Patient, draw_patients
+from simulations.patients import DEFAULT_PREVALENCE, Patient, draw_covid_patients, draw_patients
 from simulations.splits import SplitRecipe, iid, label_skew, quantity_skew, sizes
 
 _ARCHIVES = 1_000_000  # no scenario has as many sites
@@ -52,10 +52,10 @@ def draw_cohort(cohort: Cohort, seed: int, labels: Sequence[str] = ()) -> Iterat
                 for name, factor in character.prevalence.items()
             }
             own = np.random.default_rng([seed, 1, stream_of(cohort, index)])
-            patients = draw_patients(own, num_patients=count, prevalence=prevalence)
+            patients = _draw(cohort, own, count, prevalence)
             yield _hospital(cohort, index, character, patients)
         return
-    patients = draw_patients(rng, num_patients=cohort.patients)
+    patients = _draw(cohort, rng, cohort.patients)
     if isinstance(cohort.split, SplitRecipe):
         yield from _composed(cohort, cohort.split, patients, seed, labels)
         return
@@ -83,6 +83,17 @@ def stream_of(cohort: Cohort, index: int) -> int:
     An archive shares no patient with a hospital of the same seed, whatever its place in the list.
     """
     return index + _ARCHIVES if cohort.sites[index].archive else index
+
+
+def _draw(
+    cohort: Cohort,
+    rng: np.random.Generator,
+    count: int,
+    prevalence: Mapping[str, float] | None = None,
+) -> list[Patient]:
+    if cohort.illness == "covid":
+        return draw_covid_patients(rng, num_patients=count)
+    return draw_patients(rng, num_patients=count, prevalence=prevalence)
 
 
 def _composed(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from irene_model.errors import ConfigError
 from simulations.hospitals.characters import CHARACTERS, Character
 from simulations.hospitals.scenario import Cohort
-from simulations.patients import DISEASES, Encounter, Patient, Scanner, revisit
+from simulations.patients import Encounter, Patient, Scanner, revisit
 from simulations.splits import (
     DealError,
     SplitRecipe,
@@ -45,9 +45,15 @@ def dealt(
             f"cohort.split.shared.sites: {shared.sites} are more than the {sites} sites there are"
         )
     shares = [site.share for site in cohort.sites]
-    law = {"alpha": None, "power": None, "least": 1} if quantity is None else dict(quantity)
     try:
-        capacities = site_sizes(len(patients), shares, rng=_stream(seed, "sizes"), **law)
+        capacities = site_sizes(
+            len(patients),
+            shares,
+            alpha=None if quantity is None else quantity.alpha,
+            power=None if quantity is None else quantity.power,
+            least=1 if quantity is None else quantity.least,
+            rng=_stream(seed, "sizes"),
+        )
     except ValueError as error:
         raise ConfigError(
             f"cohort.split.quantity.least: {error}; give the cohort more patients"
@@ -62,7 +68,7 @@ def dealt(
             "cohort.split.label_sets.unseen: a patient's diseases leave him no site with a place; "
             "take a smaller share, more sites or another seed"
         ) from None
-    found = [[patients[n] for n in np.flatnonzero(homes == site)] for site in range(sites)]
+    found = [[patients[int(n)] for n in np.flatnonzero(homes == site)] for site in range(sites)]
     if shared is not None:
         rng = _stream(seed, "shared")
         for patient, site in visitors(
@@ -79,9 +85,14 @@ def composed_characters(cohort: Cohort, recipe: SplitRecipe, seed: int) -> list[
     natural = recipe.characters == "natural"
     found = [CHARACTERS[index % len(CHARACTERS) if natural else 0] for index in range(sites)]
     if recipe.modality is not None and recipe.modality.missing:
-        drawn = rates(sites, recipe.modality.missing, _stream(seed, "missing"))
+        drawn = rates(sites, dict(recipe.modality.missing.items()), _stream(seed, "missing"))
         found = [
-            replace(each, **{f"missing_{name}": rate for name, rate in own.items()})
+            replace(
+                each,
+                missing_image=own.get("image", each.missing_image),
+                missing_text=own.get("text", each.missing_text),
+                missing_labs=own.get("labs", each.missing_labs),
+            )
             for each, own in zip(found, drawn, strict=True)
         ]
     if recipe.shift is not None and recipe.shift.scanner:
@@ -107,8 +118,9 @@ def composed_gaps(
 
 
 def first_disease(patient: Patient) -> int:
-    """The place of the patient's first disease at the first visit; their number for none."""
-    labels = patient.encounters[0].labels
+    """The place of the first disease, or worst outcome, at the first visit; their number: none."""
+    first = patient.encounters[0]
+    labels = tuple(first.outcomes.values()) or first.labels
     return labels.index(1) if 1 in labels else len(labels)
 
 
@@ -134,10 +146,13 @@ def _allowed(
     recipe: SplitRecipe, patients: Sequence[Patient], sites: int, seed: int
 ) -> npt.NDArray[np.bool_]:
     """(patients, sites): False where the site never sees a disease that the patient has once."""
-    unseen = 0.0 if recipe.label_sets is None else recipe.label_sets.unseen
-    hidden = lacking(sites, dict.fromkeys(DISEASES, unseen), _stream(seed, "unseen"))
-    blind = np.array([[name in names for names in hidden] for name in DISEASES])
-    ill = np.array([np.any([e.labels for e in p.encounters], axis=0) for p in patients])
+    if recipe.label_sets is None or not recipe.label_sets.unseen:
+        return np.ones((len(patients), sites), dtype=bool)
+    unseen, first = recipe.label_sets.unseen, patients[0].encounters[0]
+    known = first.outcomes or first.truth
+    hidden = lacking(sites, dict.fromkeys(known, unseen), _stream(seed, "unseen"))
+    blind = np.array([[name in names for names in hidden] for name in known])
+    ill = np.array([[any(e.truth[n] for e in p.encounters) for n in known] for p in patients])
     allowed: npt.NDArray[np.bool_] = ~(ill @ blind)
     return allowed
 

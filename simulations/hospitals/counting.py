@@ -14,7 +14,6 @@ from simulations.hospitals.cohort import Hospital, draw_cohort, stream_of
 from simulations.hospitals.folders import labels_of, rows_of
 from simulations.hospitals.scenario import Cohort, Scenario
 from simulations.hospitals.secure_sums import HELD_OUT_SHARES
-from simulations.patients import DISEASES
 from simulations.splits import SiteCensus, SplitRecipe
 
 
@@ -48,7 +47,7 @@ def check_tested(study: Study, cohort: Cohort, hospitals: Sequence[Hospital]) ->
     """
     if not isinstance(cohort.split, SplitRecipe):
         return
-    splits = Splits(**HELD_OUT_SHARES)
+    splits = Splits(validation=HELD_OUT_SHARES["validation"], test=HELD_OUT_SHARES["test"])
     found: set[str] = set()
     for hospital in hospitals:
         labels = labels_of(study, hospital)
@@ -56,7 +55,7 @@ def check_tested(study: Study, cohort: Cohort, hospitals: Sequence[Hospital]) ->
             if split_of(patient.patient_id, splits) == "test":
                 found |= {n for e in patient.encounters for n in labels if e.truth.get(n)}
     for label in study.labels:
-        if label in DISEASES and label not in found:
+        if label in hospitals[0].patients[0].encounters[0].truth and label not in found:
             raise ConfigError(
                 f"cohort.split: no site would have a test patient with '{label}'; give the cohort "
                 "more patients, or leave fewer sites without the label"

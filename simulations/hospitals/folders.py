@@ -12,7 +12,7 @@ from simulations.hospitals.characters import Character
 from simulations.hospitals.cohort import Hospital
 from simulations.hospitals.files import SUFFIX, write_table
 from simulations.hospitals.secure_sums import HELD_OUT_SHARES, alone
-from simulations.patients import DISEASES, LAB_PANEL, Encounter, LabTest, draw_panel, write
+from simulations.patients import LAB_PANEL, Encounter, LabTest, draw_panel, write
 
 Row = dict[str, Any]
 _PANEL = {test.loinc: test for test in LAB_PANEL}
@@ -58,8 +58,8 @@ def tests_of(study: Study) -> list[LabTest]:
 
 def labels_of(study: Study, hospital: Hospital) -> list[str]:
     """The study's labels that the hospital records."""
-    lacking = hospital.site.lacks_labels
-    return [label for label in study.labels if label in DISEASES and label not in lacking]
+    known, lacking = hospital.patients[0].encounters[0].truth, hospital.site.lacks_labels
+    return [label for label in study.labels if label in known and label not in lacking]
 
 
 def rows_of(

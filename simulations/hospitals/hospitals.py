@@ -15,7 +15,7 @@ from simulations.hospitals.drawing import Drawn, drawing
 from simulations.hospitals.files import SUFFIX
 from simulations.hospitals.folders import write_folder
 from simulations.hospitals.scenario import Scenario
-from simulations.patients import DISEASES
+from simulations.patients import DISEASES, OUTCOMES
 from simulations.splits import write_census
 
 Progress = Callable[[int, int], None]
@@ -72,9 +72,10 @@ def check_scenario(scenario: Scenario) -> None:
     lacking = {label for site in cohort.sites for label in site.lacks_labels}
     if unknown := sorted(lacking - set(study.labels)):
         raise ConfigError(f"cohort.sites.lacks_labels: the study has no label '{unknown[0]}'")
-    if not set(study.labels) & set(DISEASES):
+    known = (*DISEASES, *(OUTCOMES if cohort.illness == "covid" else ()))
+    if not set(study.labels) & set(known):
         raise ConfigError(
-            f"study.labels: synthetic hospitals know none of them; they know {', '.join(DISEASES)}"
+            f"study.labels: synthetic hospitals know none of them; they know {', '.join(known)}"
         )
 
 

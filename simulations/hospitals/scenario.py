@@ -27,7 +27,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from irene_model.errors import ConfigError
 from irene_model.study import (
@@ -85,15 +91,25 @@ class Cohort(Settings):
     character for all and patients at random. label_skew: a Dirichlet(`alpha`) share of each
     disease a site. quantity_skew: site sizes drawn from Dirichlet(`alpha`). A mapping composes
     parts that each skew one thing, and takes no `alpha` beside it. sites: a number N is
-    N equal ones, named site-0001 and so on.
+    N equal ones, named site-0001 and so on. illness: `covid` are patients admitted with it, whose
+    further labels are icu, ventilation and death.
     """
 
     patients: int = Field(ge=8)
+    illness: Literal["pulmonary", "covid"] = "pulmonary"
     split: SplitName | SplitRecipe = "natural"
     alpha: float = Field(default=0.5, gt=0)
     image_pixels: int = Field(default=128, ge=32, le=1024)
     lacks: tuple[str, ...] = ()
     sites: tuple[SimulatedSite, ...] = Field(min_length=1)
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A comparison that began before there was a choice of illness goes on."""
+        document: dict[str, Any] = plain(self)
+        if self.illness == "pulmonary":
+            document.pop("illness", None)
+        return document
 
     @field_validator("split", mode="before")
     @classmethod

@@ -1,4 +1,5 @@
 from .complaints import write
+from .covid import OUTCOMES, draw_covid_patients
 from .diseases import DEFAULT_PREVALENCE, DISEASES, LAB_PANEL, LabTest
 from .panels import draw_panel
 from .patients import Encounter, Patient, draw_patients
@@ -9,12 +10,14 @@ __all__ = [
     "DEFAULT_PREVALENCE",
     "DISEASES",
     "LAB_PANEL",
+    "OUTCOMES",
     "Encounter",
     "Findings",
     "LabTest",
     "Patient",
     "Scanner",
     "draw",
+    "draw_covid_patients",
     "draw_panel",
     "draw_patients",
     "revisit",

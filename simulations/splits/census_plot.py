@@ -36,15 +36,17 @@ def draw_census_picture(census: Sequence[SiteCensus], path: Path, *, title: str)
     figure = Figure(figsize=(sum(widths) + 2.2, height), layout="constrained")
     axes = figure.subplots(1, len(widths), width_ratios=widths)
     told = in_words(census)
-    figure.suptitle(f"{title}\n{told}", x=0.01, ha="left", fontsize=9, color=_INK, parse_math=False)
+    more = "" if len(shown) == len(census) else f"; {len(shown)} of them are shown"
+    told_above = f"{title}: {_size_words(census)}{more}. Hatched: not recorded."
+    figure.suptitle(told_above, x=0.01, ha="left", fontsize=10, color=_INK, parse_math=False)
     _sizes(axes[0], shown)
     _matrix(axes[1], [list(each.prevalence.values()) for each in shown], labels)
-    axes[1].set_title("records with a label, %", **_HEAD)
+    _head(axes[1], "records with a label, %")
     _matrix(axes[2], [list(each.presence.values()) for each in shown], modalities, most=1.0)
-    axes[2].set_title("that have it, %", **_HEAD)
+    _head(axes[2], "that have it, %")
     _ages(axes[3], shown)
     _matrix(axes[4], [[each.female] for each in shown], ["female"], most=1.0)
-    axes[4].set_title("%", **_HEAD)
+    _head(axes[4], "%")
     _scanners(axes[5], shown)
     for each in axes:
         each.set_ylim(len(shown) - 0.5, -0.5)
@@ -61,14 +63,10 @@ def draw_census_picture(census: Sequence[SiteCensus], path: Path, *, title: str)
     return told
 
 
-_HEAD = {"loc": "left", "fontsize": 8, "color": _MUTED}
-
-
 def in_words(census: Sequence[SiteCensus]) -> str:
     """What a picture of the census shows, for a page's alternative text."""
-    sizes = [each.patients for each in census]
     shared = max(each.shared for each in census)
-    parts = [f"{len(census)} sites of {min(sizes)} to {max(sizes)} patients"]
+    parts = [_size_words(census)]
     for label in census[0].prevalence:
         known = [s for each in census if (s := each.prevalence[label]) is not None]
         if known:
@@ -85,12 +83,12 @@ def in_words(census: Sequence[SiteCensus]) -> str:
             )
     if shared:
         parts.append(f"up to {shared} patients of a site are seen elsewhere too")
-    return _wrapped(parts)
+    return "; ".join(parts)
 
 
-def _wrapped(parts: Sequence[str]) -> str:
-    lines = ["; ".join(parts[start : start + 6]) for start in range(0, len(parts), 6)]
-    return ";\n".join(lines)
+def _size_words(census: Sequence[SiteCensus]) -> str:
+    sizes = [each.patients for each in census]
+    return f"{len(census)} sites of {min(sizes):,} to {max(sizes):,} patients"
 
 
 def _shown(census: Sequence[SiteCensus]) -> list[SiteCensus]:
@@ -115,7 +113,7 @@ def _sizes(axes: Axes, shown: Sequence[SiteCensus]) -> None:
     axes.set_xlim(0, 1.7 * most)
     axes.set_xticks([])
     also = " (elsewhere too)" if any(each.shared for each in shown) else ""
-    axes.set_title("patients" + also, **_HEAD)
+    _head(axes, "patients" + also)
 
 
 def _matrix(
@@ -148,6 +146,10 @@ def _matrix(
     )  # fmt: skip
 
 
+def _head(axes: Axes, told: str) -> None:
+    axes.set_title(told, loc="left", fontsize=8, color=_MUTED)
+
+
 def _percent(value: float) -> str:
     return "<1" if 0 < value < 0.005 else f"{100 * value:.0f}"
 
@@ -162,7 +164,7 @@ def _ages(axes: Axes, shown: Sequence[SiteCensus]) -> None:
     axes.set_xlim(18, 95)
     axes.set_xticks([20, 40, 60, 80])
     axes.grid(axis="x", color="#dfe3e8", linewidth=0.6)
-    axes.set_title("age, quartiles", **_HEAD)
+    _head(axes, "age, quartiles")
 
 
 def _scanners(axes: Axes, shown: Sequence[SiteCensus]) -> None:
@@ -175,4 +177,4 @@ def _scanners(axes: Axes, shown: Sequence[SiteCensus]) -> None:
         axes.text(0, row, told, va="center", fontsize=7, color=_INK)
     axes.set_xlim(0, 1)
     axes.set_xticks([])
-    axes.set_title("scanner: contrast, brightness, grain", **_HEAD)
+    _head(axes, "scanner: contrast, brightness, grain")

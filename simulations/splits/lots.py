@@ -25,7 +25,10 @@ def rates(
     num_sites: int, ranges: Mapping[str, Sequence[float]], rng: np.random.Generator
 ) -> list[dict[str, float]]:
     """Each site's chance that a record lacks a modality, drawn evenly from its range."""
-    drawn = {name: rng.uniform(*ends, size=num_sites).tolist() for name, ends in ranges.items()}
+    drawn = {
+        name: rng.uniform(ends[0], ends[1], size=num_sites).tolist()
+        for name, ends in ranges.items()
+    }
     return [{name: drawn[name][site] for name in drawn} for site in range(num_sites)]
 
 
