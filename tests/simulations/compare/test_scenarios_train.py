@@ -18,9 +18,9 @@ TRAININGS = {
     "paper": 18,
 }
 SMALL = (
-    "cohort.patients=500",
+    "cohort.patients=240",
     "cohort.image_pixels=48",
-    "training.expected_batch=64",
+    "training.expected_batch=32",
     "federation.rounds=1",
     "federation.evaluate_every=1",
 )
@@ -36,8 +36,15 @@ def test_a_scenario_asks_for_so_many_trainings(name: str, trainings: int) -> Non
 def test_a_small_one_of_each_trains(name: str, tmp_path: Path) -> None:
     smaller = (*SMALL, *(["cohort.split.quantity.least=5"] if name == "exam" else []))
     scenario = Scenario.read(SCENARIOS / f"{name}.yaml", smaller)
-    trials = grid(scenario, arms=["central"], models=["irene"], seeds=1)
+    private = scenario.compare.epsilons is not None
+    trials = grid(
+        scenario,
+        arms=["central-dp" if private else "central"],
+        models=["irene"],
+        epsilons=[8] if private else None,
+        seeds=1,
+    )
     results = compare(scenario, trials, tmp_path / "out", parallel=1, observer=Watching())
-    (row,) = results["arms"].values()
-    assert set(row["auprc"]["by_label"]) == set(scenario.study.labels)
+    for row in results["arms"].values():
+        assert set(row["auprc"]["by_label"]) == set(scenario.study.labels)
     assert (tmp_path / "out" / "seed-0" / "split.png").is_file()
