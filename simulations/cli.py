@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from irene_model.console import Version, new_app, run_app
+from simulations.hospitals_cli import ScenarioFile, Seed, Settings, hospitals, split
 from simulations.listed_options import names, numbers
 from simulations.missing_cli import missing
 from simulations.plan_cli import plan
@@ -19,18 +20,6 @@ app = new_app(
     "Start here: `irene-sim run simulations/scenarios/demo.yaml --out runs/first`\n"
 )
 
-ScenarioFile = Annotated[
-    Path, typer.Argument(help="A scenario, as simulations/scenarios/demo.yaml")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Replace a setting, as privacy.epsilon=4 or cohort.split=iid; may be repeated.",
-    ),
-]
 StartFolder = Annotated[
     Path | None,
     typer.Option(
@@ -110,27 +99,6 @@ def run(
                 note_own_models(folder, beside)
     results = json.loads((folder.path / "results.json").read_text("utf-8"))
     progress.summary(folder, results, report, beside)
-
-
-@app.command()
-def hospitals(
-    scenario: ScenarioFile,
-    out: Annotated[Path, typer.Option(help="The folder to write; new or empty.")],
-    seed: Seed = 0,
-    set_: Settings = None,
-) -> None:
-    """Write a study.yaml and one folder for each synthetic hospital, as a real one has.
-
-    Example: `irene-sim hospitals simulations/scenarios/demo.yaml --out hospitals`
-    """
-    from simulations.display import RunProgress
-    from simulations.hospitals import Scenario, write_hospitals
-
-    with RunProgress() as progress:
-        written = write_hospitals(
-            Scenario.read(scenario, set_ or []), out, seed=seed, progress=progress.hospitals
-        )
-    progress.listing(written)
 
 
 @app.command()
@@ -280,6 +248,8 @@ def audit(
         raise typer.Exit(1)
 
 
+app.command()(hospitals)
+app.command()(split)
 app.command()(missing)
 app.command()(plan)
 

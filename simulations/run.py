@@ -31,6 +31,7 @@ from simulations.hospitals import (
     write_hospitals,
     write_mask_keys,
 )
+from simulations.splits import picture_split
 
 _LOOK_S = 0.001  # between two looks for replies: the engine's grid waits for them itself
 
@@ -67,6 +68,7 @@ def start_run(
     if scenario.cohort is not None:
         written = write_hospitals(scenario, out / "hospitals", seed=seed, progress=progress)
         write_mask_keys(scenario.study, written, seed)
+        picture_split(out / "hospitals", out, title=scenario.study.name)
     folder.update_info(
         own_models=scenario.own_models,
         site_files=[

@@ -1,6 +1,6 @@
 from .dataset import KeptDataset, Rows, SiteDataset, Stored, open_dataset, sample_patients
 from .patients import PatientSet, digest
-from .splits import stratified
+from .splits import split_of, stratified
 from .tables import (
     PlacedRecord,
     image_files,
@@ -23,5 +23,6 @@ __all__ = [
     "read_wanted_records",
     "sample_patients",
     "sound_files",
+    "split_of",
     "stratified",
 ]

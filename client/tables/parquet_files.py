@@ -76,7 +76,7 @@ def text_of_column(column: Any) -> Any:
         column = column.cast(pa.string())
     elif not pa.types.is_string(kind):
         coded = column.dictionary_encode()
-        words = [_as_text(value) for value in coded.dictionary.to_pylist()]
+        words = [as_text(value) for value in coded.dictionary.to_pylist()]
         column = pa.array(words, pa.string()).take(coded.indices)
     column.validate(full=True)
     return column.fill_null("")

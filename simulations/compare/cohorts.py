@@ -14,6 +14,7 @@ from simulations.hospitals import (
     write_joined,
     write_mask_keys,
 )
+from simulations.splits import picture_split
 
 
 def begin_folder(scenario: Scenario, out: Path) -> None:
@@ -66,4 +67,6 @@ def seed_cohort(
         sites = [work / name / "site.yaml" for name in site_names(scenario)]
         write_mask_keys(scenario.study, sites, seed)
         work.rename(folder)
+    if scenario.cohort is not None and not (folder.parent / "split.png").exists():
+        picture_split(folder, folder.parent, title=f"{scenario.study.name}, seed {seed}")
     return [folder / name / "site.yaml" for name in site_names(scenario)]

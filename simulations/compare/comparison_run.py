@@ -4,6 +4,7 @@
 
     DIR/comparison.json                     the scenario that all of it follows from
     DIR/seed-0/hospitals/                   one seed's patients, shared by all arms and models
+    DIR/seed-0/split.png, split.csv         how they are split over the sites
     DIR/seed-0/central/irene/result.json    a finished trial; `model/` beside it holds its weights
     DIR/results.json, DIR/report.html       all finished trials that this call asked for
     DIR/numbers.csv                         every figure in them, a line each

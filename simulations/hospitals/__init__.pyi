@@ -1,3 +1,4 @@
+from .counting import draw_census
 from .hospitals import Progress, check_scenario, write_hospitals
 from .joined import check_budgets, joined_sites, site_names, write_joined
 from .scenario import Arm, Cohort, Scenario, SimulatedSite
@@ -20,6 +21,7 @@ __all__ = [
     "alone",
     "check_budgets",
     "check_scenario",
+    "draw_census",
     "joined_sites",
     "mask_key",
     "site_names",

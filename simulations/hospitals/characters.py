@@ -13,7 +13,8 @@ class Character:
     """What makes a hospital unlike the others.
 
     prevalence: factors on the diseases' default shares. units: laboratory name -> the unit it is
-    written in and the factor to it from the panel's. missing_*: chance that it was not done.
+    written in and the factor to it from the panel's. missing_*: chance that it was not done, of
+    missing_lab each value, of missing_labs all values of a record at once.
     """
 
     scanner: Scanner = field(default_factory=Scanner)
@@ -21,6 +22,7 @@ class Character:
     prevalence: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     missing_lab: float = 0.05
+    missing_labs: float = 0.0
     missing_text: float = 0.02
     missing_image: float = 0.01
     labs_in: Literal["columns", "rows"] = "columns"

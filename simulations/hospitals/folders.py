@@ -13,7 +13,7 @@ from simulations.hospitals.cohort import Hospital
 from simulations.hospitals.files import SUFFIX, write_table
 from simulations.hospitals.recordings import JOIN
 from simulations.hospitals.secure_sums import HELD_OUT_SHARES, alone
-from simulations.patients import DISEASES, LAB_PANEL, Encounter, LabTest, draw_panel, write
+from simulations.patients import LAB_PANEL, Encounter, LabTest, draw_panel, write
 
 Row = dict[str, Any]
 _PANEL = {test.loinc: test for test in LAB_PANEL}
@@ -34,32 +34,8 @@ def write_folder(
     """
     folder, character = out / hospital.site.name, hospital.character
     (folder / "images").mkdir(parents=True)
-    tests = [_PANEL[lab.loinc] for lab in study.labs if lab.loinc in _PANEL]
-    labels = [
-        label
-        for label in study.labels
-        if label in DISEASES and label not in hospital.site.lacks_labels
-    ]
-    people: list[Row] = []
-    encounters: list[Row] = []
-    lab_rows: list[Row] = []
-    for patient in hospital.patients:
-        people.append({"patient_id": patient.patient_id, "sex": patient.encounters[0].sex})
-        for encounter in patient.encounters:
-            row = _encounter_row(patient.patient_id, encounter, hospital, labels, rng)
-            measured = _measured(encounter, tests, character, rng)
-            if character.labs_in == "columns":
-                row |= {f"lab_{t.name}": value for t, value in measured}
-            lab_rows += [
-                {
-                    "encounter_id": encounter.encounter_id,
-                    "loinc": test.loinc,
-                    "result": value,
-                    "unit": character.unit_of(test)[0],
-                }
-                for test, value in measured
-            ]
-            encounters.append(row)
+    tests, labels = tests_of(study), labels_of(study, hospital)
+    people, encounters, lab_rows = rows_of(study, hospital, rng)
     suffix = ".parquet" if character.tables == "parquet" else ".csv"
     columns = ["encounter_id", "patient_id", "image", "complaint", "age", *labels]
     if character.labs_in == "columns":
@@ -83,6 +59,45 @@ def write_folder(
     return path
 
 
+def tests_of(study: Study) -> list[LabTest]:
+    """The study's laboratory tests that synthetic hospitals do."""
+    return [_PANEL[lab.loinc] for lab in study.labs if lab.loinc in _PANEL]
+
+
+def labels_of(study: Study, hospital: Hospital) -> list[str]:
+    """The study's labels that the hospital records."""
+    known, lacking = hospital.patients[0].encounters[0].truth, hospital.site.lacks_labels
+    return [label for label in study.labels if label in known and label not in lacking]
+
+
+def rows_of(
+    study: Study, hospital: Hospital, rng: np.random.Generator
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """The rows of patients, encounters and laboratory values."""
+    character, tests, labels = hospital.character, tests_of(study), labels_of(study, hospital)
+    people: list[Row] = []
+    encounters: list[Row] = []
+    lab_rows: list[Row] = []
+    for patient in hospital.patients:
+        people.append({"patient_id": patient.patient_id, "sex": patient.encounters[0].sex})
+        for encounter in patient.encounters:
+            row = _encounter_row(patient.patient_id, encounter, hospital, labels, rng)
+            measured = _measured(encounter, tests, character, rng)
+            if character.labs_in == "columns":
+                row |= {f"lab_{t.name}": value for t, value in measured}
+            lab_rows += [
+                {
+                    "encounter_id": encounter.encounter_id,
+                    "loinc": test.loinc,
+                    "result": value,
+                    "unit": character.unit_of(test)[0],
+                }
+                for test, value in measured
+            ]
+            encounters.append(row)
+    return people, encounters, lab_rows
+
+
 def _encounter_row(
     patient_id: str,
     encounter: Encounter,
@@ -93,14 +108,13 @@ def _encounter_row(
     character = hospital.character
     has_text, has_image = rng.random(2) >= (character.missing_text, character.missing_image)
     complaint = write(encounter.symptoms, rng=rng, phrasing=character.phrasing)
-    truth = dict(zip(DISEASES, encounter.labels, strict=True))
     return {
         "encounter_id": encounter.encounter_id,
         "patient_id": patient_id,
         "image": encounter.encounter_id + SUFFIX[character.images] if has_image else None,
         "complaint": complaint if has_text else None,
         "age": encounter.age_years,
-        **{label: truth[label] for label in labels},
+        **{label: encounter.truth[label] for label in labels},
     }
 
 
@@ -109,6 +123,8 @@ def _measured(
 ) -> list[tuple[LabTest, str]]:
     """The laboratory values that were measured here, as the hospital writes them."""
     done = rng.random(len(tests)) >= character.missing_lab
+    if character.missing_labs and rng.random() < character.missing_labs:
+        return []
     return [
         (test, f"{encounter.labs[test.name] * character.unit_of(test)[1]:.4g}")
         for test, kept in zip(tests, done, strict=True)

@@ -10,12 +10,14 @@ from irene_model.errors import ConfigError
 from irene_model.inputs import FrozenImageEncoder, TextReader
 from irene_model.study import dump
 from simulations.hospitals.cohort import Hospital, draw_cohort, stream_of
+from simulations.hospitals.counting import check_tested, count
 from simulations.hospitals.drawing import Drawn, drawing
 from simulations.hospitals.files import SUFFIX
 from simulations.hospitals.folders import write_folder
 from simulations.hospitals.recordings import write_recordings
 from simulations.hospitals.scenario import Scenario
-from simulations.patients import DISEASES
+from simulations.patients import DISEASES, OUTCOMES
+from simulations.splits import write_census
 
 Progress = Callable[[int, int], None]
 
@@ -23,9 +25,10 @@ Progress = Callable[[int, int], None]
 def write_hospitals(
     scenario: Scenario, out: Path, *, seed: int, progress: Progress | None = None
 ) -> list[Path]:
-    """Write `study.yaml` and one folder for each site into `out`; returns the site.yaml files.
+    """Write `study.yaml`, `split.csv` and one folder for each site into `out`.
 
-    Everything follows from `seed`. A folder that already holds something is refused.
+    Returns the site.yaml files. Everything follows from `seed`. A folder that already
+    holds something is refused.
     """
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out}: is not empty; give a new folder")
@@ -35,7 +38,9 @@ def write_hospitals(
     check_scenario(scenario)
     written, images, drawn = [], 0, []
     with drawing(cohort.patients) as draw:
-        hospitals = tuple(draw_cohort(cohort, seed))  # all, before anything is written
+        # All of them, before anything is written.
+        hospitals = tuple(draw_cohort(cohort, seed, study.labels))
+        check_tested(study, cohort, hospitals)
         out.mkdir(parents=True, exist_ok=True)
         (out / "study.yaml").write_text(dump(study), encoding="utf-8")
         for index, hospital in enumerate(hospitals):
@@ -49,9 +54,10 @@ def write_hospitals(
             wanted = list(_images(out, hospital, cohort.image_pixels, [seed, 3, stream]))
             images += len(wanted)
             drawn.append(draw(wanted))
+        write_census(count(study, cohort, hospitals, seed), out / "split.csv")
         done = 0
-        for count in chain.from_iterable(drawn):
-            done += count
+        for more in chain.from_iterable(drawn):
+            done += more
             if progress is not None:
                 progress(done, images)
     return written
@@ -70,9 +76,10 @@ def check_scenario(scenario: Scenario) -> None:
     lacking = {label for site in cohort.sites for label in site.lacks_labels}
     if unknown := sorted(lacking - set(study.labels)):
         raise ConfigError(f"cohort.sites.lacks_labels: the study has no label '{unknown[0]}'")
-    if not set(study.labels) & set(DISEASES):
+    known = (*DISEASES, *(OUTCOMES if cohort.illness == "covid" else ()))
+    if not set(study.labels) & set(known):
         raise ConfigError(
-            f"study.labels: synthetic hospitals know none of them; they know {', '.join(DISEASES)}"
+            f"study.labels: synthetic hospitals know none of them; they know {', '.join(known)}"
         )
 
 

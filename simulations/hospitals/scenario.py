@@ -5,7 +5,7 @@
     study: {...}                    # as study.yaml
     cohort:
       patients: 6000                # over all synthetic sites
-      split: natural                # or iid, label_skew, quantity_skew
+      split: natural                # or iid, label_skew, quantity_skew, or a mapping of parts
       sites:
         - {name: north, share: 4}
         - {name: south, share: 2, lacks: [text], lacks_labels: [tuberculosis]}
@@ -23,11 +23,17 @@
       variants: {shallow: [model.num_hidden_layers=2]}
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from irene_model.errors import ConfigError
 from irene_model.study import (
@@ -42,9 +48,10 @@ from irene_model.study import (
 )
 from simulations.hospitals.folds import LEAST_FOLDS
 from simulations.hospitals.secure_sums import filled
+from simulations.splits import SplitRecipe
 
 _MOST_SITES = 9999
-SplitKind = Literal["natural", "iid", "label_skew", "quantity_skew"]
+SplitName = Literal["natural", "iid", "label_skew", "quantity_skew"]
 Arm = Literal[
     "central",
     "central-dp",
@@ -82,16 +89,41 @@ class Cohort(Settings):
 
     natural: each site its own scanner, phrasing, units, prevalence and missingness. iid: one
     character for all and patients at random. label_skew: a Dirichlet(`alpha`) share of each
-    disease a site. quantity_skew: site sizes drawn from Dirichlet(`alpha`). sites: a number N is
-    N equal ones, named site-0001 and so on.
+    disease a site. quantity_skew: site sizes drawn from Dirichlet(`alpha`). A mapping composes
+    parts that each skew one thing, and takes no `alpha` beside it. sites: a number N is
+    N equal ones, named site-0001 and so on. illness: `covid` are patients admitted with it, whose
+    further labels are icu, ventilation and death.
     """
 
     patients: int = Field(ge=8)
-    split: SplitKind = "natural"
+    illness: Literal["pulmonary", "covid"] = "pulmonary"
+    split: SplitName | SplitRecipe = "natural"
     alpha: float = Field(default=0.5, gt=0)
     image_pixels: int = Field(default=128, ge=32, le=1024)
     lacks: tuple[str, ...] = ()
     sites: tuple[SimulatedSite, ...] = Field(min_length=1)
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A comparison that began before there was a choice of illness goes on."""
+        document: dict[str, Any] = plain(self)
+        if self.illness == "pulmonary":
+            document.pop("illness", None)
+        return document
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _name_or_parts(cls, split: Any) -> Any:
+        """The parts' own errors, which a union would mix with those of a name."""
+        if isinstance(split, Mapping):
+            try:
+                return parse(SplitRecipe, split, "among its parts")
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        if isinstance(split, SplitRecipe) or split in get_args(SplitName):
+            return split
+        names = ", ".join(get_args(SplitName))
+        raise ValueError(f"is one of {names}, or a mapping of parts as quantity and label")
 
     @field_validator("sites", mode="before")
     @classmethod
@@ -113,6 +145,12 @@ class Cohort(Settings):
     def _an_archive_has_a_character(self) -> Self:
         if self.split != "natural" and any(site.archive for site in self.sites):
             raise ValueError("an archive has a character of its own: take split natural")
+        return self
+
+    @model_validator(mode="after")
+    def _alpha_is_of_the_parts(self) -> Self:
+        if isinstance(self.split, SplitRecipe) and "alpha" in self.model_fields_set:
+            raise ValueError("alpha: a composed split has its own, as split.label.alpha")
         return self
 
     @model_validator(mode="after")
@@ -199,6 +237,8 @@ class Scenario(Settings):
             return self
         known = self.study.modalities
         of_sites = {name for site in self.cohort.sites for name in site.lacks}
+        if isinstance(self.cohort.split, SplitRecipe) and self.cohort.split.modality is not None:
+            of_sites |= set(self.cohort.split.modality.absent)
         if odd := sorted({*self.cohort.lacks, *of_sites} - set(known)):
             raise ValueError(f"cohort: lacks: '{odd[0]}' is none of {', '.join(known)}")
         return self

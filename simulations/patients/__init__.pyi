@@ -1,14 +1,17 @@
 from .breath import breathe, is_silent_side, signs_of
 from .complaints import write
+from .covid import OUTCOMES, draw_covid_patients
 from .diseases import DEFAULT_PREVALENCE, DISEASES, LAB_PANEL, LabTest
 from .panels import draw_panel
 from .patients import Encounter, Patient, draw_patients
 from .radiographs import Findings, Scanner, draw
+from .revisits import revisit
 
 __all__ = [
     "DEFAULT_PREVALENCE",
     "DISEASES",
     "LAB_PANEL",
+    "OUTCOMES",
     "Encounter",
     "Findings",
     "LabTest",
@@ -16,9 +19,11 @@ __all__ = [
     "Scanner",
     "breathe",
     "draw",
+    "draw_covid_patients",
     "draw_panel",
     "draw_patients",
     "is_silent_side",
+    "revisit",
     "signs_of",
     "write",
 ]

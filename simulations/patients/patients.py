@@ -8,7 +8,7 @@ background keep each part modestly useful alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp
 from typing import Literal
 
@@ -50,7 +50,8 @@ class Encounter:
 
     `labels` is 0 or 1 for each of `DISEASES`; `labs` maps every test's name to a value in the
     panel's unit; `symptoms` are names from `SYMPTOMS`, to be put in words; `abnormalities` name
-    what truly shifted the labs, and are never filed.
+    what truly shifted the labs, and are never filed. `outcomes` are what followed, where the
+    cohort has any (`covid`).
     """
 
     encounter_id: str
@@ -61,6 +62,12 @@ class Encounter:
     symptoms: tuple[str, ...]
     labs: Mapping[str, float]
     abnormalities: tuple[str, ...]
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def truth(self) -> Mapping[str, int]:
+        """0 or 1 for each disease and outcome."""
+        return {**dict(zip(DISEASES, self.labels, strict=True)), **self.outcomes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +136,7 @@ def _draw_patient(rng: np.random.Generator, shares: Mapping[str, float]) -> Pati
                 labels=tuple(int(ill[name]) for name in DISEASES),
                 findings=_place(rng, elements.findings),
                 symptoms=tuple(name for name in SYMPTOMS if name in elements.symptoms),
-                labs=_measure(rng, elements.abnormalities),
+                labs=measure(rng, elements.abnormalities),
                 abnormalities=tuple(n for n in ABNORMALITIES if n in elements.abnormalities),
             )
         )
@@ -248,7 +255,7 @@ def _draw_sides(
     return collapsed, tubes
 
 
-def _measure(rng: np.random.Generator, abnormalities: set[str]) -> dict[str, float]:
+def measure(rng: np.random.Generator, abnormalities: set[str]) -> dict[str, float]:
     """Every test's value in its unit, to three significant digits as laboratories report."""
     values = {t.name: t.typical * exp(t.spread * rng.standard_normal()) for t in LAB_PANEL}
     for abnormality in (name for name in ABNORMALITIES if name in abnormalities):

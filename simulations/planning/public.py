@@ -11,6 +11,7 @@ from client.budget import declared_size
 from irene_model.errors import ConfigError
 from irene_model.study import Study
 from simulations.hospitals import HELD_OUT_SHARES, Cohort, Scenario, joined_sites
+from simulations.splits import SplitRecipe
 
 MOST_PATIENTS = 10**9
 _TOLERANCE = 0.05
@@ -111,6 +112,7 @@ def _of_scenario(scenario: Scenario | None) -> dict[str, int]:
 def _made_up(cohort: Cohort) -> dict[str, int]:
     """Training patients by the sites' shares; sizes that are drawn are taken for equal."""
     drawn = cohort.split in ("quantity_skew", "label_skew")
+    drawn |= isinstance(cohort.split, SplitRecipe) and cohort.split.quantity is not None
     shares = {site.name: 1.0 if drawn else site.share for site in cohort.sites}
     each = TRAINED * cohort.patients / sum(shares.values())
     return {name: max(1, round(each * share)) for name, share in shares.items()}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulations.hospitals import splits
+from simulations.splits import shares as splits
 
 SHARES = st.lists(st.floats(0.01, 100.0), min_size=1, max_size=8)
 SEEDS = st.integers(0, 2**32)
