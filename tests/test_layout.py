@@ -42,6 +42,7 @@ def modules(folder: Path) -> list[Path]:
         "benchmarks/simulated",
         "benchmarks/deployed",
         "benchmarks/gpu",
+        "benchmarks/peers",
     ],
 )
 def test_a_folder_holds_few_files_and_a_file_few_lines(folder: str) -> None:
