@@ -71,8 +71,9 @@ def test_a_package_for_another_python_says_for_which() -> None:
         "0.4.1 Requires-Python <3.9; 0.4.2 Requires-Python <3.9,>=3.8\n"
         "ERROR: No matching distribution found for odd==0.4.2\n"
     )
-    assert why("odd==0.4.2", told).startswith("odd==0.4.2 is for Python <3.9,>=3.8, and this is 3.")
-    assert why("odd==0.4.2", told.splitlines()[1]) == "No matching distribution found for odd==0.4.2"
+    odd = "odd==0.4.2"
+    assert why(odd, told).startswith(f"{odd} is for Python <3.9,>=3.8, and this is 3.")
+    assert why(odd, told.splitlines()[1]) == f"No matching distribution found for {odd}"
 
 
 def test_what_a_command_starts_costs_too(tmp_path: Path) -> None:
