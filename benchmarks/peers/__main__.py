@@ -99,6 +99,8 @@ def _run(peer: Peer, python: Path, job: Job, limit_s: float) -> tuple[Cost, Sequ
     told.unlink(missing_ok=True)
     for left in ("run", "nvflare"):
         shutil.rmtree(folder / left, ignore_errors=True)
+    for state in folder.glob("hospitals/*/.irene"):  # its ledger would decline a second run
+        shutil.rmtree(state)
     job.write()
     cost = cost_of(
         [str(python), "-m", str(peer.module), str(folder)],

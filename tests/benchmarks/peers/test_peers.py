@@ -89,7 +89,7 @@ def test_what_a_command_starts_costs_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ours_and_flowers_do_the_job_and_tell_of_it(tmp_path: Path) -> None:
-    job = write_job(tmp_path, patients=64, rounds=1, settings=TINY)
+    job = write_job(tmp_path, patients=400, rounds=1, settings=TINY)
     assert Job.read(tmp_path) == job and job.most_records > 1 and min(job.records) > 1
     ours, flowers = PEERS[:2]
     for peer in (ours, flowers):
