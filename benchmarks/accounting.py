@@ -7,6 +7,7 @@ longest of all rounds, and for all together, as `server.runs.accounting` has the
 seconds to calibrate the site's noise, once.
 """
 
+import math
 import statistics
 import time
 from typing import Annotated
@@ -15,11 +16,12 @@ import typer
 
 import irene_model.privacy.accountants as privacy
 from irene_model.console import new_app, run_app
-from irene_model.privacy import noise_multiplier_for
+from irene_model.privacy import Mechanism, epsilons, noise_multiplier_for
 from irene_model.study import Study
 from server.runs import spent_until
 
 app = new_app("Seconds that accounting takes in a run.\n")
+_COMPARED = ((1.0, 0.05, 50), (1.18, 0.0853, 72), (4.0, 0.01, 1000))  # docs/privacy.md has them
 
 
 @app.command()
@@ -49,6 +51,11 @@ def measure(
             f"{length:6}  {noise:5.4g}  {calibrated:8.2f} s  {taken[0]:5.3f}  "
             f"{statistics.median(taken):6.3f}  {max(taken):7.3f}  {sum(taken):8.1f} s"
         )
+    typer.echo("noise, rate, steps (delta = 1e-5): RDP, PRV")
+    for noise, drawn, steps in _COMPARED:
+        one = Mechanism(noise_multiplier=noise, sample_rate=drawn, steps=steps)
+        both = epsilons([one], delta=1e-5)
+        typer.echo(f"{noise}, {drawn}, {steps}: {both.rdp:.2f}, {both.prv or math.inf:.2f}")
 
 
 def _study(rounds: int, local_steps: int) -> Study:

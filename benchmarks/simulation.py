@@ -234,7 +234,7 @@ def flower(scratch: Path) -> None:
     declared = declared_patients(site, open_dataset(site, study))
     marks, peaks = _Marks(dict), [0]
 
-    def after(round: int, peak: int) -> None:
+    def after(round: int, peak: int, _epsilon: float, _bytes: int) -> None:
         if round:
             marks.mark()
         peaks.append(peak)

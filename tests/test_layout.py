@@ -43,6 +43,7 @@ def modules(folder: Path) -> list[Path]:
         "benchmarks/deployed",
         "benchmarks/gpu",
         "benchmarks/vocabulary",
+        "benchmarks/peers",
     ],
 )
 def test_a_folder_holds_few_files_and_a_file_few_lines(folder: str) -> None:

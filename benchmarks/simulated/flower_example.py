@@ -63,11 +63,17 @@ def client_app(study: Study, partitions: Sequence[Path], *, batch: int, noise: f
             output.losses.mean().backward()
             optimizer.step()
         epsilon = engine.get_epsilon(delta=study.privacy.delta)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        metrics = MetricRecord(
-            {"num-examples": len(records), "epsilon": float(epsilon), "peak": peak}
-        )
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # measured
+        received = message.content.array_records["arrays"].count_bytes()  # measured
         arrays = ArrayRecord(private._module.state_dict())
+        metrics = MetricRecord(
+            {
+                "num-examples": len(records),
+                "epsilon": float(epsilon),
+                "peak": peak,  # measured
+                "bytes": received + arrays.count_bytes(),  # measured
+            }
+        )
         content = RecordDict({"arrays": arrays, "metrics": metrics})
         return Message(content, reply_to=message)
 
@@ -82,21 +88,26 @@ def run(
     noise: float,
     rounds: int,
     parallel: int,
-    observe: Callable[[int, int], None],
+    observe: Callable[[int, int, float, int], None],
 ) -> None:
-    """All rounds; `observe` hears after each its number and a process's peak memory, in KiB."""
+    """All rounds; `observe` hears after each its number, a process's peak memory in KiB, the
+    largest epsilon that a site printed in it, and the bytes of a site's weights, both ways.
+    """
     from flwr.simulation import run_simulation
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    server, peaks = ServerApp(), [0]
+    server = ServerApp()
+    largest = {"peak": 0.0, "epsilon": 0.0, "bytes": 0.0}
 
-    def aggregate(replies: list[RecordDict], weighted_by: str) -> MetricRecord:
-        peaks.append(max(int(r.metric_records["metrics"]["peak"]) for r in replies))  # type: ignore[arg-type]
-        return MetricRecord({weighted_by: 0})
+    def aggregate(replies: list[RecordDict], weighted_by: str) -> MetricRecord:  # measured
+        told = [reply.metric_records["metrics"] for reply in replies]  # measured
+        for name, most in largest.items():  # measured
+            largest[name] = max(most, *(float(each[name]) for each in told))  # type: ignore[arg-type]  # measured
+        return MetricRecord({weighted_by: 0})  # measured
 
-    def after(round: int, _arrays: ArrayRecord) -> MetricRecord:
-        observe(round, max(peaks))
-        return MetricRecord({})
+    def after(round: int, _arrays: ArrayRecord) -> MetricRecord:  # measured
+        observe(round, int(largest["peak"]), largest["epsilon"], int(largest["bytes"]))  # measured
+        return MetricRecord({})  # measured
 
     @server.main()
     def _main(grid: Grid, _context: Context) -> None:

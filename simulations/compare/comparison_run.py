@@ -25,7 +25,7 @@ from simulations.compare.cohorts import begin_folder, seed_cohort
 from simulations.compare.comparison import Interval, summarise
 from simulations.compare.trial_grid import Trial
 from simulations.compare.trials import finished, run_federated, run_in_process
-from simulations.compare.workers import in_workers
+from simulations.compare.workers import in_workers, one_thread
 from simulations.hospitals import (
     Scenario,
     check_scenario,
@@ -65,6 +65,7 @@ def compare(
     `ray_address` if that is given. ConfigError for a folder of
     another scenario.
     """
+    one_thread()
     check_scenario(scenario)
     begin_folder(scenario, out)
     results = {trial: done for trial in trials if (done := finished(trial, out)) is not None}

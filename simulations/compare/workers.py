@@ -45,7 +45,7 @@ def workers(parallel: int, *, idle: bool = False) -> Iterator[ProcessPoolExecuto
         parallel,
         mp_context=get_context("spawn"),
         initializer=_start,
-        initargs=(max(1, (os.cpu_count() or 1) // parallel), idle),
+        initargs=(idle,),
     ) as pool:
         try:
             yield pool
@@ -68,11 +68,18 @@ def finished(futures: Mapping[Future[Result], Item]) -> Iterator[tuple[Item, Res
         ) from None
 
 
-def _start(threads: int, idle: bool) -> None:
-    """A worker has its share of the cores, and ends with its parent however that ended."""
+def one_thread() -> None:
+    """This process trains in one thread, as all of a comparison and of the engine do: a sum split
+    over more threads rounds otherwise, and so would other numbers of processes.
+    """
+    torch.set_num_threads(1)
+
+
+def _start(idle: bool) -> None:
+    """A worker computes in one thread, and ends with its parent however that ended."""
     if idle:
         os.nice(_LOWEST)
-    torch.set_num_threads(threads)
+    one_thread()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback of its own
     parent = parent_process()
     assert parent is not None

@@ -75,8 +75,12 @@ def joined_cluster(address: str, sites: Sequence[Site]) -> Iterator[list[Machine
 
 
 def environment() -> dict[str, dict[str, str]]:
-    """What Ray's processes begin with: they import from where this process does."""
-    return {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}
+    """What Ray's processes begin with: they import from where this process does, and compute in
+    one thread each. Ray would give each its share of the cores, and a sum split over more threads
+    rounds otherwise: equal seeds would give other weights with another number of processes.
+    """
+    path = os.pathsep.join(filter(None, sys.path))
+    return {"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}}
 
 
 def look_from_here(marks: dict[str, str]) -> tuple[dict[str, str], str | None]:

@@ -18,7 +18,6 @@ from simulations.report import page_parts
 from simulations.report.page_parts import signed
 
 Json = Mapping[str, Any]
-_SPLIT = {"split.svg": "image/svg+xml", "split.png": "image/png"}
 _MOST_COLUMNS = 8  # of a table on paper; numbers.csv has all
 _MOST_PICTURE = 4_000_000  # bytes
 
@@ -32,11 +31,10 @@ def write_page(results: Json, path: Path) -> Path:
 
 
 def split_picture(out: Path) -> str | None:
-    """The first seed's `split.svg` or `split.png` beside its hospitals, as a data URI."""
-    for name, kind in _SPLIT.items():
-        for path in sorted(out.glob(f"seed-*/hospitals/{name}")):
-            if path.stat().st_size <= _MOST_PICTURE:
-                return f"data:{kind};base64,{b64encode(path.read_bytes()).decode()}"
+    """The first seed's `split.png` as a data URI."""
+    for path in sorted(out.glob("seed-*/split.png")):
+        if path.stat().st_size <= _MOST_PICTURE:
+            return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
     return None
 
 

@@ -68,11 +68,10 @@ def test_models_of_a_way_are_compared_with_its_first_one() -> None:
 
 def test_the_split_is_shown_where_there_is_a_picture(tmp_path: Path) -> None:
     assert split_picture(tmp_path) is None
-    folder = tmp_path / "seed-0" / "hospitals"
-    folder.mkdir(parents=True)
-    (folder / "split.svg").write_text("<svg/>", encoding="utf-8")
+    (tmp_path / "seed-0").mkdir()
+    (tmp_path / "seed-0" / "split.png").write_bytes(b"<svg/>")
     uri = split_picture(tmp_path)
-    assert uri == "data:image/svg+xml;base64,PHN2Zy8+"
+    assert uri == "data:image/png;base64,PHN2Zy8+"
     assert f'<img src="{uri}"' in render(summary(ROWS), split=uri)
 
 
