@@ -18,6 +18,7 @@ from .records import HELD_OUT, OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
 from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
 from .shapes import (
+    RESERVED,
     ImageShape,
     LabTest,
     Measurement,
@@ -39,6 +40,7 @@ __all__ = [
     "MOST_ROUNDS",
     "MOST_SECURE_SITES",
     "OLDEST_YEARS",
+    "RESERVED",
     "ROBUST",
     "SPLITS",
     "STYPE",

@@ -9,7 +9,7 @@ import numpy as np
 from client.records import split_of
 from client.site import Splits
 from irene_model.errors import ConfigError
-from irene_model.study import RESERVED, Study
+from irene_model.study import Study
 from simulations.hospitals.cohort import Hospital, draw_cohort, stream_of
 from simulations.hospitals.folders import labels_of, rows_of
 from simulations.hospitals.scenario import Cohort, Scenario
@@ -72,12 +72,11 @@ def _count(
         measured = sum(any(k.startswith("lab_") for k in row) for row in encounters)
     else:
         measured = len({row["encounter_id"] for row in labs})
-    present = {
+    present = dict.fromkeys(study.modalities, total) | {
         "image": sum(row["image"] is not None for row in encounters),
         "text": sum(row["complaint"] is not None for row in encounters),
         "labs": measured,
-        "demographics": total,
-    } | {panel.name: total for panel in study.panels}
+    }
     sexes = {person["patient_id"]: person["sex"] for person in people}
     low, middle, high = np.quantile([row["age"] for row in encounters], (0.25, 0.5, 0.75))
     return SiteCensus(
@@ -91,7 +90,7 @@ def _count(
         },
         presence={
             name: 0.0 if name in hospital.lacks else present[name] / total
-            for name in (*RESERVED, *(panel.name for panel in study.panels))
+            for name in study.modalities
         },
         ages=(float(low), float(middle), float(high)),
         female=sum(sexes[row["patient_id"]] == "f" for row in encounters) / total,
