@@ -28,7 +28,7 @@ test: $(READY) ## all tests, slow ones first
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
 test-fast: $(READY) ## the unit tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not figures"
 
 check: $(READY) ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -19,8 +19,8 @@ from client.site import Site
 from irene_model.errors import ConfigError
 from irene_model.journal import private_folder
 from irene_model.study import Study
-from simulations.hospitals.folds import deal, splits_of
 from simulations.hospitals.scenario import Scenario
+from simulations.splits import deal_folds, splits_of
 
 _SPLIT = "irene_sim_split"  # a column that no hospital has
 _OWN = {"folder", "cache", "ledger", "mask_key"}
@@ -109,7 +109,7 @@ def _write_splits(site: Site, scenario: Scenario, path: Path, seed: int) -> dict
         positives[patient] = positives.get(patient, False) | has
     dealing = np.random.default_rng([seed // scenario.folds, *site.site.encode()])
     try:
-        assigned = deal(np.stack(list(positives.values())), scenario.folds, dealing)
+        assigned = deal_folds(np.stack(list(positives.values())), scenario.folds, dealing)
     except ValueError as error:
         raise ConfigError(f"folds: site {site.site}: {error}; take fewer folds") from None
     key = site.columns.patient_id

@@ -46,9 +46,8 @@ from irene_model.study import (
     with_roster,
     with_values_files,
 )
-from simulations.hospitals.folds import LEAST_FOLDS
 from simulations.hospitals.secure_sums import filled
-from simulations.splits import SplitRecipe
+from simulations.splits import LEAST_FOLDS, SplitRecipe
 
 _MOST_SITES = 9999
 SplitName = Literal["natural", "iid", "label_skew", "quantity_skew"]

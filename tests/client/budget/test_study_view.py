@@ -60,8 +60,12 @@ BASES = (
     changed(FULL, text={"encoder": {"kind": "tokenizer", **ENCODER, "vocab_size": 50}}),
     changed(FULL, training={"parameters": {"kind": "last_blocks", "blocks": 2}}),
     changed(FULL, training={"parameters": {"kind": "lora"}}),
+    changed(
+        {**FULL, "sounds": {"positions": ["left", "right"]}},
+        training={"modality_dropout": {"sounds": 0.2}},
+    ),
     {**FULL, "training": {}},
-    {**FULL, "evaluation": {"noise_multiplier": 2.0, "start": True}},
+    {**FULL, "evaluation": {"noise_multiplier": 2.0, "start": True, "specificities": [0.8, 0.9]}},
     changed(
         FULL,
         training={"optimizer": "sgd"},
@@ -104,7 +108,8 @@ def others(value: Any, possible: list[Any]) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, list):
-        return [value[:-1], [*value, "another"]]
+        halves = [each // 2 if isinstance(each, int) else each for each in value]
+        return [value[:-1], [*value, "another"], halves]
     found: list[Any] = [each for each in possible if each != value]
     if isinstance(value, int | float):
         found += [value + 1, value - 1, 2 * value, value / 2, value * 1.5, 0.25]

@@ -80,7 +80,8 @@ def test_the_client_reads_every_site_without_a_doubt(sites: dict[str, Site]) -> 
     for site in sites.values():
         report = report_of(site)
         patients += report.patients
-        assert {doubt.kind for doubt in report.doubts} <= {"few", "length"}  # the scenario is small
+        # The scenario is small, and one hospital writes in the shorthand of its wards.
+        assert {doubt.kind for doubt in report.doubts} <= {"few", "length", "words"}
         assert report.absent_modalities == ()
         assert all(lab.mapped and lab.measured > 0 for lab in report.labs.values())
         assert all(label.positives and label.negatives for label in report.labels.values())

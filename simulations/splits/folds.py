@@ -16,7 +16,7 @@ LEAST_FOLDS = 3  # one to test, one to choose the round by, and one to train on
 Folds = npt.NDArray[np.int64]
 
 
-def deal(positives: npt.NDArray[np.bool_], folds: int, rng: np.random.Generator) -> Folds:
+def deal_folds(positives: npt.NDArray[np.bool_], folds: int, rng: np.random.Generator) -> Folds:
     """(P,) the fold of each patient, from (P, K): which labels each one has.
 
     ValueError for fewer patients than folds.
