@@ -61,8 +61,9 @@ def test_no_more_sites_than_the_roster_has() -> None:
 
 
 @given(
-    planned=st.just(0.0) | st.floats(1e-6, 100), colluding=st.integers(1, 20), more=st.integers(0, 10),
-    extra=st.integers(0, 15), sites=st.none() | st.integers(0, 15),
+    planned=st.just(0.0) | st.floats(1e-6, 100), colluding=st.integers(1, 20),
+    more=st.integers(0, 10), extra=st.integers(0, 15),
+    sites=st.none() | st.integers(0, 15),
 )  # fmt: skip
 def test_there_is_never_less_noise_than_planned_and_never_less_than_ones_own(
     planned: float, colluding: int, more: int, extra: int, sites: int | None
