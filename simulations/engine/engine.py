@@ -13,6 +13,7 @@ from flwr.serverapp import Grid, ServerApp
 from threadpoolctl import threadpool_limits
 
 from client.site import Site
+from irene_model.errors import IreneError
 from irene_model.operations import loopback_direct
 from simulations.engine.carriers import Carriers, site_of
 from simulations.engine.cluster import environment, joined_cluster
@@ -27,6 +28,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
+_STARTS = 3  # tries
 _AHEAD = 4  # messages a process: the engine looks for the next ones ten times a second
 
 Answer = Callable[[Site, Message], Message]
@@ -99,18 +101,37 @@ def _ray_here(most: int) -> Iterator[Workers]:
 
     here = Machine(cores=os.cpu_count() or 1, gpus=torch.cuda.device_count())
     workers = workers_here(here, most)
-    ray.init(
-        num_cpus=workers.cores * workers.count,
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",  # Ray would look for the internet's way out
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env=environment(),
-    )
+    _start_ray(workers.cores * workers.count)
     try:
         yield workers
     finally:
         ray.shutdown()
+
+
+def _start_ray(cores: int) -> None:
+    """Ray gives its own processes 30 s, which a busy machine may exceed; IreneError in the end."""
+    import ray
+
+    for _ in range(_STARTS):
+        try:
+            ray.init(
+                num_cpus=cores,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",  # Ray would look for the internet's way out
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env=environment(),
+            )
+        except Exception as error:  # a bare one is what Ray raises
+            ray.shutdown()
+            why = type(error).__name__
+        else:
+            return
+    raise IreneError(
+        f"Ray, which runs the simulated sites, did not start on this machine in {_STARTS} tries "
+        f"({why}); is the machine very busy, or short of memory or of room in /tmp? The same "
+        "command goes on once that is mended"
+    )
 
 
 @contextmanager
