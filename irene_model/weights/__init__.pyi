@@ -14,7 +14,15 @@ from .model_footprint import footprint, least_parameters, tokens
 from .provenance import PROVENANCE, UNFINISHED, FineTuned, Judged, Provenance, Told
 from .starting import StartingPoint
 from .subsets import choose_trained
-from .weights import config_of, load_arrays, new_model, read_model, to_arrays, trained_names
+from .weights import (
+    config_of,
+    load_arrays,
+    new_model,
+    read_model,
+    stored_arrays,
+    to_arrays,
+    trained_names,
+)
 
 __all__ = [
     "PROVENANCE",
@@ -40,6 +48,7 @@ __all__ = [
     "panel_modality",
     "read_model",
     "start_sha256",
+    "stored_arrays",
     "to_arrays",
     "tokens",
     "trained_names",

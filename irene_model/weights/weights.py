@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_numpy
 from safetensors.torch import load_file
 
 from irene_model.errors import CheckpointError
@@ -91,6 +92,22 @@ def load_arrays(model: DiagnosticModel, arrays: Mapping[str, Array]) -> None:
     """Put `arrays` into `model`; names and shapes must be exactly the model's."""
     state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     model.load_state_dict(state, strict=True)
+
+
+def stored_arrays(folder: Path, model: DiagnosticModel) -> Arrays:
+    """The float32 weights that a run wrote into `folder`, in the order of `model`'s own.
+
+    No model is built for it, as transformers' reader does.
+
+    Raises:
+        CheckpointError: weights are missing, damaged or not those of `model`.
+    """
+    path = folder / "model.safetensors"
+    try:
+        stored = load_numpy(path)
+        return {name: stored[name].astype(WIRE_DTYPE) for name in model.state_dict()}
+    except (OSError, SafetensorError, KeyError):
+        raise CheckpointError(f"{path}: is missing, damaged, or of another model") from None
 
 
 def read_model(folder: Path, study: Study) -> IreneModel:

@@ -23,7 +23,6 @@ from typing import Any, Self
 
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from transformers import AutoModel
 
 from irene_model import __version__
 from irene_model.errors import CheckpointError, ConfigError, DiskError
@@ -32,7 +31,14 @@ from irene_model.inputs import IreneProcessor
 from irene_model.journal import sync
 from irene_model.network import DiagnosticModel
 from irene_model.study import Study, dump
-from irene_model.weights import PROVENANCE, StartingPoint, load_arrays, new_model, to_arrays
+from irene_model.weights import (
+    PROVENANCE,
+    StartingPoint,
+    load_arrays,
+    new_model,
+    stored_arrays,
+    to_arrays,
+)
 from server.runs import damage, manifest
 from server.runs.checkpoint_files import FEWEST, KEPT, place_of, remove, rounds_in, superfluous
 from server.runs.line_bounds import as_json, clean
@@ -146,9 +152,14 @@ class RunFolder:
         """The folder of a round's weights and processor, for their `from_pretrained`."""
         return place_of(self.checkpoints, round)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, without the model: torch would move its memory to be shared, from a
+        thread, while a checkpoint is being written from it."""
+        return {key: each for key, each in self.__dict__.items() if key != "_model"}
+
     def load_checkpoint(self, round: int) -> Arrays:
         """The weights after `round`."""
-        return to_arrays(AutoModel.from_pretrained(self.checkpoint(round)))
+        return stored_arrays(self.checkpoint(round), self._model)
 
     def load_state(self, round: int) -> Arrays:
         """What the strategy kept after `round`; nothing for one that keeps nothing."""
@@ -185,8 +196,7 @@ class RunFolder:
         sync(place.parent)
 
     @cached_property
-    def _model(self) -> DiagnosticModel:
-        """Holds what is written; drawing first weights for each checkpoint took longer."""
+    def _model(self) -> DiagnosticModel:  # holds what is written; a new one each time took longer
         return new_model(self.study, seed=0)
 
     @cached_property

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import AutoModel
-
 from client.fine_tuning import AT_HOME, fitted_at_home
 from client.private import trained_parameters
 from client.records import open_dataset
@@ -23,7 +21,14 @@ from irene_model.exchange import Arrays
 from irene_model.inputs import IreneProcessor
 from irene_model.metrics import best_round
 from irene_model.study import Study
-from irene_model.weights import StartingPoint, load_arrays, new_model, start_sha256, to_arrays
+from irene_model.weights import (
+    StartingPoint,
+    load_arrays,
+    new_model,
+    start_sha256,
+    stored_arrays,
+    to_arrays,
+)
 from server.runs import RunFolder, versions
 from simulations.compare.arms import (
     Fitted,
@@ -77,7 +82,8 @@ def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
     if trial.arm == "start-only":
         fitted = _start_of(trial)
     elif trial.goes_on is not None:
-        federation = to_arrays(AutoModel.from_pretrained(trial.goes_on.folder(out) / "model"))
+        model = new_model(trial.study, seed=trial.seed)
+        federation = stored_arrays(trial.goes_on.folder(out) / "model", model)
         fitted = _at_home(federation, *trained)
     else:
         fitted = train_at_one_place(

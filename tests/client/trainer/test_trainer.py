@@ -173,7 +173,8 @@ def test_memory_and_files_do_not_grow_over_many_messages(shared: KeptTrainer) ->
     for _ in range(200):
         hello(shared)
     assert shared.memory() < memory * 1.01
-    assert shared.kept_open() <= files
+    # A connection that ends is closed a moment after its answer.
+    assert min(shared.kept_open() for _ in range(100)) <= files
 
 
 def test_other_code_than_it_runs_is_taken_up(

@@ -1,6 +1,7 @@
 """The run folder: whole or not there, and taken up again where it stopped."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,12 @@ def test_results_hold_no_nan_and_are_written_all_the_same(folder: RunFolder) -> 
     written = folder.write_results(results).read_text(encoding="utf-8")
     assert json.loads(written) == {"auroc": None, "sites": [{"loss": None}, 1.5, "n"]}
     assert "NaN" not in written and "Infinity" not in written
+
+
+def test_another_process_gets_the_folder_without_the_model_in_it(folder: RunFolder) -> None:
+    weights = after(folder, 0)
+    copy = pickle.loads(pickle.dumps(folder))
+    assert "_model" in vars(folder) and "_model" not in vars(copy)
+    moved = {name: array + np.float32(0.01) for name, array in weights.items()}
+    copy.save_checkpoint(1, moved)
+    assert_same(folder.load_checkpoint(1), moved)
