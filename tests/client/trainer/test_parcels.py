@@ -1,5 +1,6 @@
 """What goes through the trainer's socket comes out the same, and what is none is refused."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -27,11 +28,18 @@ def through(parcel: Parcel) -> Parcel:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.settimeout(10)
-        sender = threading.Thread(target=send, args=(ours, parcel))
+        sender = threading.Thread(target=_tried, args=(ours, parcel))
         sender.start()
-        found = receive(theirs)
-        sender.join()
-        return found
+        try:
+            return receive(theirs)
+        finally:
+            theirs.close()  # whose parcel was refused must not wait for its reader
+            sender.join()
+
+
+def _tried(peer: socket.socket, parcel: Parcel) -> None:
+    with contextlib.suppress(OSError):  # the reader may have left
+        send(peer, parcel)
 
 
 @given(

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -98,9 +97,11 @@ def leave_raw(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_version_and_help_are_quick_and_teach() -> None:
-    start = time.perf_counter()
+    before = os.times()
     helped = _client("--help")
-    assert time.perf_counter() - start < 5.0
+    after = os.times()
+    ours = sum(after[2:4]) - sum(before[2:4])  # of the children, whatever else the machine does
+    assert ours < 5.0
     assert helped.returncode == 0 and "irene-client check site.yaml" in helped.stdout
     assert _client("--version").stdout.strip() == __version__
     assert "STUDY.yaml" in _client("check", "--help").stdout
