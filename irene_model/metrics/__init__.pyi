@@ -14,7 +14,7 @@ from .metrics import (
     score_histograms,
 )
 from .patient_draws import Draws, Scored, counts_of, resampled, weighted_aurocs
-from .selection import best_round
+from .selection import best_round, latest_of_the_best
 
 __all__ = [
     "BINS",
@@ -31,6 +31,7 @@ __all__ = [
     "coarsen",
     "counts_of",
     "eces",
+    "latest_of_the_best",
     "log_losses",
     "macro_auroc",
     "merge_bins",

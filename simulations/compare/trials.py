@@ -1,8 +1,8 @@
 """One training of a comparison, judged like all others, in a folder of its own.
 
 `result.json` is written last and whole: a folder that has it is finished. All arms keep the round
-with the best validation AUROC of the sites that trained, and all are judged by the same code on the
-test patients of all sites.
+with the best validation AUROC of the sites that trained (where it is noised, the last that noise
+can't tell from the best), and all are judged by the same code on the test patients of all sites.
 """
 
 import json
@@ -19,7 +19,7 @@ from client.site import Budget, Site
 from irene_model.errors import ConfigError
 from irene_model.exchange import Arrays
 from irene_model.inputs import IreneProcessor
-from irene_model.metrics import best_round
+from irene_model.metrics import latest_of_the_best
 from irene_model.study import Study
 from irene_model.weights import (
     StartingPoint,
@@ -203,13 +203,22 @@ def _best_of(run: RunFolder) -> Fitted:
     """The kept round of a federation, from the validation in its rounds' lines."""
     lines = [line for line in run.rounds() if line["evaluation"] is not None]
     validation = {line["round"]: line["evaluation"]["auroc"] for line in lines}
-    kept = best_round(validation or {run.last_round: None})
+    noised = run.study.privacy.enabled
+    kept = latest_of_the_best(
+        validation or {run.last_round: None},
+        {each["round"]: _lower_end(each["evaluation"]) for each in lines} if noised else {},
+    )
     return Fitted(
         weights=run.load_checkpoint(kept),
         kept_round=kept,
         rounds=run.last_round,
         validation=validation,
     )
+
+
+def _lower_end(evaluation: Json) -> float | None:
+    interval = evaluation["auroc_ci95"]
+    return None if interval is None else float(interval[0])
 
 
 def _finish(

@@ -14,7 +14,7 @@ from client.training.exact import exact_histograms
 from irene_model.errors import ConfigError
 from irene_model.metrics import metrics
 from irene_model.metrics.metrics import macro_auroc
-from irene_model.metrics.selection import best_round
+from irene_model.metrics.selection import best_round, latest_of_the_best
 from irene_model.study.study import Study
 from irene_model.weights.weights import new_model, to_arrays
 from simulations.compare.arms import Member, pool_patients, train_at_one_place, without_privacy
@@ -105,6 +105,15 @@ def test_the_best_validation_round_is_kept(members: list[Member], study: Study) 
     assert macro_auroc([histograms]) == pytest.approx(best) == fitted.validation[fitted.kept_round]
     assert best_round({1: 0.5, 2: 0.9, 3: 0.9, 4: None}) == 2  # the earliest of equals
     assert best_round({1: None, 2: None}) == 2
+
+
+def test_of_noised_values_the_last_that_is_no_worse_is_kept() -> None:
+    seen = {60: 0.786, 120: 0.831, 180: 0.828}
+    assert latest_of_the_best(seen, {60: 0.757, 120: 0.807, 180: 0.807}) == 180
+    assert latest_of_the_best(seen, {120: 0.830}) == 120  # by more than noise explains
+    assert latest_of_the_best(seen, {60: 0.1, 180: 0.1}) == 120  # the best has no interval
+    assert latest_of_the_best({**seen, 240: None}, {120: 0.8}) == 180
+    assert latest_of_the_best({1: None, 2: None}, {}) == 2
 
 
 def test_equal_seeds_give_equal_weights_and_places_differ(
