@@ -21,7 +21,8 @@ from irene_model.secure.vector import flatten, unflatten
 from irene_model.study.study import Study
 from irene_model.weights.weights import load_arrays, new_model
 from server.rounds.round_loop import RoundLoop
-from server.runs.run_folder import Json, RunFolder
+from server.runs.lines import Json
+from server.runs.run_folder import RunFolder
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.joined import check_budgets
 from simulations.hospitals.scenario import Scenario
