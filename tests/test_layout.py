@@ -178,11 +178,12 @@ def test_every_command_that_the_documentation_names_is_there() -> None:
     assert len(seen) > 5
 
 
-def test_help_needs_neither_torch_nor_flower_nor_opacus() -> None:
+def test_help_and_what_only_watches_need_neither_torch_nor_flower_nor_opacus() -> None:
     code = (
         "import sys\n"
         "for command in ('client', 'server', 'simulations'):\n"
         "    __import__(command + '.cli')\n"
+        "import server.submission.following, server.watch.status_survey, server.watch.web\n"
         "assert not {'torch', 'flwr', 'opacus', 'matplotlib'} & set(sys.modules)\n"
     )
     done = subprocess.run(

@@ -10,15 +10,15 @@ over the noise itself, in which the loss is analytic, so that a fixed rule is as
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from opacus.accountants.analysis.prv import DiscretePRV, Domain, PoissonSubsampledGaussianPRV
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.special import erfc
+from scipy.special import erfc, roots_legendre
 
 Numbers = npt.NDArray[np.float64]
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(1000)
 _FARTHEST = 15.0  # deviations of the noise: what lies beyond is 0 in float64
 _NOTHING = 1e-60  # a chance below it counts as 0: no sum of ours notices
 
@@ -33,7 +33,7 @@ class RemovedPatient(PoissonSubsampledGaussianPRV):  # type: ignore[misc]  # Opa
         q, noise = self.sample_rate, self.noise_multiplier
         x, width = _nodes(_noise_at(t_min, q, noise), _noise_at(t_max, q, noise), noise)
         density = (1 - q) * _normal(x / noise) + q * _normal((x - 1) / noise)
-        whole = float((_WEIGHTS * _log_ratio(x, q, noise) * density).sum()) * width / noise
+        whole = float((_rule()[1] * _log_ratio(x, q, noise) * density).sum()) * width / noise
         return float(whole / (self.cdf(t_max) - self.cdf(t_min)))
 
 
@@ -57,7 +57,7 @@ class AddedPatient(PoissonSubsampledGaussianPRV):  # type: ignore[misc]  # Opacu
         """The mean of the loss if it lies within [t_min, t_max]."""
         q, noise = self.sample_rate, self.noise_multiplier
         x, width = _nodes(_noise_at(-t_max, q, noise), _noise_at(-t_min, q, noise), noise)
-        whole = -float((_WEIGHTS * _log_ratio(x, q, noise) * _normal(x / noise)).sum())
+        whole = -float((_rule()[1] * _log_ratio(x, q, noise) * _normal(x / noise)).sum())
         return float(whole * width / noise / (self.cdf(t_max) - self.cdf(t_min)))
 
 
@@ -135,7 +135,16 @@ def _nodes(low: float, high: float, noise: float) -> tuple[Numbers, float]:
     """Where the integral from `low` to `high` looks, and half of its width."""
     low, high = max(low, -_FARTHEST * noise), min(high, 1 + _FARTHEST * noise)
     width = (high - low) / 2
-    return low + width * (1 + _NODES), width
+    return low + width * (1 + _rule()[0]), width
+
+
+@cache
+def _rule() -> tuple[Numbers, Numbers]:
+    """Gauss and Legendre's nodes and weights on [-1, 1], made when a loss is first composed: most
+    processes that account for something start for less than that.
+    """
+    nodes, weights = roots_legendre(1000)
+    return nodes, weights
 
 
 def _log_ratio(x: Numbers, q: float, noise: float) -> Numbers:

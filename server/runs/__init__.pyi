@@ -4,6 +4,7 @@ from .disclosed import disclosure
 from .line_bounds import bounded, clean, finite
 from .lines import (
     CANCELLED,
+    Json,
     JsonMapping,
     end_of,
     epsilon_in,
@@ -15,7 +16,6 @@ from .lines import (
 )
 from .log_file import run_log
 from .run_folder import (
-    Json,
     RunFolder,
     clear_of_disk_errors,
     now,

@@ -13,6 +13,7 @@ from typing import Any
 from irene_model.console import known
 from server.runs.line_bounds import clean
 
+Json = dict[str, Any]
 JsonMapping = Mapping[str, Any]
 CANCELLED = "cancelled.json"
 """A note in the folder of a run that somebody ended for good, with who and time."""

@@ -42,11 +42,11 @@ from irene_model.weights import (
 from server.runs import damage, manifest
 from server.runs.checkpoint_files import FEWEST, KEPT, place_of, remove, rounds_in, superfluous
 from server.runs.line_bounds import as_json, clean
+from server.runs.lines import Json
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STATE = "strategy.safetensors"
 _PACKAGES = ("torch", "flwr", "opacus", "transformers", "numpy")
-Json = dict[str, Any]
 
 
 class RunFolder:

@@ -55,6 +55,7 @@ def long_script() -> Script:
             8: [("line of north cut", lambda d: d.lines["north"].cut())],
         },
         cut_s=90.0,
+        patients=400,
     )
 
 
@@ -79,6 +80,7 @@ def short_script() -> Script:
             ],
         },
         cut_s=15.0,
+        patients=160,
     )
 
 
@@ -90,7 +92,7 @@ def scenario(script: Script) -> Scenario:
         CHECKOUT / "simulations/scenarios/smoke.yaml",
         (
             "name=drill",
-            f"cohort.patients={400 * len(script.sites)}",
+            f"cohort.patients={script.patients * len(script.sites)}",
             f"cohort.sites=[{shares}]",
             "privacy={noise_multiplier: 0, clip_norm: 1.0}",
             "training={expected_batch: 32, learning_rate: 0.004}",

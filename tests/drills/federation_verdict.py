@@ -29,13 +29,17 @@ Step = Callable[[Drill], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """What happens while which round is trained. spoilt: of the last site, by round."""
+    """What happens while which round is trained. spoilt: of the last site, by round.
+
+    patients: of each site.
+    """
 
     rounds: int
     sites: Sequence[str]
     spoilt: Mapping[int, str]
     happens: Mapping[int, Sequence[tuple[str, Step]]]
     cut_s: float
+    patients: int
 
 
 @dataclass(kw_only=True)

@@ -23,7 +23,8 @@ from irene_model.exchange.protocol import Arrays, Flat
 from irene_model.network.model import IreneModel
 from irene_model.privacy.accountants import epsilons
 from irene_model.weights.weights import to_arrays
-from server.runs.run_folder import Json, RunFolder
+from server.runs.lines import Json
+from server.runs.run_folder import RunFolder
 from simulations.run import simulate, start_run
 from tests.helpers.direct_grid import Node
 from tests.helpers.federations.run_here import nodes_of, run_here

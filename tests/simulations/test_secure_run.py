@@ -21,7 +21,8 @@ from irene_model.secure.vector import flatten, unflatten
 from irene_model.study.study import Study
 from irene_model.weights.weights import load_arrays, new_model
 from server.rounds.round_loop import RoundLoop
-from server.runs.run_folder import Json, RunFolder
+from server.runs.lines import Json
+from server.runs.run_folder import RunFolder
 from simulations.hospitals.hospitals import write_hospitals
 from simulations.hospitals.joined import check_budgets
 from simulations.hospitals.scenario import Scenario
@@ -183,7 +184,7 @@ def test_a_joined_site_must_say_what_may_be_spent_if_all_others_collude(tmp_path
 
 @pytest.mark.slow
 def test_flowers_engine_runs_it_from_the_scenario_alone(tmp_path: Path) -> None:
-    scenario = small_scenario(tmp_path, *SECURE, "masks=false")
+    scenario = small_scenario(tmp_path, *SECURE, "masks=false", "parallel_sites=1")
     folder = start_run(scenario, tmp_path / "run", seed=SEED)
     simulate(folder)
     results = json.loads((folder.path / "results.json").read_text())

@@ -4,9 +4,11 @@ The engine starts Ray and a process for each parallel site, which takes many tim
 small run does; `tests/simulations/test_run.py` has runs on it, too.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import pytest
 from flwr.serverapp import Grid
 
 from client.participant import Participant
@@ -17,9 +19,10 @@ from server.runs.run_folder import RunFolder
 from tests.helpers.direct_grid import DirectGrid, Node, hospital_node
 
 
-def nodes_of(folder: RunFolder) -> dict[str, Node]:
-    """The run's sites by name, each as a node that runs the real client."""
-    sites = [Site.read((folder.path / path).resolve()) for path in folder.info["site_files"]]
+def nodes_of(folder: RunFolder, sites: Sequence[Site] | None = None) -> dict[str, Node]:
+    """The run's sites by name, each as a node that runs the real client; `sites` stand for them."""
+    if sites is None:
+        sites = [Site.read((folder.path / path).resolve()) for path in folder.info["site_files"]]
     seed = folder.info["seed"]
     return {
         site.site: hospital_node(Participant(site=site, simulation_seed=seed)) for site in sites
@@ -35,3 +38,12 @@ def run_here(
         cast(Grid, grid), folder, expected_sites=len(grid.nodes), give_up=True, observe=observe,
         looks=Looks(least_s=0.01, most_s=0.01),
     )  # fmt: skip
+
+
+def without_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison's federations run here; `test_comparison_command.py` has some on the engine."""
+
+    def here(folder: RunFolder, *, sites: Sequence[Site], ray_address: None) -> Path:
+        return run_here(folder, nodes_of(folder, sites))
+
+    monkeypatch.setattr("simulations.run.simulate", here)

@@ -5,7 +5,8 @@ from typing import Any
 
 from irene_model.study.study import Study
 from server.rounds.round_loop import RoundLoop
-from server.runs.run_folder import Json, RunFolder
+from server.runs.lines import Json
+from server.runs.run_folder import RunFolder
 from tests.helpers.direct_grid import Node, exchange_with
 from tests.helpers.made_up_site import made_up_site, study_of
 

@@ -23,7 +23,8 @@ from irene_model.weights.starting import StartingPoint
 from irene_model.weights.weights import config_of, new_model, to_arrays
 from simulations.audit.canaries import make_canaries, with_canaries
 from simulations.hospitals.hospitals import write_hospitals
-from simulations.run import simulate, start_run
+from simulations.run import start_run
+from tests.helpers.federations.run_here import run_here
 from tests.helpers.hospital_folder import SMALL, HospitalFolder
 from tests.helpers.image_encoders import (
     TINY_WIDTH,
@@ -278,7 +279,7 @@ def test_a_federation_sees_by_a_frozen_encoder(tmp_path: Path) -> None:
         "federation.round_deadline_s=300",
     )
     run = start_run(scenario, tmp_path / "run", seed=0)
-    simulate(run)
+    run_here(run)
     for line in run.rounds():
         outcomes = {name: site["outcome"] for name, site in line["sites"].items()}
         assert outcomes == {"north": "updated", "south": "updated"}

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from irene_model.operations.supervised import running
+from server.cli import app as server
 from server.coordinator.coordinator import Coordinator, speaks_ipv6
 from server.coordinator.enrolment import Enrolment
 from server.coordinator.run_records import read_record
@@ -37,6 +38,7 @@ from tests.helpers.federations.started_coordinator import (
     status_of,
 )
 from tests.helpers.ports import free_ports, free_row
+from tests.helpers.sites.typed_commands import typed
 
 pytestmark = [
     pytest.mark.slow,
@@ -112,9 +114,10 @@ def test_a_run_survives_kills_and_the_gateway_shows_the_hospitals_api_alone(
         path.write_text(path.read_text().replace("epsilon: 8.0", "epsilon: 100.0"))
         name = path.parent.name
         keys = started.folder / "keys" / name
-        started.command(CLIENT, "keygen", keys)
-        started.command(SERVER, "enroll", "federation", keys / "hospital.pub", "--name", name)
-        started.command(CLIENT, "approve", study, path, "--yes")
+        typed("keygen", keys)
+        public = keys / "hospital.pub"
+        typed("enroll", coordinator.path, public, "--name", name, program=server)
+        typed("approve", study, path, "--yes")
         started.start_process(
             name,
             *(*CLIENT, "start", str(path), "--server", addresses[name]),

@@ -22,7 +22,8 @@ from irene_model.exchange.protocol import Message as Typed
 from irene_model.study.bundle import bundled
 from irene_model.study.wire import Packed, pack
 from server.app import execute
-from server.runs.run_folder import Json, RunFolder
+from server.runs.lines import Json
+from server.runs.run_folder import RunFolder
 from tests.helpers.direct_grid import DirectGrid, Node, records_of
 from tests.helpers.federations.hurry import hurry
 from tests.helpers.made_up_site import made_up_site, study_of

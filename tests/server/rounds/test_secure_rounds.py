@@ -11,7 +11,8 @@ from irene_model.errors import ConfigError, IreneError
 from irene_model.exchange.protocol import Flat
 from irene_model.study.study import Study
 from server.rounds.round_loop import RoundLoop
-from server.runs.run_folder import Json, RunFolder
+from server.runs.lines import Json
+from server.runs.run_folder import RunFolder
 from server.runs.waiting_note import sentence
 from tests.helpers.direct_grid import Node, exchange_with
 from tests.helpers.federations.masked_sites import MaskedSite, breaking, masked_sites, secure_study

@@ -11,7 +11,8 @@ import pytest
 from server.report.learning_curves import curves
 from server.report.report import render
 from server.rounds.round_loop import RoundLoop
-from server.runs.run_folder import Json, RunFolder
+from server.runs.lines import Json
+from server.runs.run_folder import RunFolder
 from server.watch.live_page import render_live
 from server.watch.prometheus import exposition
 from server.watch.run_progress import read_progress

@@ -7,6 +7,7 @@ import pytest
 
 from irene_model.errors import ConfigError
 from simulations.compare.trial_grid import grid
+from tests.helpers.federations.run_here import without_engine
 from tests.helpers.federations.watched_comparison import SMALL, run
 from tests.helpers.small_scenario import small_scenario
 from tests.simulations.test_secure_run import SECURE
@@ -36,7 +37,10 @@ def test_nobody_is_left_where_there_is_one_site(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_site_left_out_sends_nothing_and_is_tested(tmp_path: Path) -> None:
+def test_the_site_left_out_sends_nothing_and_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_engine(monkeypatch)
     scenario = small_scenario(tmp_path / "scenario", *SMALL)
     out = tmp_path / "out"
     arms = ["local", "leave-one-site-out"]

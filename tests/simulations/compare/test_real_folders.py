@@ -15,6 +15,7 @@ import yaml
 from simulations.compare.comparison_run import compare
 from simulations.compare.trial_grid import grid
 from simulations.hospitals.scenario import Scenario
+from tests.helpers.federations.run_here import without_engine
 from tests.helpers.hospital_folder import SMALL
 from tests.simulations.compare.test_comparison_run import Watching
 from tests.simulations.test_hannover import DATA, EXAMPLE, needs_data
@@ -55,7 +56,10 @@ def two_copies(folder: Path) -> Path:
 
 @needs_data
 @pytest.mark.slow
-def test_two_real_folders_are_compared_fold_by_fold(tmp_path: Path) -> None:
+def test_two_real_folders_are_compared_fold_by_fold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_engine(monkeypatch)
     scenario = Scenario.read(two_copies(tmp_path))
     assert {trial.seed for trial in grid(scenario)} == set(range(5))
     out = tmp_path / "out"

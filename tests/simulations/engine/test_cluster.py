@@ -15,6 +15,7 @@ from server.runs.run_folder import RunFolder, versions
 from simulations import cli
 from simulations.engine import cluster
 from simulations.run import simulate, start_run
+from tests.helpers.federations.run_here import run_here
 from tests.helpers.ray_cluster import can_hide, two_machines
 from tests.helpers.small_scenario import small_scenario, write_scenario
 
@@ -91,7 +92,7 @@ def noted(client: ClientApp, machines: Path) -> ClientApp:
 @pytest.mark.slow
 def test_both_machines_train_and_the_model_is_that_of_one(address: str, tmp_path: Path) -> None:
     alone = begun(tmp_path / "alone")
-    simulate(alone)
+    run_here(alone)  # to the bit what one machine's engine gives: test_repeated_run.py
     folder, machines = begun(tmp_path / "cluster"), tmp_path / "machines"
     machines.mkdir()
     simulate(folder, ray_address=address, watched=partial(noted, machines=machines))

@@ -13,6 +13,7 @@ from simulations.planning.prospect import prospect_of
 from simulations.planning.public import Public, public_of
 from simulations.planning.settings import with_settings
 from simulations.planning.twin import made_up, shrink
+from tests.helpers.federations.run_here import without_engine
 from tests.helpers.small_scenario import write_scenario
 
 DEMO = Path(__file__).parents[3] / "simulations" / "scenarios" / "demo.yaml"
@@ -40,7 +41,10 @@ def test_made_up_diseases_stand_for_labels_that_nobody_can_make_up() -> None:
 
 
 @pytest.mark.slow
-def test_a_twin_is_trained_once_and_said_beside_the_present(tmp_path: Path) -> None:
+def test_a_twin_is_trained_once_and_said_beside_the_present(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_engine(monkeypatch)
     scenario = write_scenario(tmp_path)
     arguments = ["plan", str(scenario), "--rounds", "3", "--json", "--twin", str(tmp_path / "twin"),
                  "--twin-patients", "60"]  # fmt: skip
