@@ -22,8 +22,8 @@ from client.texts import TextCounts, count_texts
 from irene_model.console import new_app, run_app
 from irene_model.inputs import TextReader
 from irene_model.study import Record, TextShape
-from simulations.patients import draw_patients, write
-from simulations.patients.complaints import PHRASINGS
+from simulations.patients import draw_patients
+from simulations.patients.complaints import PHRASINGS, write
 
 app = new_app("Coverage and length of real notes, by vocabulary.")
 _SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")

@@ -20,7 +20,13 @@ from simulations.hospitals.composed import (
     refuse_bare,
 )
 from simulations.hospitals.scenario import Cohort, SimulatedSite
-from simulations.patients import DEFAULT_PREVALENCE, Patient, draw_covid_patients, draw_patients
+from simulations.patients import (
+    DEFAULT_PREVALENCE,
+    Patient,
+    draw_covid_patients,
+    draw_patients,
+    draw_related_patients,
+)
 from simulations.splits import SplitRecipe, iid, label_skew, quantity_skew, sizes
 
 _ARCHIVES = 1_000_000  # no scenario has as many sites
@@ -93,7 +99,12 @@ def _draw(
 ) -> list[Patient]:
     if cohort.illness == "covid":
         return draw_covid_patients(rng, num_patients=count)
-    return draw_patients(rng, num_patients=count, prevalence=prevalence)
+    related = round(cohort.relations * count)
+    plain = draw_patients(rng, num_patients=count - related, prevalence=prevalence)
+    if not related:
+        return plain
+    mixed = [*plain, *draw_related_patients(rng, num_patients=related)]
+    return [mixed[int(index)] for index in rng.permutation(count)]
 
 
 def _composed(

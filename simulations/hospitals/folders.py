@@ -13,7 +13,7 @@ from simulations.hospitals.cohort import Hospital
 from simulations.hospitals.files import SUFFIX, write_table
 from simulations.hospitals.recordings import JOIN
 from simulations.hospitals.secure_sums import HELD_OUT_SHARES, alone
-from simulations.patients import LAB_PANEL, Encounter, LabTest, draw_panel, write
+from simulations.patients import LAB_PANEL, Encounter, LabTest, draw_panel, note
 
 Row = dict[str, Any]
 _PANEL = {test.loinc: test for test in LAB_PANEL}
@@ -107,7 +107,7 @@ def _encounter_row(
 ) -> Row:
     character = hospital.character
     has_text, has_image = rng.random(2) >= (character.missing_text, character.missing_image)
-    complaint = write(encounter.symptoms, rng=rng, phrasing=character.phrasing)
+    complaint = note(encounter.symptoms, encounter.remarks, rng=rng, phrasing=character.phrasing)
     return {
         "encounter_id": encounter.encounter_id,
         "patient_id": patient_id,

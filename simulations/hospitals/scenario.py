@@ -91,11 +91,13 @@ class Cohort(Settings):
     disease a site. quantity_skew: site sizes drawn from Dirichlet(`alpha`). A mapping composes
     parts that each skew one thing, and takes no `alpha` beside it. sites: a number N is
     N equal ones, named site-0001 and so on. illness: `covid` are patients admitted with it, whose
-    further labels are icu, ventilation and death.
+    further labels are icu, ventilation and death. relations: the share of pulmonary patients whose
+    film, words and blood mean something only together (`related`).
     """
 
     patients: int = Field(ge=8)
     illness: Literal["pulmonary", "covid"] = "pulmonary"
+    relations: float = Field(default=0.0, ge=0, le=1)
     split: SplitName | SplitRecipe = "natural"
     alpha: float = Field(default=0.5, gt=0)
     image_pixels: int = Field(default=128, ge=32, le=1024)
@@ -104,10 +106,12 @@ class Cohort(Settings):
 
     @model_serializer(mode="wrap")
     def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A comparison that began before there was a choice of illness goes on."""
+        """A comparison that began before there was a choice of illness or relations goes on."""
         document: dict[str, Any] = plain(self)
         if self.illness == "pulmonary":
             document.pop("illness", None)
+        if not self.relations:
+            document.pop("relations", None)
         return document
 
     @field_validator("split", mode="before")
@@ -144,6 +148,12 @@ class Cohort(Settings):
     def _an_archive_has_a_character(self) -> Self:
         if self.split != "natural" and any(site.archive for site in self.sites):
             raise ValueError("an archive has a character of its own: take split natural")
+        return self
+
+    @model_validator(mode="after")
+    def _relations_are_of_the_lung(self) -> Self:
+        if self.relations and self.illness != "pulmonary":
+            raise ValueError("relations: are told of pulmonary patients; leave illness out")
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,11 @@
 from .breath import breathe, is_silent_side, signs_of
-from .complaints import write
 from .covid import OUTCOMES, draw_covid_patients
 from .diseases import DEFAULT_PREVALENCE, DISEASES, LAB_PANEL, LabTest
 from .panels import draw_panel
 from .patients import Encounter, Patient, draw_patients
 from .radiographs import Findings, Scanner, draw
+from .related import draw_related_patients
+from .remarks import note
 from .revisits import revisit
 
 __all__ = [
@@ -22,8 +23,9 @@ __all__ = [
     "draw_covid_patients",
     "draw_panel",
     "draw_patients",
+    "draw_related_patients",
     "is_silent_side",
+    "note",
     "revisit",
     "signs_of",
-    "write",
 ]

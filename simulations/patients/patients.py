@@ -28,6 +28,7 @@ from simulations.patients.diseases import (
     Risk,
 )
 from simulations.patients.radiographs import FINDING_KINDS, Finding, FindingKind, Findings
+from simulations.patients.remarks import Remark
 
 __all__ = ["DISEASES", "LAB_PANEL", "SYMPTOMS", "Encounter", "LabTest", "Patient", "draw_patients"]
 
@@ -51,7 +52,7 @@ class Encounter:
     `labels` is 0 or 1 for each of `DISEASES`; `labs` maps every test's name to a value in the
     panel's unit; `symptoms` are names from `SYMPTOMS`, to be put in words; `abnormalities` name
     what truly shifted the labs, and are never filed. `outcomes` are what followed, where the
-    cohort has any (`covid`).
+    cohort has any (`covid`), `remarks` what the note tells beside symptoms (`related`).
     """
 
     encounter_id: str
@@ -63,6 +64,7 @@ class Encounter:
     labs: Mapping[str, float]
     abnormalities: tuple[str, ...]
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def truth(self) -> Mapping[str, int]:

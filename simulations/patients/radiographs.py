@@ -24,6 +24,7 @@ from simulations.patients.anatomy import (
     pose,
     soft_step,
 )
+from simulations.patients.devices import draw_drain
 
 FindingKind = Literal[
     "opacity",
@@ -65,9 +66,10 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """All that one radiograph shows; nothing for a healthy chest."""
+    """All that one radiograph shows; nothing for a healthy chest. `drain`: the side of one."""
 
     items: tuple[Finding, ...] = ()
+    drain: Literal[0, 1] | None = None
 
     @property
     def kinds(self) -> frozenset[FindingKind]:
@@ -135,6 +137,8 @@ def draw(
             _air(attenuation, texture, chest, item, rng)
         elif item.kind == "skin_fold":
             _skin_fold(attenuation, chest, item, rng)
+    if findings.drain is not None:
+        draw_drain(attenuation, chest, findings.drain, rng)
     return _expose(attenuation, scanner, rng)
 
 
