@@ -172,7 +172,8 @@ def _vectors(config: IreneConfig, inputs: Inputs) -> dict[str, Tensor]:
 
 def _factor(vectors: Tensor) -> Tensor:
     """(B,1): what brings each of the vectors (B,F) to `_LENGTH`."""
-    return _LENGTH / vectors.norm(dim=1, keepdim=True).clamp(min=_LEAST_LENGTH)
+    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    return _LENGTH / lengths.clamp(min=_LEAST_LENGTH)
 
 
 def _over_time(config: IreneConfig, inputs: Inputs) -> Tensor:
