@@ -14,7 +14,7 @@ exactly 0.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,21 +73,11 @@ def integrated_gradients(
         starts["sound_values"] = _steady(model, batch)
     # Behind a mask both ends are 0: neither a value nor a NaN there has a part.
     ends, starts = ({n: _present(n, t, batch) for n, t in side.items()} for side in (ends, starts))
-    means = {name: torch.zeros_like(end) for name, end in ends.items()}
-    nodes, weights = np.polynomial.legendre.leggauss(steps)  # on [-1, 1]
-    for node, weight in zip(nodes.tolist(), weights.tolist(), strict=True):
-        points = {
-            name: starts[name].lerp(end, (node + 1) / 2).requires_grad_()
-            for name, end in ends.items()
-        }
-        with torch.enable_grad():
-            logits = _logits(model, batch, points)[:, label]
-        gradients = torch.autograd.grad(logits.sum(), list(points.values()))
-        for mean, gradient in zip(means.values(), gradients, strict=True):
-            mean.add_(gradient, alpha=weight / 2)
+    with _linear_around(model, {**batch, **ends}):
+        means = _mean_gradients(model, batch, starts, ends, label=label, steps=steps)
+        with torch.no_grad():
+            logit, baseline = (_logits(model, batch, side)[:, label] for side in (ends, starts))
     moved = {name: (ends[name] - starts[name]) * means[name] for name in ends}
-    with torch.no_grad():
-        logit, baseline = (_logits(model, batch, side)[:, label] for side in (ends, starts))
     nothing = logit.new_zeros(len(logit), 0)
     image = moved["image_embeddings"].sum(dim=2) if model.config.image_width else nothing
     return Attributions(
@@ -102,6 +92,36 @@ def integrated_gradients(
         logit=logit,
         baseline_logit=baseline,
     )
+
+
+def _mean_gradients(
+    model: IreneModel,
+    batch: Mapping[str, Tensor],
+    starts: Mapping[str, Tensor],
+    ends: Mapping[str, Tensor],
+    *,
+    label: int,
+    steps: int,
+) -> dict[str, Tensor]:
+    """Of each input, the mean gradient of the label's logit on the line between both sides."""
+    means = {name: torch.zeros_like(end) for name, end in ends.items()}
+    nodes, weights = np.polynomial.legendre.leggauss(steps)  # on [-1, 1]
+    for node, weight in zip(nodes.tolist(), weights.tolist(), strict=True):
+        points = {
+            name: starts[name].lerp(end, (node + 1) / 2).requires_grad_()
+            for name, end in ends.items()
+        }
+        with torch.enable_grad():
+            logits = _logits(model, batch, points)[:, label]
+        gradients = torch.autograd.grad(logits.sum(), list(points.values()))
+        for mean, gradient in zip(means.values(), gradients, strict=True):
+            mean.add_(gradient, alpha=weight / 2)
+    return means
+
+
+def _linear_around(model: IreneModel, inputs: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    """Within, what a linear path says can be told apart by its inputs; see `LinearPath`."""
+    return model.linear.linear_around(inputs) if model.config.linear_path else nullcontext()
 
 
 _MASKS = {

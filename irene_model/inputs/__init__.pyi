@@ -1,5 +1,5 @@
 from .external_files import read_json, read_tensors, sha256_of_files
-from .image_encoder import FrozenImageEncoder
+from .image_encoder import FrozenImageEncoder, sha256_of_image_encoder
 from .pictures import levels_of_picture
 from .pixels import (
     STRETCH_PERCENT,
@@ -72,6 +72,7 @@ __all__ = [
     "scale_values",
     "sha256_of",
     "sha256_of_files",
+    "sha256_of_image_encoder",
     "sound_patches",
     "square_and_shades",
     "take",

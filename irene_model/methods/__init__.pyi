@@ -1,5 +1,5 @@
 from .methods import FusionModel
-from .probe import LinearProbe, probe_columns
+from .probe import LinearProbe
 from .sizes import TOLERANCE, model_of, parameter_count, sized
 
 __all__ = [
@@ -8,6 +8,5 @@ __all__ = [
     "LinearProbe",
     "model_of",
     "parameter_count",
-    "probe_columns",
     "sized",
 ]

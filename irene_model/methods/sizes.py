@@ -50,11 +50,12 @@ def sized(irene: IreneConfig, method: str, *, prior: float) -> IreneConfig:
     Raises ConfigError where IRENE is too small for the method to be built as small, and for a
     linear probe where no encoder is frozen.
     """
-    if method == _PROBE:
-        return _probe(irene)
     if method in _IRENE:
         direction = "both" if method == "irene" else "clinical_to_image"
         return _changed(irene, attention_direction=direction)
+    irene = _changed(irene, linear_path=False)
+    if method == _PROBE:
+        return _probe(irene)
     depth = irene.num_hidden_layers + irene.num_bidirectional_layers
     shape = {"num_hidden_layers": depth, "num_bidirectional_layers": 0, **_ALONE.get(method, {})}
     if method in FUSIONS:

@@ -2,6 +2,7 @@ from .attention import Streams, join_presence, mean_present
 from .config import PRESETS, IreneConfig
 from .embeddings import IreneEmbeddings
 from .encoder import AttentionMaps, Blocks, JointBlock
+from .linear_path import frozen_features, linear_heads, linear_logits, probe_columns
 from .low_rank import adapt, adapters
 from .model import DiagnosticModel, IreneModel, IreneOutput, mean_loss, per_sample_loss
 from .tokens import ClassToken, GroupedLinear, PositionTable
@@ -22,8 +23,12 @@ __all__ = [
     "Streams",
     "adapt",
     "adapters",
+    "frozen_features",
     "join_presence",
+    "linear_heads",
+    "linear_logits",
     "mean_loss",
     "mean_present",
     "per_sample_loss",
+    "probe_columns",
 ]

@@ -124,14 +124,16 @@ def to_authors_state(own: Mapping[str, Tensor], config: IreneConfig) -> dict[str
         or not config.text_length
         or config.panels
         or config.attention_direction != "both"
+        or config.linear_path
     ):
         raise CheckpointError(
             "the authors' model always reads text embeddings, laboratory values, pixels and"
-            " demographics, no further panels, in both directions; this one has"
-            f" vocab_size {config.vocab_size}, image_width {config.image_width}, text_length"
+            " demographics, no further panels, in both directions, without a linear path; this one"
+            f" has vocab_size {config.vocab_size}, image_width {config.image_width}, text_length"
             f" {config.text_length}, num_labs {config.num_labs}, reads_image {config.reads_image},"
-            f" reads_demographics {config.reads_demographics}, {len(config.panels)} panels and"
-            f" attention_direction {config.attention_direction}"
+            f" reads_demographics {config.reads_demographics}, {len(config.panels)} panels,"
+            f" attention_direction {config.attention_direction} and linear_path"
+            f" {config.linear_path}"
         )
     return {
         _authors_name(name, config): parameter.reshape(_authors_shape(name, parameter))

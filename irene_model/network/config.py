@@ -60,7 +60,7 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
     empty without sounds. `attention_direction` says
     which stream reads the other in the bidirectional blocks: `clinical_to_image` lets the clinical
     tokens query the image alone. `lora_rank` 0 is a plain model; another rank adds adapters scaled
-    by `lora_alpha` over it.
+    by `lora_alpha` over it. `linear_path` adds a `LinearPath` to the logits.
     """
 
     model_type = "irene"
@@ -92,6 +92,7 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         layer_norm_eps: float = 1e-6,
         lora_rank: int = 0,
         lora_alpha: float = 8.0,
+        linear_path: bool = False,
         **kwargs: Any,
     ) -> None:
         self.hidden_size = _at_least("hidden_size", hidden_size, 1)
@@ -133,6 +134,7 @@ class IreneConfig(PretrainedConfig):  # type: ignore[misc]
         if not lora_alpha > 0:
             raise ValueError(f"lora_alpha must be positive, not {lora_alpha}")
         self.lora_alpha = lora_alpha
+        self.linear_path = linear_path
         if hidden_size % num_attention_heads:
             raise ValueError(
                 f"hidden_size ({hidden_size}) must be a multiple of num_attention_heads"

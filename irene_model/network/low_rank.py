@@ -25,8 +25,7 @@ class AdaptedLinear(nn.Linear):
         self.scale = alpha / rank
         self.down = nn.Linear(in_features, rank, bias=False)
         self.up = nn.Linear(rank, out_features, bias=False)
-        # transformers initialises leaf by leaf, and a leaf does not know whose it is.
-        self.up.starts_at_zero = True  # type: ignore[assignment]
+        starting_at_zero(self.up)
 
     def forward(self, input: Tensor) -> Tensor:
         """W x + bias + α/r · B A x."""
@@ -39,12 +38,18 @@ class AdaptedLinear(nn.Linear):
         return self.weight + self.scale * (self.up.weight @ self.down.weight)
 
 
-def init_adapter(half: nn.Linear) -> None:
-    """First weights of an A, as torch's for a linear layer, or of a B, zero."""
-    if getattr(half, "starts_at_zero", False):
-        init.zeros_(half.weight)
+def starting_at_zero(layer: nn.Linear) -> nn.Linear:
+    """The layer, marked: transformers initialises leaf by leaf, and none knows whose it is."""
+    layer.starts_at_zero = True  # type: ignore[assignment]
+    return layer
+
+
+def init_unbiased(layer: nn.Linear) -> None:
+    """First weights of a layer without a bias: zero where it is marked, else as torch's."""
+    if getattr(layer, "starts_at_zero", False):
+        init.zeros_(layer.weight)
     else:
-        init.kaiming_uniform_(half.weight, a=math.sqrt(5))
+        init.kaiming_uniform_(layer.weight, a=math.sqrt(5))
 
 
 def adapters(model: nn.Module) -> dict[str, AdaptedLinear]:

@@ -23,7 +23,8 @@ from irene_model.network.checkpoints import authors_config, from_authors_state, 
 from irene_model.network.config import PRESETS, IreneConfig
 from irene_model.network.embeddings import IreneEmbeddings
 from irene_model.network.encoder import AttentionMaps, IreneEncoder
-from irene_model.network.low_rank import adapt, init_adapter, merged_state
+from irene_model.network.linear_path import LinearPath
+from irene_model.network.low_rank import adapt, init_unbiased, merged_state
 from irene_model.network.tokens import ClassToken, GroupedLinear, PositionTable
 
 __all__ = ["PRESETS", "IreneConfig", "IreneModel", "IreneOutput", "per_sample_loss"]
@@ -84,7 +85,7 @@ class DiagnosticModel(PreTrainedModel):  # type: ignore[misc]
     def _init_weights(self, module: nn.Module) -> None:
         """Initial weights of one module; transformers calls it on each that was not loaded."""
         if isinstance(module, nn.Linear) and module.bias is None:
-            init_adapter(module)  # the only layers without a bias
+            init_unbiased(module)  # adapters, and the heads of a linear path
         elif isinstance(module, nn.Linear) and module.in_features == 1:
             init.normal_(module.weight, std=_NUMBER_STD)
             init.zeros_(module.bias)
@@ -119,6 +120,8 @@ class IreneModel(DiagnosticModel):
         self.embeddings = IreneEmbeddings(config)
         self.encoder = IreneEncoder(config)
         self.head = nn.Linear(config.hidden_size, config.num_labels)
+        if config.linear_path:
+            self.linear = LinearPath(config)
         if config.lora_rank:
             adapt(self, rank=config.lora_rank, alpha=config.lora_alpha)
         self.post_init()
@@ -148,6 +151,8 @@ class IreneModel(DiagnosticModel):
         tokens, present, maps = self.encoder(streams, with_maps=output_attentions)
         features = mean_present(tokens, present)
         logits = self.head(features)
+        if self.config.linear_path:
+            logits = logits + self.linear(inputs)
         losses = None if labels is None else per_sample_loss(logits.float(), labels, label_mask)
         return IreneOutput(
             loss=mean_loss(losses),
@@ -156,6 +161,12 @@ class IreneModel(DiagnosticModel):
             features=features,
             attentions=maps if output_attentions else None,
         )
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Beside a linear path the head starts at zero, so that the model begins as that."""
+        super()._init_weights(module)
+        if module is self.head and self.config.linear_path:
+            init.zeros_(module.weight)
 
     @classmethod
     def from_authors(

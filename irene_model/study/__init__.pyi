@@ -13,7 +13,7 @@ from .names import (
     is_run_name,
     one_line,
 )
-from .recipe import LastBlocks, LowRank, NamedSubset, Parameters
+from .recipe import LastBlocks, LowRank, Method, ModelShape, NamedSubset, Parameters
 from .records import HELD_OUT, OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
 from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
 from .settings import Settings, dump, override, parse, read, read_mapping
@@ -29,7 +29,7 @@ from .shapes import (
     with_values_files,
 )
 from .sounds import SoundShape
-from .study import LARGEST_NOISE, Engine, Method, ModelShape, Study
+from .study import LARGEST_NOISE, Engine, Study
 from .wire import STYPE, Encoding, Packed, pack, rounded, shape_bytes, travelling_bytes, unpack
 
 __all__ = [

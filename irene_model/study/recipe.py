@@ -1,12 +1,51 @@
-"""The part of study.yaml that says how a site trains: which parameters, in what steps."""
+"""The part of study.yaml that says what is trained, and how: model, parameters, steps."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from irene_model.study.settings import Settings
+from irene_model.study.settings import GrownSettings, Settings
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+Method = Literal[
+    "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
+    "early_feature", "early_feature_pca", "early_data", "joint_feature",
+    "late_mean", "late_max", "late_product", "late_rules", "late_stacker",
+    "hybrid", "hierarchical", "perceiver", "git", "linear_probe",
+]  # fmt: skip
+
+
+class ModelShape(GrownSettings):
+    """A preset of `IreneModel`, or single sizes that replace the preset's.
+
+    `method`: IRENE, or one that it is compared with; sizes are IRENE's all the same, and another
+    method but the linear probe gets as many parameters as IRENE has with them
+    (`irene_model.methods.sizes`).
+
+    `prior`: the share of positives that one expects of a label, from the literature and never
+    from the patients. The head starts there instead of at one half, so that no budget is spent
+    on learning that diseases are rare.
+
+    `linear_path`: to IRENE's logits are added those of logistic regression on what frozen encoders
+    found and on the numbers, and IRENE's own part starts at zero: it begins as a linear probe. The
+    methods that it is compared with have none.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"linear_path"})
+    preset: Literal["tiny", "small", "base"] = "tiny"
+    method: Method = "irene"
+    prior: float = Field(default=0.1, gt=0, lt=1)
+    linear_path: bool = False
+    hidden_size: int | None = Field(default=None, ge=8)
+    num_hidden_layers: int | None = Field(default=None, ge=1, le=500)
+    num_bidirectional_layers: int | None = Field(default=None, ge=0)
+    num_attention_heads: int | None = Field(default=None, ge=1)
+    intermediate_size: int | None = Field(default=None, ge=8)
+    hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
+    attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
+    layer_norm_eps: float | None = Field(default=None, gt=0, lt=1)
 
 
 class ModalityDropout(Settings):

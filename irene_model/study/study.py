@@ -22,7 +22,7 @@ from pydantic import (
 
 from irene_model.study.federation import Federation
 from irene_model.study.names import MOST_LABELS, MOST_PANELS, Name
-from irene_model.study.recipe import Training
+from irene_model.study.recipe import ModelShape, Training
 from irene_model.study.records import HeldOut
 from irene_model.study.secure import with_roster
 from irene_model.study.settings import Settings, override, parse, read_mapping
@@ -40,37 +40,6 @@ from irene_model.study.sounds import SoundShape
 LARGEST_NOISE = 1e4  # a noise multiplier; calibration looks no further
 Engine = Literal["fused", "opacus"]
 _LEAST_CLIP_NORM, _LARGEST_CLIP_NORM = 1e-6, 1e6
-Method = Literal[
-    "irene", "irene_unidirectional", "irene_joint", "image_only", "clinical_only",
-    "early_feature", "early_feature_pca", "early_data", "joint_feature",
-    "late_mean", "late_max", "late_product", "late_rules", "late_stacker",
-    "hybrid", "hierarchical", "perceiver", "git", "linear_probe",
-]  # fmt: skip
-
-
-class ModelShape(Settings):
-    """A preset of `IreneModel`, or single sizes that replace the preset's.
-
-    `method`: IRENE, or one that it is compared with; sizes are IRENE's all the same, and another
-    method but the linear probe gets as many parameters as IRENE has with them
-    (`irene_model.methods.sizes`).
-
-    `prior`: the share of positives that one expects of a label, from the literature and never
-    from the patients. The head starts there instead of at one half, so that no budget is spent
-    on learning that diseases are rare.
-    """
-
-    preset: Literal["tiny", "small", "base"] = "tiny"
-    method: Method = "irene"
-    prior: float = Field(default=0.1, gt=0, lt=1)
-    hidden_size: int | None = Field(default=None, ge=8)
-    num_hidden_layers: int | None = Field(default=None, ge=1, le=500)
-    num_bidirectional_layers: int | None = Field(default=None, ge=0)
-    num_attention_heads: int | None = Field(default=None, ge=1)
-    intermediate_size: int | None = Field(default=None, ge=8)
-    hidden_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
-    attention_probs_dropout_prob: float | None = Field(default=None, ge=0, lt=1)
-    layer_norm_eps: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Privacy(Settings):
@@ -231,6 +200,16 @@ class Study(Settings):
             raise ValueError(
                 "training.expected_batch: is that of all sites together under secure sums, and "
                 "can't be above federation.secure.patients"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_linear_path_has_what_to_read(self) -> "Study":
+        frozen = self.image.encoder is not None or self.text.encoder.kind == "frozen"
+        if self.model.linear_path and not frozen:
+            raise ValueError(
+                "model.linear_path: reads frozen features; give the study an image.encoder or a "
+                "text.encoder of the kind 'frozen', or leave it out"
             )
         return self
 

@@ -33,6 +33,7 @@ _HEADER = 2**20  # bytes; that of the full-size model has a thirtieth
 _ARCHITECTURE = (
     *("hidden_size", "num_hidden_layers", "num_bidirectional_layers", "num_attention_heads"),
     *("intermediate_size", "patch_size", "attention_direction", "layer_norm_eps", "model_type"),
+    "linear_path",
 )
 
 

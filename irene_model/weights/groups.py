@@ -76,6 +76,8 @@ def needed_for(name: str, method: Method) -> Group:
             group = _STREAMS[head.removesuffix("_head")]
         case ["image_head" | "text_head" | "numbers_head" | "sounds_head" as head, *_]:
             group = _OF_A_PROBE[head]
+        case ["linear", *parts]:  # as those of a linear probe
+            group = needed_for(".".join(parts), method)
         case ["panel_heads", head, *_]:
             group = Group({panel_modality(head.removesuffix("_head"))})
         case ["fusion", part, *_]:

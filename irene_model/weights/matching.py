@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from irene_model.errors import CheckpointError
-from irene_model.methods import probe_columns
-from irene_model.network import DiagnosticModel, adapters
+from irene_model.network import DiagnosticModel, adapters, probe_columns
 from irene_model.study import Study
 from irene_model.weights.earlier import Earlier
 from irene_model.weights.groups import is_head
@@ -48,7 +47,7 @@ class _Match:
                 value = value[: len(current)]
             case "embeddings.lab_positions.table":
                 value = value[list(self.labs)]
-            case "numbers_head.weight":
+            case "numbers_head.weight" | "linear.numbers_head.weight":
                 value = value[:, probe_columns(self.labs, len(self.earlier.study.labs))]
         if is_head(name) and value.shape[1:] == current.shape[1:]:
             # A new label's weights are 0: its logit is that of the prior, whoever the patient is.

@@ -42,7 +42,9 @@ def recipe(study: Study, public: Public, *, started: bool) -> tuple[Choice, ...]
     """
     text = _text(study, public)
     study = with_settings(study, text.settings)
-    found = [text, *([_part(study, public)] if started else []), *_hidden(study, public)]
+    path = _linear_path(study, public, started=started)
+    study = with_settings(study, path.settings)
+    found = [text, path, *([_part(study, public)] if started else []), *_hidden(study, public)]
     return tuple(choice for choice in found if choice.settings)
 
 
@@ -59,6 +61,23 @@ def _text(study: Study, public: Public) -> Choice:
         settings=frozen,
         why=f"frozen: {less} parameters less to hide (the ratio with them is {ratio:.2g}, and it "
         f"takes {_AMPLE:g})",
+    )
+
+
+def _linear_path(study: Study, public: Public, *, started: bool) -> Choice:
+    """What few patients teach best is a line through what frozen encoders know already."""
+    on = {"model.linear_path": True}
+    frozen = study.image.encoder is not None or study.text.encoder.kind == "frozen"
+    # A start has a path or has none, and first weights must fit.
+    ours = study.model.method in ("irene", "irene_unidirectional") and not started
+    ratio = prospect_of(study, public).ratio
+    if not (frozen and ours) or study.model.linear_path or ratio >= _AMPLE:
+        return Choice(name="linear path", settings={}, why="")
+    return Choice(
+        name="linear path",
+        settings=on,
+        why=f"the model begins as logistic regression on the frozen encoders' vectors: {ratio:.2g} "
+        f"is below {_AMPLE:g}, where that is hard to beat",
     )
 
 

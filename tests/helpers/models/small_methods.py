@@ -8,7 +8,8 @@ import torch
 
 from irene_model.inputs.tensors import Batch
 from irene_model.network.model import DiagnosticModel
-from irene_model.study.study import Method, Study
+from irene_model.study.recipe import Method
+from irene_model.study.study import Study
 from irene_model.weights.weights import new_model
 from tests.helpers.models.clipped_sums import (
     STUDY,

@@ -21,7 +21,7 @@ from client.training.training import train_round
 from irene_model.methods.methods import FUSIONS, FusionModel
 from irene_model.methods.sizes import METHODS
 from irene_model.network.model import IreneModel, per_sample_loss
-from irene_model.study.study import Method
+from irene_model.study.recipe import Method
 from irene_model.weights.weights import new_model, to_arrays
 from server.runs.run_folder import RunFolder
 from tests.helpers.hospital_folder import HospitalFolder

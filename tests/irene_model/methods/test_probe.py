@@ -14,21 +14,15 @@ from client.records.dataset import open_dataset
 from irene_model import IreneProcessor
 from irene_model.errors import ConfigError
 from irene_model.exchange.requests import TrainRequest
-from irene_model.inputs.tensors import Batch
-from irene_model.methods.probe import LinearProbe, frozen_features
-from irene_model.study.study import Study
+from irene_model.methods.probe import LinearProbe
+from irene_model.network.linear_path import frozen_features
 from irene_model.weights.model_footprint import footprint, least_parameters
 from irene_model.weights.starting import StartingPoint
 from irene_model.weights.weights import config_of, new_model, to_arrays
 from tests.helpers.hospital_folder import STUDY, HospitalFolder
-from tests.helpers.image_encoders import TINY_WIDTH as F
 from tests.helpers.image_encoders import image_of, write_tiny_image_encoder
+from tests.helpers.models.frozen_records import LABELS, LABS, PANEL, F, probe_study, records
 from tests.helpers.text_encoders import text_of, write_tiny
-
-LABELS, LABS, PATCHES, WORDS = 2, 2, 4, 6
-PANEL = {
-    "name": "vitals", "unit": "1", "low": -1, "high": 1, "values": ["a", "b", "c"],
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -42,52 +36,9 @@ def probing(hospital: HospitalFolder, tmp_path: Path) -> HospitalFolder:
     return hospital
 
 
-def study_of(**changes: object) -> Study:
-    encoder = {"kind": "frozen", "name": "x", "sha256": "0" * 64}
-    document = {
-        **STUDY,
-        "image": {**STUDY["image"], "encoder": encoder, "width": F},
-        "text": {"encoder": encoder, "max_tokens": WORDS, "width": F},
-        "model": {"method": "linear_probe"},
-        **changes,
-    }
-    return Study.model_validate(document)
-
-
-def records(size: int, *, panels: int = 0, seed: int = 0) -> Batch:
-    """Records with gaps, whose first label follows from the image and the laboratory."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    def mask(*shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=generator) > 0.2
-
-    batch: Batch = {
-        "image_embeddings": normal(size, 1 + PATCHES, F),
-        "image_mask": mask(size),
-        "text_embeddings": normal(size, WORDS, F),
-        "text_mask": mask(size, WORDS) & mask(size, 1),
-        "lab_values": normal(size, LABS),
-        "lab_mask": mask(size, LABS),
-        "age": torch.rand(size, generator=generator),
-        "sex": mask(size).float(),
-        "demographics_mask": mask(size, 2),
-        "label_mask": torch.ones(size, LABELS, dtype=torch.bool),
-    }
-    if panels:
-        batch["panel_values"], batch["panel_mask"] = normal(size, panels), mask(size, panels)
-    image = batch["image_embeddings"][:, 0]
-    drive = 2 * (image[:, 0] - image[:, 1]) * batch["image_mask"] + batch["lab_values"][:, 0]
-    labels = torch.stack([drive, normal(size)], dim=1) + normal(size, LABELS)
-    batch["labels"] = (labels > 0.5).float()
-    return batch
-
-
 def test_it_is_logistic_regression() -> None:
     """At the optimum of the same penalised loss it gives scikit-learn's probabilities."""
-    batch, model = records(200), new_model(study_of(), seed=0)
+    batch, model = records(200), new_model(probe_study(), seed=0)
     optimiser = torch.optim.LBFGS(
         model.parameters(), max_iter=2_000, tolerance_grad=1e-8, line_search_fn="strong_wolfe"
     )
@@ -114,7 +65,7 @@ def test_it_is_logistic_regression() -> None:
 def test_per_patient_gradients_are_exact(engine: str) -> None:
     """Clipped sums as a loop over single records gives them."""
     panels = {"panels": [PANEL]}
-    batch, model = records(7, panels=3), new_model(study_of(**panels), seed=0)
+    batch, model = records(7, panels=3), new_model(probe_study(**panels), seed=0)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     clip = 0.3
@@ -140,7 +91,7 @@ def test_per_patient_gradients_are_exact(engine: str) -> None:
 
 def test_private_steps_without_noise_reach_what_scikit_learn_reaches() -> None:
     train, test = records(400, seed=1), records(400, seed=2)
-    model = new_model(study_of(), seed=0)
+    model = new_model(probe_study(), seed=0)
     private = PrivateGradient(model, clip_norm=1e3)
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0.01)
     for _ in range(150):
@@ -162,7 +113,7 @@ def auroc(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_what_is_hidden_changes_nothing_and_what_is_shown_does() -> None:
-    model, batch = new_model(study_of(panels=[PANEL]), seed=0), records(30, panels=3)
+    model, batch = new_model(probe_study(panels=[PANEL]), seed=0), records(30, panels=3)
     for parameter in model.parameters():
         parameter.data += torch.randn_like(parameter)
     before = model(**batch).logits
@@ -187,7 +138,7 @@ def test_what_is_hidden_changes_nothing_and_what_is_shown_does() -> None:
 
 
 def test_an_encoders_own_scale_is_no_matter() -> None:
-    config, batch = config_of(study_of()), records(5)
+    config, batch = config_of(probe_study()), records(5)
     found = frozen_features(config, batch)
     louder = {**batch, "image_embeddings": 50 * batch["image_embeddings"] + 3}
     torch.testing.assert_close(frozen_features(config, louder), found, atol=1e-4, rtol=1e-4)
@@ -196,19 +147,19 @@ def test_an_encoders_own_scale_is_no_matter() -> None:
 
 
 def test_it_starts_at_the_prior_and_reads_what_is_frozen() -> None:
-    study = study_of()
+    study = probe_study()
     model = new_model(study, seed=0)
     assert isinstance(model, LinearProbe)
     torch.testing.assert_close(model(**records(3)).logits.sigmoid(), torch.full((3, LABELS), 0.1))
     count = LABELS * (2 * F + 2 * LABS + 4 + 2 + 1)
     assert footprint(study).parameters == footprint(study).trained == count
     assert least_parameters(study) <= count
-    pixels = study_of(image=STUDY["image"])
+    pixels = probe_study(image=STUDY["image"])
     assert not hasattr(new_model(pixels, seed=0), "image_head")
-    texts = study_of(text=STUDY["text"])
+    texts = probe_study(text=STUDY["text"])
     assert not hasattr(new_model(texts, seed=0), "text_head")
     with pytest.raises(ConfigError, match=r"model\.method: linear_probe reads frozen features"):
-        config_of(study_of(image=STUDY["image"], text=STUDY["text"]))
+        config_of(probe_study(image=STUDY["image"], text=STUDY["text"]))
 
 
 def test_a_private_round_at_a_hospital(probing: HospitalFolder, tmp_path: Path) -> None:
@@ -238,7 +189,7 @@ def test_a_hospital_without_texts_and_laboratory_sends_no_weights_of_them(
 
 
 def test_an_earlier_probe_starts_one_by_the_names_of_its_laboratory(tmp_path: Path) -> None:
-    earlier, labs = study_of(), STUDY["labs"]
+    earlier, labs = probe_study(), STUDY["labs"]
     model = new_model(earlier, seed=0)
     for parameter in model.parameters():
         parameter.data += torch.randn_like(parameter)
@@ -247,9 +198,9 @@ def test_an_earlier_probe_starts_one_by_the_names_of_its_laboratory(tmp_path: Pa
     batch = records(6)
     turned = {**batch, **{n: batch[n].flip(1) for n in ("lab_values", "lab_mask")}}
     start = StartingPoint(irene=tmp_path / "earlier")
-    ours, _ = start.model(study_of(labs=labs[::-1]), seed=5)
+    ours, _ = start.model(probe_study(labs=labs[::-1]), seed=5)
     torch.testing.assert_close(ours(**turned).logits, model(**batch).logits)
-    alone, _ = start.model(study_of(labs=labs[1:]), seed=5)
+    alone, _ = start.model(probe_study(labs=labs[1:]), seed=5)
     fewer = {**batch, "lab_mask": batch["lab_mask"] & torch.tensor([False, True])}
     second = {**fewer, **{n: fewer[n][:, 1:] for n in ("lab_values", "lab_mask")}}
     torch.testing.assert_close(alone(**second).logits, model(**fewer).logits)

@@ -6,7 +6,8 @@ import torch
 
 from irene_model.inputs.tensors import Batch
 from irene_model.network.model import DiagnosticModel
-from irene_model.study.study import Method, Study
+from irene_model.study.recipe import Method
+from irene_model.study.study import Study
 from irene_model.weights.groups import MODALITIES, choose_mapped, is_head, is_trained, without_rows
 from irene_model.weights.weights import new_model, trained_names
 from tests.helpers.hospital_folder import STUDY

@@ -131,3 +131,14 @@ def test_a_study_without_an_epsilon_asks_for_one() -> None:
     found = proposed(without, 4000, 4000, epsilon=4.0)
     assert found.study.privacy.noise_multiplier is None
     assert found.prospect.private
+
+
+def test_few_patients_are_offered_a_linear_path_where_an_encoder_is_frozen() -> None:
+    frozen = {"kind": "frozen", "name": "words", "sha256": "0" * 64}
+    study = with_settings(ALONE, {"text": {"encoder": frozen, "max_tokens": 8, "width": 32}})
+    assert proposed(study, 200, 200).study.model.linear_path
+    assert not proposed(study, 40_000, 40_000).study.model.linear_path
+    assert not proposed(study, 200, 200, started=True).study.model.linear_path  # a start has none
+    assert not proposed(ALONE, 200, 200).study.model.linear_path
+    probe = with_settings(study, {"model.method": "linear_probe"})
+    assert not proposed(probe, 200, 200).study.model.linear_path
