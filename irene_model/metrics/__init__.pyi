@@ -13,7 +13,7 @@ from .metrics import (
     merge_bins,
     score_histograms,
 )
-from .patient_draws import Draws, Scored, counts_of, resampled, weighted_aurocs
+from .patient_draws import Draws, Scored, counts_of, exact_aurocs, resampled, weighted_aurocs
 from .selection import best_round
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "coarsen",
     "counts_of",
     "eces",
+    "exact_aurocs",
     "log_losses",
     "macro_auroc",
     "merge_bins",
