@@ -13,8 +13,9 @@ from .metrics import (
     merge_bins,
     score_histograms,
 )
-from .patient_draws import Draws, Scored, counts_of, resampled, weighted_aurocs
 from .selection import best_round, latest_of_the_best
+from .patient_draws import Draws, Scored, counts_of, exact_aurocs, resampled, weighted_aurocs
+from .selection import best_round
 
 __all__ = [
     "BINS",
@@ -31,6 +32,7 @@ __all__ = [
     "coarsen",
     "counts_of",
     "eces",
+    "exact_aurocs",
     "latest_of_the_best",
     "log_losses",
     "macro_auroc",

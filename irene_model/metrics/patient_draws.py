@@ -9,7 +9,7 @@ Shapes: N records, K labels, P patients, B draws.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,6 +46,25 @@ def resampled(sites: Mapping[str, Scored]) -> dict[str, Any]:
     return {
         "all": _macro(list(sites.values())),
         "by_site": {name: _macro([scored]) for name, scored in sites.items()},
+    }
+
+
+def exact_aurocs(sites: Mapping[str, Scored]) -> dict[str, Any]:
+    """Of the patients as they are: `macro`, `by_label` (a value for each column), `by_site`.
+
+    From the scores themselves. A score histogram takes all scores beyond its grid for ties, which
+    costs a model that is too sure of itself, as a small hospital's own is.
+    """
+    told = {
+        name: replace(each, counts=np.ones((1, each.counts.shape[1])))
+        for name, each in sites.items()
+    }
+    columns = range(next(iter(told.values())).labels.shape[1])
+    by_label = [_label(list(told.values()), k) for k in columns]
+    return {
+        "macro": _macro(list(told.values()))[0],
+        "by_label": [None if each is None else float(each[0]) for each in by_label],
+        "by_site": {name: _macro([each])[0] for name, each in told.items()},
     }
 
 

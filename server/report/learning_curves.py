@@ -53,13 +53,20 @@ def curves(
             [pooled("loss")], x_label="round", y_label="loss"
         ),
         "Privacy spent by each site in this run": line_chart(
-            [epsilon_at(site) for site in sites],
+            _alike([epsilon_at(site) for site in sites]),
             x_label="round",
             y_label="epsilon",
             from_zero=True,
         ),
     }
     return [(title, chart) for title, chart in charts.items() if chart is not None]
+
+
+def _alike(series: Sequence[Series]) -> list[Series]:
+    """One curve where several would hide each other, as under secure sums."""
+    if len(series) > 1 and all(each.points == series[0].points for each in series):
+        return [Series(name="each of all sites", points=series[0].points)]
+    return list(series)
 
 
 def hidden_in_noise(sites: Sequence[str], rounds: Sequence[JsonMapping]) -> list[str]:

@@ -20,7 +20,7 @@ STYLES = 8
 """How many lines can be told apart; the template has as many colours and dash patterns."""
 
 _WIDTH, _HEIGHT = 560.0, 260.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 12.0, 40.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 12.0, 40.0
 _MOST_MARKERS = 30
 _MOST_POINTS = 1000  # of a line: two a pixel
 _LARGEST = 1e300  # drawn; differences and steps of such numbers are numbers still

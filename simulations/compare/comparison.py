@@ -2,7 +2,8 @@
 
 A row is an arm with a model. `ci95` is over seeds here, or over draws of the test patients where
 these are real (see `intervals`); each seed's own interval, over its test patients, is in the row's
-`seeds`. The first row is the reference of all differences.
+`seeds`. The first row that is no single hospital's is the reference of all differences, or else the
+first one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +14,12 @@ from simulations.compare.evidence_rows import across_seeds
 from simulations.compare.intervals import (
     Spread,
     minus,
-    over_patients,
     over_seeds,
+    seeds_or_patients,
     without_interval,
 )
 from simulations.compare.joining import gain_at, joining, own_model
+from simulations.evidence import holm
 
 Json = dict[str, Any]
 _KEPT_APART = ("versions", "draws", "evidence", "patients")  # in each result.json
@@ -41,7 +43,8 @@ class Interval(StrEnum):
 HOLDS: Mapping[Interval, str] = {
     Interval.SEEDS: "mean over seeds and its 95 % interval by Student's t: new patients, split, "
     "first weights and batches each; of a gain, of calibration and of groups of patients never "
-    "narrower than the test patients allow, and with a single seed over draws of these alone",
+    "narrower than the test patients allow; with a single seed over draws of these alone, which "
+    "tells what other test patients would show of this training, not what another would",
     Interval.PATIENTS: "mean over folds of the same patients, and the middle 95 % of its values "
     "over draws of the test patients: what other test patients would show of these trainings, "
     "not what another training or another hospital would",
@@ -56,7 +59,8 @@ def summarise(
     over: Interval = Interval.SEEDS,
 ) -> Json:
     """The contents of results.json. `rows`: each row's key and its finished trials, in order."""
-    reference = next((key for key, results in rows.items() if results), None)
+    done = [key for key, results in rows.items() if results]
+    reference = next((key for key in done if rows[key][0]["site"] is None), next(iter(done), None))
     summary: Json = {
         "schema": 1,
         "labels": list(labels),
@@ -73,6 +77,7 @@ def summarise(
             gain = _gains(results, rows, sites, over)
             summary["arms"][key] = row | {"difference": ahead, "gain": gain}
     summary["models"] = _models(rows, over)
+    summary["pooled"] = _less_pooled(rows, over)
     summary["joining"] = joining(rows, sites, seeds=over is Interval.SEEDS)
     summary["patients"] = next((r[0]["patients"] for r in rows.values() if _tells(r)), {})
     return summary
@@ -84,16 +89,30 @@ def _models(rows: Mapping[str, Sequence[Json]], over: Interval) -> Json:
     for key, results in rows.items():
         if results and results[0]["site"] is None:
             ways.setdefault(key.removesuffix(f"/{results[0]['model']}"), []).append(results)
-    return {
-        way: {
-            "first": first[0]["model"],
-            "less_first": {
-                each[0]["model"]: _difference(each, first, over)["auroc"] for each in others
-            },
-        }
-        for way, (first, *others) in ways.items()
-        if others
-    }
+    found = {}
+    for way, (first, *others) in ways.items():
+        gaps = {each[0]["model"]: _ahead(each, first, over) for each in others}
+        corrected = holm({model: gap.p for model, gap in gaps.items()})
+        if gaps:
+            found[way] = {
+                "first": first[0]["model"],
+                "less_first": {
+                    model: gap.as_dict() | {"p": gap.p, "p_holm": corrected[model]}
+                    for model, gap in gaps.items()
+                },
+            }
+    return found
+
+
+def _less_pooled(rows: Mapping[str, Sequence[Json]], over: Interval) -> Json:
+    """Row of all hospitals -> its AUROC less that of `central` with the same model, paired."""
+    found: Json = {}
+    for key, results in rows.items():
+        pooled = rows.get(f"central/{results[0]['model']}") if results else None
+        if pooled and results[0]["site"] is None and results[0]["arm"] != "central":
+            found[key] = _ahead(results, pooled, over).as_dict()
+            found[key]["of"] = over_seeds([r["auroc"]["macro"] for r in pooled]).mean
+    return found
 
 
 def _tells(results: Sequence[Json]) -> bool:
@@ -154,10 +173,12 @@ def _metric(
 ) -> Json:
     """AUROC or AUPRC; a label's `positives` and `n` add up over the seeds."""
     values = [r[name]["macro"] for r in results]
-    if over is Interval.PATIENTS and name == "auroc":
-        macro = _named(over_patients(values, [r["draws"]["all"] for r in results]), "macro")
+    if name == "auroc":
+        draws = [r["draws"]["all"] for r in results]
+        spread = seeds_or_patients(values, draws, seeds=over is Interval.SEEDS)
     else:
-        macro = _named(_plain(over)(values), "macro")
+        spread = _plain(over)(values)
+    macro = _named(spread, "macro")
     by_label = {}
     for label in labels:
         estimates = [r[name]["by_label"][label] for r in results]
@@ -174,17 +195,28 @@ def _metric(
 
 def _difference(results: Sequence[Json], reference: Sequence[Json], over: Interval) -> Json:
     """Row minus reference, seed by seed."""
+    both = _paired(results, reference)
+    others = {
+        name: _plain(over)([_less(value(one), value(other)) for one, other in both]).as_dict()
+        for name, value in MEASURES.items()
+    }
+    return others | {"auroc": _ahead(results, reference, over).as_dict()}
+
+
+def _ahead(results: Sequence[Json], reference: Sequence[Json], over: Interval) -> Spread:
+    """AUROC minus the reference's, of the same patients."""
+    both = _paired(results, reference)
+    value = MEASURES["auroc"]
+    return seeds_or_patients(
+        [_less(value(one), value(other)) for one, other in both],
+        [minus(one["draws"]["all"], other["draws"]["all"]) for one, other in both],
+        seeds=over is Interval.SEEDS,
+    )
+
+
+def _paired(results: Sequence[Json], reference: Sequence[Json]) -> list[tuple[Json, Json]]:
     others = {other["seed"]: other for other in reference}
-    both = [(result, others[result["seed"]]) for result in results if result["seed"] in others]
-    found: Json = {}
-    for name, value in MEASURES.items():
-        differences = [_less(value(one), value(other)) for one, other in both]
-        spread = _plain(over)(differences)
-        if over is Interval.PATIENTS and name == "auroc":
-            draws = [minus(one["draws"]["all"], other["draws"]["all"]) for one, other in both]
-            spread = over_patients(differences, draws)
-        found[name] = spread.as_dict()
-    return found
+    return [(result, others[result["seed"]]) for result in results if result["seed"] in others]
 
 
 def _without(results: Sequence[Json], over: Interval) -> Json:

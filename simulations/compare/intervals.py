@@ -62,9 +62,9 @@ def over_seeds(values: Sequence[float | None]) -> Spread:
     mean = float(defined.mean())
     if n == 1:
         return Spread(mean=mean, ci95=None, n=1)
-    quantile = float(t.ppf((1 + CONFIDENCE) / 2, n - 1))
-    half = quantile * float(defined.std(ddof=1)) / math.sqrt(n)
-    return Spread(mean=mean, ci95=(mean - half, mean + half), n=n)
+    error, of = float(defined.std(ddof=1)) / math.sqrt(n), t(n - 1)
+    half = float(of.ppf((1 + CONFIDENCE) / 2)) * error
+    return Spread(mean=mean, ci95=(mean - half, mean + half), n=n, p=_chance(mean, error, of))
 
 
 def over_both(
@@ -146,6 +146,15 @@ def over_patients(values: Sequence[float | None], draws: Sequence[Draws]) -> Spr
     low, high = mean.mean + np.quantile(means, [tail, 1 - tail])
     chance = _chance(mean.mean, float(means.std(ddof=1)), norm) if len(means) > 1 else None
     return replace(mean, ci95=(float(low), float(high)), p=chance)
+
+
+def seeds_or_patients(
+    values: Sequence[float | None], draws: Sequence[Draws], *, seeds: bool
+) -> Spread:
+    """Over seeds where there are several; of a single one, and of folds, over draws of patients."""
+    if seeds and sum(value is not None for value in values) > 1:
+        return over_seeds(values)
+    return over_patients(values, draws)
 
 
 def minus(values: Draws, reference: Draws) -> Draws:

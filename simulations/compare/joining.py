@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from irene_model.metrics import Draws
 from simulations.compare.intervals import Spread, error_of, minus, over_both, over_patients
 from simulations.evidence import holm
 
 Json = dict[str, Any]
+Array = npt.NDArray[np.float64]
+Pairs = Mapping[str, tuple[Sequence[Json], Sequence[Json]]]  # site -> trainings, its own ones
 _OWN = "local"
 
 
@@ -33,7 +36,11 @@ def gain_at(site: str, results: Sequence[Json], own: Sequence[Json], *, seeds: b
 def joining(
     rows: Mapping[str, Sequence[Json]], sites: Sequence[str], *, seeds: bool
 ) -> dict[str, Json]:
-    """Way to train -> `sites` and `mean`: each hospital's gain, and that of the mean hospital.
+    """Way to train -> `sites`, `mean`, `small_less_large`.
+
+    Those are each hospital's gain, that of the mean hospital, and by how much the mean of the
+    smaller half of the hospitals (by patients to train) gains more than that of the larger half;
+    its mean is None where the sizes are not known or there are fewer than four hospitals.
 
     rows: as in results.json. The rows of one hospital each are one way together: `personal/irene`.
     Only ways and hospitals that have an own model beside them.
@@ -59,7 +66,8 @@ def joining(
                     site: gain.as_dict() | {"p": gain.p, "p_holm": corrected[site]}
                     for site, gain in gains.items()
                 },
-                "mean": _mean_gain(pairs, seeds=seeds).as_dict(),
+                "mean": _together(pairs, dict.fromkeys(pairs, 1.0), seeds=seeds).as_dict(),
+                "small_less_large": _of_size(pairs, seeds=seeds),
             }
     return found
 
@@ -73,14 +81,35 @@ def own_model(rows: Mapping[str, Sequence[Json]], site: str, model: str) -> Sequ
     return ()
 
 
-def _mean_gain(
-    pairs: Mapping[str, tuple[Sequence[Json], Sequence[Json]]], *, seeds: bool
-) -> Spread:
-    """Each hospital counts once, however large it is; only seeds in which all have a gain."""
-    by_site = [told for site, pair in pairs.items() if (told := dict(_by_seed(site, *pair)))]
-    shared = sorted(set.intersection(*(set(each) for each in by_site)))
-    values = [float(np.mean([each[seed][0] for each in by_site])) for seed in shared]
-    draws = [_mean_draws([each[seed][1] for each in by_site]) for seed in shared]
+def _of_size(pairs: Pairs, *, seeds: bool) -> Json:
+    """The gain of the smaller half less that of the larger one; a middle hospital is in neither."""
+    sizes = {
+        site: results[0].get("patients", {}).get(site, {}).get("train")
+        for site, (results, own) in pairs.items()
+        if _by_seed(site, results, own)
+    }
+    order = sorted(sizes, key=lambda site: sizes[site] or 0)
+    half = len(order) // 2
+    if half < 2 or None in sizes.values():
+        return Spread(mean=None, ci95=None, n=0).as_dict()
+    sides = dict.fromkeys(order[:half], 1.0) | dict.fromkeys(order[-half:], -1.0)
+    return _together(pairs, sides, seeds=seeds).as_dict()
+
+
+def _together(pairs: Pairs, sides: Mapping[str, float], *, seeds: bool) -> Spread:
+    """The mean gain of the hospitals on side 1 less that of those on side -1.
+
+    Each hospital counts once, however large it is; only seeds in which all have a gain.
+    """
+    by_site = {s: told for s in sides if (told := dict(_by_seed(s, *pairs[s])))}
+    shared = sorted(set.intersection(*(set(each) for each in by_site.values())))
+    on = {side: sum(sides[s] == side for s in by_site) for side in sides.values()}
+    weights = np.array([sides[site] / on[sides[site]] for site in by_site])
+    values, draws = [], []
+    for seed in shared:
+        told = [each[seed] for each in by_site.values()]
+        values.append(float(weights @ [gain for gain, _ in told]))
+        draws.append(_weighted(weights, [drawn for _, drawn in told]))
     return _spread(values, draws, seeds=seeds)
 
 
@@ -117,8 +146,6 @@ def _by_seed(
     ]
 
 
-def _mean_draws(draws: Sequence[Draws]) -> Draws:
-    return [
-        None if any(each is None for each in draw) else float(np.mean(draw))
-        for draw in zip(*draws, strict=True)
-    ]
+def _weighted(weights: Array, draws: Sequence[Draws]) -> Draws:
+    table = np.array(draws, dtype=np.float64)  # None becomes NaN, and a sum with it too
+    return [None if np.isnan(told) else float(told) for told in weights @ table]

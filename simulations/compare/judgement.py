@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from client.devices import pick_device
 from client.records import SiteDataset
-from client.training import exact_histograms, score_tests
+from client.training import score_tests
 from irene_model import inputs
 from irene_model.exchange import LABEL_SENT, Array, Arrays
-from irene_model.metrics import macro_auroc, resampled
+from irene_model.metrics import exact_aurocs, resampled
 from irene_model.study import Study
 from server.evaluation import SiteHistograms, pool
 from simulations.compare.arms import Member
@@ -32,11 +31,10 @@ def judge(
     """
     datasets = [member.dataset for member in members]
     names = [member.site.site for member in members]
-    device = pick_device(members[0].site.device)
     sent = np.full(len(study.labels), LABEL_SENT)
     tested = [score_tests(weights, member.site, member.dataset) for member in members]
     sites = [SiteHistograms(histograms=histograms, labels=sent) for histograms, _ in tested]
-    scored = [each for _, each in tested]
+    scored = {name: each for name, (_, each) in zip(names, tested, strict=True)}
     evaluation = pool(
         dict(zip(names, sites, strict=True)),
         study.labels,
@@ -49,15 +47,22 @@ def judge(
         if any(bool(d.tensors[key][..., part].any()) for d in datasets)
     ]
     lacking = {
-        m: macro_auroc([exact_histograms(weights, without(d, m), "test", device) for d in datasets])
-        for m in present
+        modality: exact_aurocs(
+            {
+                member.site.site: score_tests(
+                    weights, member.site, without(member.dataset, modality)
+                )[1]
+                for member in members
+            }
+        )["macro"]
+        for modality in present
     }
     return {
-        **evaluation.as_dict(),
+        **_exact(evaluation.as_dict(), exact_aurocs(scored)),
         "without": {modality: {"auroc": value} for modality, value in lacking.items()},
-        "draws": resampled(dict(zip(names, scored, strict=True))),
+        "draws": resampled(scored),
         "evidence": evidence_of(
-            ScoredCohort.of(dict(zip(names, scored, strict=True)), *_people(members)),
+            ScoredCohort.of(scored, *_people(members)),
             study.evaluation.specificities,
         ),
         "patients": {
@@ -65,6 +70,17 @@ def judge(
             for member in members
         },
     }
+
+
+def _exact(told: Json, exact: Json) -> Json:
+    """AUROC as the scores have it, where histograms have it to the bin."""
+    by_label = zip(told["auroc"]["by_label"].items(), exact["by_label"], strict=True)
+    told["auroc"] |= {
+        "macro": exact["macro"],
+        "by_label": {label: entry | {"value": value} for (label, entry), value in by_label},
+        "by_site": exact["by_site"],
+    }
+    return told
 
 
 def _people(members: Sequence[Member]) -> tuple[dict[str, Array], dict[str, Array]]:

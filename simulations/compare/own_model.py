@@ -24,7 +24,7 @@ from client.records import open_dataset
 from client.site import Site
 from client.training import score_tests
 from irene_model.exchange import Arrays
-from irene_model.metrics import Draws, macro_auroc, resampled
+from irene_model.metrics import Draws, exact_aurocs, resampled
 from server.report import write_report
 from server.runs import RunFolder
 from simulations.compare.arms import Member
@@ -144,6 +144,5 @@ class _Judged:
 
 
 def _judged(weights: Arrays, member: Member) -> _Judged:
-    histograms, scored = score_tests(weights, member.site, member.dataset)
-    draws = resampled({member.site.site: scored})["all"]
-    return _Judged(auroc=macro_auroc([histograms]), draws=draws)
+    scored = {member.site.site: score_tests(weights, member.site, member.dataset)[1]}
+    return _Judged(auroc=exact_aurocs(scored)["macro"], draws=resampled(scored)["all"])

@@ -27,7 +27,7 @@ from client.site import Site
 from client.training import score_tests
 from irene_model.errors import ConfigError
 from irene_model.exchange import Arrays
-from irene_model.metrics import macro_auroc, resampled
+from irene_model.metrics import exact_aurocs, resampled
 from irene_model.study import Study
 from simulations.compare import (
     Member,
@@ -247,7 +247,6 @@ def _tests(
 
 def _judged(weights: Arrays, members: Sequence[Member]) -> Json:
     """AUROC on all test patients, and its standard error over draws of them."""
-    tested = {m.site.site: score_tests(weights, m.site, m.dataset) for m in members}
-    auroc = macro_auroc([histograms for histograms, _ in tested.values()])
-    draws = resampled({site: scored for site, (_, scored) in tested.items()})["all"]
-    return {"auroc": auroc, "se": error_of(auroc, draws)}
+    scored = {m.site.site: score_tests(weights, m.site, m.dataset)[1] for m in members}
+    auroc = exact_aurocs(scored)["macro"]
+    return {"auroc": auroc, "se": error_of(auroc, resampled(scored)["all"])}

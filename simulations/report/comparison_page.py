@@ -15,7 +15,7 @@ from irene_model.console import figure, known
 from irene_model.pages import look
 from server.report import pages
 from simulations.report import page_parts
-from simulations.report.page_parts import signed
+from simulations.report.claims import claims, signed
 
 Json = Mapping[str, Any]
 _MOST_COLUMNS = 8  # of a table on paper; numbers.csv has all
@@ -52,7 +52,7 @@ def render(results: Json, *, split: str | None = None) -> str:
             together=together[:_MOST_COLUMNS],
             plot=page_parts.dot_plot(rows, results["reference"]),
             gains=page_parts.gain_plots(results),
-            verdicts=page_parts.verdicts(results),
+            claims=claims(results),
             epsilons=page_parts.epsilon_plot(rows),
             curves={
                 "ROC: the mean over findings": page_parts.roc_plot(rows),
@@ -99,8 +99,13 @@ def gains_by_way(results: Json) -> dict[str, dict[str, Any]]:
     return {way: found[way] for way in sorted(found, key=mean, reverse=True)}
 
 
+def chance(p: float | None) -> str:
+    """A p value: 0.032, or < 0.001, since none is 0."""
+    return "< 0.001" if known(p) is not None and p < 0.001 else figure(p)  # type: ignore[operator]
+
+
 def _environment() -> Environment:
     environment = pages("simulations")
-    environment.filters |= {"figure": figure, "signed": signed}
+    environment.filters |= {"figure": figure, "signed": signed, "chance": chance}
     environment.tests |= {"known": lambda value: known(value) is not None}
     return environment

@@ -4,22 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from irene_model.console import figure, known
+from simulations.report.claims import signed, with_bounds
 from simulations.report.forest import Entry, Forest, forest
 from simulations.report.square_chart import Place, SquareChart, Trace, square_chart
 
 Json = Mapping[str, Any]
 Rows = Sequence[tuple[str, Json]]
-_SURE = 0.05
 _FEWEST = 10  # patients of an interval of scores
 _MOST_ROWS = 14  # of a forest: with more, rows of one hospital each are left to the tables
 _NO_PRIVACY = "∞"
 _SHARES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-
-
-def signed(value: float | None) -> str:
-    """A difference: +0.012."""
-    number = known(value)
-    return ("+" if number is not None and number >= 0 else "") + figure(number)
 
 
 def whole(rows: Rows) -> list[tuple[str, Json]]:
@@ -28,8 +22,9 @@ def whole(rows: Rows) -> list[tuple[str, Json]]:
 
 
 def dot_plot(rows: Rows, reference: str | None) -> Forest | None:
-    """AUROC of all rows with its interval and each seed's; None if none has one."""
+    """AUROC of all rows with its interval and each of several seeds'; None if none has one."""
     shown = rows if len(rows) <= _MOST_ROWS else whole(rows)
+    several = any(len(arm["seeds"]) > 1 for _, arm in rows)
     means = {name: known(arm["auroc"]["macro"]) for name, arm in rows}
     return forest(
         [
@@ -37,8 +32,8 @@ def dot_plot(rows: Rows, reference: str | None) -> Forest | None:
                 name=name,
                 value=arm["auroc"]["macro"],
                 ci95=arm["auroc"]["ci95"],
-                dots=[seed["auroc"]["macro"] for seed in arm["seeds"]],
-                text=_with_bounds(figure(arm["auroc"]["macro"]), arm["auroc"]["ci95"], figure),
+                dots=[seed["auroc"]["macro"] for seed in arm["seeds"]] if several else (),
+                text=with_bounds(figure(arm["auroc"]["macro"]), arm["auroc"]["ci95"], figure),
             )
             for name, arm in shown
         ],
@@ -58,33 +53,16 @@ def gain_plots(results: Json) -> dict[str, Forest]:
                 name=site,
                 value=gain["mean"],
                 ci95=gain["ci95"],
-                text=_with_bounds(signed(gain["mean"]), gain["ci95"], signed),
+                text=with_bounds(signed(gain["mean"]), gain["ci95"], signed),
                 note=_of_patients(trained.get(site)) + _chance(gain["p_holm"]),
             )
             for site, gain in ((site, told["sites"][site]) for site in order)
         ]
         mean = told["mean"]
-        text = _with_bounds(signed(mean["mean"]), mean["ci95"], signed)
+        text = with_bounds(signed(mean["mean"]), mean["ci95"], signed)
         entries.append(Entry(name="mean", value=mean["mean"], ci95=mean["ci95"], text=text))
         if drawn := forest(entries, reference=0.0, within=(-1.0, 1.0)):
             found[way] = drawn
-    return found
-
-
-def verdicts(results: Json) -> list[str]:
-    """Of each way one sentence: how many hospitals gain, lose, or can't be told."""
-    found = []
-    for way, told in results.get("joining", {}).items():
-        gains = [gain for gain in told["sites"].values() if known(gain["mean"]) is not None]
-        sure = [gain for gain in gains if (known(gain["p_holm"]) or 0.0) < _SURE
-                and gain["p_holm"] is not None]  # fmt: skip
-        more = sum(gain["mean"] > 0 for gain in sure)
-        mean = _with_bounds(signed(told["mean"]["mean"]), told["mean"]["ci95"], signed)
-        found.append(
-            f"{way}: {mean} for the mean hospital; of {len(gains)} hospitals {more} surely "
-            f"gain{'s' if more == 1 else ''}, {len(sure) - more} surely "
-            f"lose{'s' if len(sure) - more == 1 else ''}, {len(gains) - len(sure)} can't be told."
-        )
     return found
 
 
@@ -163,7 +141,7 @@ def ablation(results: Json) -> dict[str, Forest]:
                 name=model,
                 value=gap["mean"],
                 ci95=gap["ci95"],
-                text=_with_bounds(signed(gap["mean"]), gap["ci95"], signed),
+                text=with_bounds(signed(gap["mean"]), gap["ci95"], signed),
             )
             for model, gap in told["less_first"].items()
         ]
@@ -198,10 +176,6 @@ def _place(x: float, arm: Json) -> Place:
     low, high = arm["auroc"]["ci95"] or (None, None)
     value = known(arm["auroc"]["macro"])
     return Place(x=x, y=float("nan") if value is None else value, low=low, high=high)
-
-
-def _with_bounds(text: str, bounds: Sequence[float] | None, way: Any) -> str:
-    return f"{text} ({way(bounds[0])} to {way(bounds[1])})" if bounds else text
 
 
 def _of_patients(count: int | None) -> str:

@@ -1,10 +1,19 @@
 """Draws of test patients: AUROC by another library, the same draws for all, a pair's own noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from irene_model.metrics.patient_draws import DRAWS, Scored, counts_of, resampled, weighted_aurocs
+from irene_model.metrics.patient_draws import (
+    DRAWS,
+    Scored,
+    counts_of,
+    exact_aurocs,
+    resampled,
+    weighted_aurocs,
+)
 
 
 def scored(quality: float, *, patients: int = 60, seed: int = 0, site: str = "north") -> Scored:
@@ -71,3 +80,22 @@ def test_a_patient_of_another_fold_keeps_its_counts() -> None:
     other = counts_of("north", [8], 10)
     assert (first[:, 2] == other[:, 0]).all()
     assert first.mean() == pytest.approx(1.0, abs=0.1)
+
+
+def test_scores_beyond_a_histograms_grid_are_no_ties() -> None:
+    each = scored(1.0)
+    sure = replace(each, probabilities=each.probabilities / 1e6)  # logits far below -8
+    for of in (each, sure):
+        found = exact_aurocs({"north": of, "south": of})
+        known = of.annotated[:, 0]
+        weights = (1 / np.bincount(of.owner[known]))[of.owner[known]]
+        expected = roc_auc_score(
+            of.labels[known, 0], of.probabilities[known, 0], sample_weight=weights
+        )
+        assert found["macro"] == pytest.approx(expected, abs=1e-5)
+        assert found["by_site"]["south"] == found["macro"]
+        assert found["by_label"] == [pytest.approx(expected)]
+    nobody = replace(each, labels=np.zeros_like(each.labels))
+    assert exact_aurocs({"a": nobody}) == {
+        "macro": None, "by_label": [None], "by_site": {"a": None}
+    }  # fmt: skip

@@ -54,6 +54,9 @@ def test_the_report_has_both_epsilons_and_says_what_is_given_up(run: Path) -> No
     assert "if all others collude" in page and "9.15" in page and "3.25" in page
     assert "nothing of one" in page and "Given up for it" in page
     assert "Sums of gradients, masked" in page
+    of_hospitals = page.split("<h2>Each hospital</h2>")[1].split("</section>")[0]
+    assert "AUROC" not in of_hospitals and "no value" not in of_hospitals  # nor empty axes
+    assert "each of all sites, round 1: 3.250" in page
 
 
 def test_the_live_page_and_prometheus_too(run: Path) -> None:
