@@ -98,7 +98,7 @@ def kept(folder: Path) -> Reading | None:
         reading = Reading(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
         numbers = (reading.offset, reading.slack, reading.wall, reading.steady)
         return reading if all(map(math.isfinite, numbers)) else None
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError):
         return None
 
 

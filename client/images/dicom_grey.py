@@ -20,6 +20,7 @@ Mask = npt.NDArray[np.bool_]
 # A window that leaves fewer of the values between black and white, or of their range, was made for
 # other values. Both, since a collimated border may be a good part of the values and has no range.
 _WINDOW_SHARE, _WINDOW_RANGE = 0.2, 0.1
+_ALIKE = 0.02  # of the largest value: what lossy compression may part equal channels by
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 
 
@@ -31,8 +32,7 @@ def levels_of_dicom(dataset: Any, most_pixels: int) -> Levels:
     if layout.photometric not in GREY:
         if layout.photometric == PALETTE:
             stored = _painted(stored, dataset)
-        values, coloured = from_channels(stored)
-        return Levels(values=values, aspect=aspect, coloured=coloured)
+        return Levels(values=_grey(stored, layout.photometric), aspect=aspect)
     real = _real(dataset, stored, layout)
     if stored.dtype.kind != "f":
         stored = _within_stored_bits(stored, real, layout)
@@ -52,6 +52,17 @@ def _painted(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[Any]:
         raise ImageProblem(
             "the DICOM image's palette is missing or damaged; export it as grey"
         ) from None
+
+
+def _grey(channels: npt.NDArray[Any], photometric: str) -> npt.NDArray[np.float32]:
+    """Red, green and blue (H,W,3) that are alike; a conversion to them rounds a little."""
+    highest = channels.max(axis=-1).astype(np.float32)
+    if (highest - channels.min(axis=-1)).max() > _ALIKE * max(float(highest.max()), 1):
+        raise ImageProblem(
+            f"the DICOM image is in colour ({photometric}), expected a radiograph's grey; export "
+            "it as MONOCHROME2, or leave its record out by exclude"
+        )
+    return from_channels(channels)[0]
 
 
 def _real(dataset: Any, stored: npt.NDArray[Any], layout: Layout) -> Mask | None:

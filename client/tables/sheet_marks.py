@@ -10,12 +10,13 @@ from xml.parsers import expat
 
 from irene_model.errors import DataError
 
-MOST_CELLS = 10_000_000  # rows times columns
+MOST_CELLS = 10_000_000  # rows times columns, and as written
+MOST_MERGED = 10_000  # ranges of cells; one in the table is refused anyway
 _KEPT_ROWS = 1000
 _MOST_COLUMNS = 16_384
 _ERROR, _NUMBER = "e", "n"
 _VALUES = ("v", "t", "is")
-_NAMES = frozenset({"c", "f", "row", *_VALUES})
+_NAMES = frozenset({"c", "f", "row", "mergeCell", *_VALUES})
 _NOTHING_KNOWN = ("#N/A", "#NULL!")  # which are words for a missing value
 
 
@@ -40,9 +41,10 @@ def marks_of(content: bytes, kinds: tuple[str, ...], shown: str) -> SheetMarks:
     """The marks of a sheet's XML; kinds: of each cell style, as `WorkbookParts.number_kinds`.
 
     Raises:
-        DataError: the XML is damaged, or the sheet spans more than `MOST_CELLS` cells.
+        DataError: the XML is damaged, or the sheet spans more than `MOST_CELLS` cells, or has more
+            than `MOST_MERGED` ranges of merged ones.
     """
-    scan = _Scan(kinds)
+    scan = _Scan(kinds, shown)
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = scan.start
@@ -66,10 +68,11 @@ def marks_of(content: bytes, kinds: tuple[str, ...], shown: str) -> SheetMarks:
 class _Scan:
     """Expat's handlers. A cell is <c r="B7" s="style" t="type"><f>formula</f><v>value</v></c>."""
 
-    def __init__(self, kinds: tuple[str, ...]) -> None:
+    def __init__(self, kinds: tuple[str, ...], shown: str) -> None:
         self.marks = SheetMarks()
         self._kinds = kinds
-        self._styles: set[tuple[int, int]] = set()  # of a column's numbers
+        self._shown = shown
+        self._cells = self._merged = 0
         self._row = self._column = self._style = 0
         self._type = _NUMBER
         self._row_hidden = self._formula = self._holds = self._filled = self._in_value = False
@@ -90,6 +93,13 @@ class _Scan:
             self._in_value = self._holds = True
         elif name == "f":
             self._formula = self._holds = True
+        elif name == "mergeCell":
+            self._merged += 1
+            if self._merged > MOST_MERGED:
+                raise DataError(
+                    f"{self._shown}: has more than {MOST_MERGED:,} ranges of merged cells; undo "
+                    "the merging, or export CSV or Parquet"
+                )
         elif name == "row":
             self._row = int(attributes.get("r", self._row + 1))
             self._column = 0
@@ -110,6 +120,12 @@ class _Scan:
 
     def _cell(self) -> None:
         marks, row, column = self.marks, self._row, self._column
+        self._cells += 1
+        if self._cells > MOST_CELLS:
+            raise DataError(
+                f"{self._shown}: holds more than {MOST_CELLS // 1_000_000} million cells; delete "
+                "what stands far from the table, or export CSV or Parquet"
+            )
         marks.rows, marks.columns = max(marks.rows, row), max(marks.columns, column)
         if not self._filled:
             # A formula of text may come to an empty one, which then has a type.
@@ -119,10 +135,8 @@ class _Scan:
         if self._row_hidden and row not in marks.hidden[-1:] and len(marks.hidden) < _KEPT_ROWS:
             marks.hidden.append(row)
         if self._type == _NUMBER:
-            if (column, self._style) not in self._styles:
-                self._styles.add((column, self._style))
-                known = 0 <= self._style < len(self._kinds)
-                marks.kinds[column].add(self._kinds[self._style] if known else "")
+            known = 0 <= self._style < len(self._kinds)
+            marks.kinds[column].add(self._kinds[self._style] if known else "")
         elif self._type == _ERROR:
             marks.failed.setdefault(column, row)
 

@@ -16,6 +16,9 @@ from xml.etree import ElementTree as ET
 from irene_model.errors import DataError
 
 MOST_UNPACKED = 512 << 20  # a full sheet of nine columns
+MOST_TEXT = 128 << 20  # of the strings that cells share, which a reader holds one by one
+MOST_MARKUP = 16 << 20  # of a part that is held as a tree, twenty times its size
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # ISO/IEC 29500-2, annex C.5
 _WORKBOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 _STYLES, _STRINGS = "xl/styles.xml", "xl/sharedStrings.xml"
 _BUILT_IN_PERCENT = (9, 10)  # ISO/IEC 29500-1 18.8.30
@@ -58,16 +61,24 @@ class WorkbookParts:
     def part(self, name: str) -> bytes:
         """A part's bytes, no more than the archive announces."""
         try:
+            found = self.archive.getinfo(name)
+            if found.compress_type not in _PACKED:
+                raise _damaged(self.shown)
             if sum(each.file_size for each in self.archive.infolist()) > MOST_UNPACKED:
-                raise DataError(
-                    f"{self.shown}: unpacks to more than {MOST_UNPACKED >> 20} MiB; save the sheet "
-                    "as CSV, or export Parquet"
-                )
-            return self.archive.read(name)
+                raise self._too_large(MOST_UNPACKED, "unpacks to")
+            if name == _STRINGS and found.file_size > MOST_TEXT:
+                raise self._too_large(MOST_TEXT, "holds text of")
+            return self.archive.read(found)
         except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError):
             raise _damaged(self.shown) from None
         except (NotImplementedError, RuntimeError, ValueError):  # encrypted, or an odd compression
             raise _damaged(self.shown) from None
+
+    def _too_large(self, most: int, said: str) -> DataError:
+        return DataError(
+            f"{self.shown}: {said} more than {most >> 20} MiB; save the sheet as CSV, or export "
+            "Parquet"
+        )
 
     def alone(self, sheet: Sheet, content: bytes) -> io.BytesIO:
         """The workbook again, with what has been unpacked: no reader unpacks more than that."""
@@ -113,10 +124,14 @@ class WorkbookParts:
                     hidden=each.get("state", "visible") != "visible",
                 )
             )
+        if len({sheet.part for sheet in sheets}) < len(sheets):  # which would be read that often
+            raise _damaged(self.shown)
         return tuple(sheets)
 
     def _xml(self, name: str) -> ET.Element:
         content = self.part(name)
+        if len(content) > MOST_MARKUP:
+            raise self._too_large(MOST_MARKUP, f"{name} holds")
         if b"<!DOCTYPE" in content:  # no program writes one here, and entities may swell
             raise _damaged(self.shown)
         try:

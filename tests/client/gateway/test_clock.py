@@ -143,7 +143,8 @@ def test_a_reading_is_kept_for_others(tmp_path: Path) -> None:
     assert kept(tmp_path) == reading
     assert abs(coordinators_time(tmp_path) - (time.time() - 60)) < 1
     for broken in ("", "{", "[]", '{"offset": 1}', '{"offset": NaN, "wall": 1, "steady": 1}',
-                   '{"offset": "a", "wall": 1, "steady": 1}'):  # fmt: skip
+                   '{"offset": "a", "wall": 1, "steady": 1}',
+                   f'{{"offset": 0, "slack": 0, "wall": {"9" * 400}, "steady": 1}}'):  # fmt: skip
         (tmp_path / "clock.json").write_text(broken)
         assert kept(tmp_path) is None
     keep(tmp_path, None)

@@ -65,8 +65,8 @@ def turned(orientation: int, kind: str) -> Write:
     return picture(image, kind, exif=exif, **({"quality": 98} if kind == "JPEG" else {}))
 
 
-def packed(path: Path, frame: bytes, syntax: Any) -> None:
-    write_dicom(path, U8)
+def packed(path: Path, frame: bytes, syntax: Any, **fields: Any) -> None:
+    write_dicom(path, U8, **fields)
     dataset = pydicom.dcmread(path)
     dataset.PixelData = encapsulate([frame])
     dataset["PixelData"].is_undefined_length = True
@@ -181,6 +181,14 @@ CONTAINERS: dict[str, Write] = {
     "sparse header": dicom(SamplesPerPixel=None, BitsStored=None, PixelRepresentation=None),
     "too long": dicom(PixelData=U12.tobytes() + bytes(512)),
     "colours in DICOM": dicom(GREY, PhotometricInterpretation="RGB", PlanarConfiguration=0),
+    "colours in JPEG in DICOM": lambda p: packed(
+        p,
+        encoded(Image.fromarray(GREY), "JPEG", quality=98),
+        JPEGBaseline8Bit,
+        SamplesPerPixel=3,
+        PhotometricInterpretation="YBR_FULL_422",
+        PlanarConfiguration=0,
+    ),
     "palette in DICOM": palette,
     "PNG": picture(Image.fromarray(U8)),
     "PNG, 16 bits": picture(Image.fromarray((CHEST * 65535).astype(np.uint16))),

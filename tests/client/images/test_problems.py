@@ -60,6 +60,24 @@ CAUSES: dict[str, tuple[Spoil, str]] = {
         lambda p: write_dicom(p, U8, PhotometricInterpretation="PALETTE COLOR"),
         "palette is missing or damaged",
     ),
+    "colours": (
+        lambda p: write_dicom(
+            p,
+            np.dstack([U8, U8, 255 - U8]),
+            PhotometricInterpretation="RGB",
+            PlanarConfiguration=0,
+        ),
+        r"is in colour \(RGB\), expected a radiograph's grey; export it as MONOCHROME2",
+    ),
+    "one coloured mark": (
+        lambda p: write_dicom(
+            p,
+            np.dstack([U8, U8, np.where(np.eye(*U8.shape) > 0, 255 - U8, U8)]),
+            PhotometricInterpretation="RGB",
+            PlanarConfiguration=0,
+        ),
+        r"is in colour \(RGB\)",
+    ),
     "huge": (dicom(Rows=60000, Columns=60000), "more than 100 million pixels"),
     "bomb": (bomb, "unpacks to far more than a radiograph's size"),
     "cut DICOM": (cut, "cut off"),

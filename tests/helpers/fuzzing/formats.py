@@ -20,10 +20,11 @@ from client.images.many import ImageFile, RadiographReader
 from client.images.problems import refusal
 from client.site.site import Site
 from irene_model.study.study import Study
-from tests.helpers.fuzzing import mutations, pictures
+from tests.helpers.fuzzing import mutations, pictures, workbooks
 from tests.helpers.fuzzing.documents import json_files, read_documents
 from tests.helpers.fuzzing.mutations import ANY, TEXT, Mutation
 from tests.helpers.hospital_folder import HospitalFolder, write_hospital
+from tests.helpers.sites.containers import in_excel
 
 _SIZE = 16  # of the square that is read of a radiograph
 _LAUGHS = "\n".join(
@@ -75,10 +76,12 @@ class Format:
 
 def formats(folder: Path) -> dict[str, Format]:
     """Name -> format; each has a folder of its name in `folder`, with all that its reader needs."""
-    hospitals = {name: write_hospital(folder / name) for name in ("yaml", "csv", "long", "parquet")}
+    names = ("yaml", "csv", "long", "parquet", "xlsx")
+    hospitals = {name: write_hospital(folder / name) for name in names}
     _add_long_labs(hospitals["long"])
     _add_long_labs(hospitals["parquet"])
     _as_parquet(hospitals["parquet"])
+    _as_excel(hospitals["xlsx"])
     study = hospitals["yaml"].study
     kept = {name: hospital.folder for name, hospital in hospitals.items()}
     for name in ("png", "jpeg", "dicom", "json"):
@@ -98,6 +101,12 @@ def formats(folder: Path) -> dict[str, Format]:
             "labs.parquet",
             "encounters.parquet",
             broken=(*images, *(retyped,) * 4),
+            read=_hospital,
+        ),
+        "xlsx": _of(
+            kept["xlsx"],
+            "hospital.xlsx",
+            broken=(*ANY, *spliced, *workbooks.WORKBOOK),
             read=_hospital,
         ),
         "png": Format(
@@ -163,6 +172,12 @@ def _as_parquet(hospital: HospitalFolder) -> None:
         table = pa.table(_columns(hospital.rows(f"{name}.csv")))
         pq.write_table(table, hospital.folder / f"{name}.parquet", row_group_size=9)
         hospital.configure(f"{key}.path", f"{name}.parquet")
+
+
+def _as_excel(hospital: HospitalFolder) -> None:
+    in_excel(hospital)
+    book = hospital.folder / "hospital.xlsx"
+    book.write_bytes(workbooks.plain(book.read_bytes()))
 
 
 def _columns(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
