@@ -13,9 +13,8 @@ from .metrics import (
     merge_bins,
     score_histograms,
 )
-from .selection import best_round, latest_of_the_best
 from .patient_draws import Draws, Scored, counts_of, exact_aurocs, resampled, weighted_aurocs
-from .selection import best_round
+from .selection import best_round, latest_of_the_best
 
 __all__ = [
     "BINS",
