@@ -1,12 +1,14 @@
 """irene-client import: what a hospital's systems export, as tables with a draft of site.yaml."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from client.imports.options import HistoriesChosen, PicturesChosen, VisitsChosen, taking
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,53 +22,6 @@ import_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder; it holds patients' data.")]
-StudyFile = Annotated[
-    Path, typer.Option("--study", metavar="STUDY.yaml", help="The contract of all sites.")
-]
-Labels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--label",
-        metavar="NAME=CODES",
-        help="A label's codes, as pneumonia=J18,J15.9: of ICD-10, or numbers, of SNOMED CT in FHIR "
-        "and of concepts in OMOP. May be given for each label.",
-    ),
-]
-LabelFile = Annotated[
-    Path | None,
-    typer.Option("--labels", metavar="FILE", help="The same as YAML: NAME: [CODE, …]."),
-]
-Images = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Where the files of the images lie.")
-]
-Records = Annotated[
-    Literal["images", "visits"],
-    typer.Option("--records", help="What becomes a record: each imaging study, or each visit."),
-]
-Days = Annotated[
-    float,
-    typer.Option(
-        min=0,
-        help="What is of the patient so near to a record is the record's, beside its visit's.",
-    ),
-]
-Complaints = Annotated[
-    list[str] | None,
-    typer.Option("--complaint", metavar="KIND", help="The kind of text that is the complaint."),
-]
-Modalities = Annotated[
-    list[str] | None,
-    typer.Option("--modality", help="DICOM's modality; CR, DX, DR and RG if none is given."),
-]
-BodyParts = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--body-part", metavar="WORD", help="Leave out images that name another, as CHEST."
-    ),
-]
-SiteName = Annotated[
-    str | None, typer.Option("--site", metavar="NAME", help="The site's name; OUT's if it is one.")
-]
 
 
 @import_app.callback()
@@ -75,22 +30,13 @@ def _import() -> None:
 
 
 @import_app.command()
+@taking(HistoriesChosen)
 def fhir(
     bundles: Annotated[
         Path, typer.Argument(metavar="BUNDLES", help="A folder of .json and .ndjson, or one file.")
     ],
     out: Out,
-    *,
-    study_file: StudyFile,
-    labels: Labels = None,
-    label_file: LabelFile = None,
-    images: Images = None,
-    records: Records = "images",
-    days: Days = 7.0,
-    complaints: Complaints = None,
-    modalities: Modalities = None,
-    body_parts: BodyParts = None,
-    site: SiteName = None,
+    chosen: HistoriesChosen,
 ) -> None:
     """FHIR R4: bundles, and NDJSON as bulk exports write it.
 
@@ -101,24 +47,14 @@ def fhir(
     """
     from client.imports.importing import import_fhir
 
-    target = _target(
-        out,
-        study_file,
-        images,
-        records=records,
-        days=days,
-        labels=_labels(labels, label_file, study_file),
-        complaints=complaints,
-        modalities=modalities,
-        body_parts=body_parts,
-        site=site,
-    )
+    target = _target(out, chosen, chosen.images)
     with _bars() as stages:
         tally = import_fhir(bundles, target, stages)
     _show(tally, target)
 
 
 @import_app.command()
+@taking(VisitsChosen)
 def omop(
     source: Annotated[
         Path,
@@ -127,17 +63,7 @@ def omop(
         ),
     ],
     out: Out,
-    *,
-    study_file: StudyFile,
-    labels: Labels = None,
-    label_file: LabelFile = None,
-    images: Images = None,
-    records: Records = "visits",
-    days: Days = 7.0,
-    complaints: Complaints = None,
-    modalities: Modalities = None,
-    body_parts: BodyParts = None,
-    site: SiteName = None,
+    chosen: VisitsChosen,
 ) -> None:
     """OMOP's Common Data Model 5.4, with its extension for images if it is there.
 
@@ -148,34 +74,18 @@ def omop(
     """
     from client.imports.importing import import_omop
 
-    target = _target(
-        out,
-        study_file,
-        images,
-        records=records,
-        days=days,
-        labels=_labels(labels, label_file, study_file),
-        complaints=complaints,
-        modalities=modalities,
-        body_parts=body_parts,
-        site=site,
-    )
+    target = _target(out, chosen, chosen.images)
     with _bars() as stages:
         tally = import_omop(source, target, stages)
     _show(tally, target)
 
 
 @import_app.command()
+@taking(PicturesChosen)
 def dicom(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What the PACS exported.")],
     out: Out,
-    *,
-    study_file: Annotated[
-        Path | None, typer.Option("--study", metavar="STUDY.yaml", help="Whose labels to propose.")
-    ] = None,
-    modalities: Modalities = None,
-    body_parts: BodyParts = None,
-    site: SiteName = None,
+    chosen: PicturesChosen,
 ) -> None:
     """A PACS' export: a row for each image, of what its header says. Labels you join yourself.
 
@@ -185,37 +95,29 @@ def dicom(
     """
     from client.imports.importing import import_dicom
 
-    target = _target(
-        out, study_file, folder, modalities=modalities, body_parts=body_parts, site=site
-    )
+    target = _target(out, chosen, folder)
     with _bars() as stages:
         tally = import_dicom(folder, target, stages)
     _show(tally, target)
 
 
-def _labels(
-    given: list[str] | None, file: Path | None, study_file: Path
-) -> "Mapping[str, tuple[str, ...]]":
-    from client.imports.choices import read_labels
-    from irene_model.study import Study
-
-    return read_labels(given or (), file, Study.read(study_file))
-
-
-def _target(
-    out: Path, study_file: Path | None, images: Path | None, *, site: str | None, **chosen: object
-) -> "Target":
+def _target(out: Path, chosen: PicturesChosen, images: Path | None) -> "Target":
     """What was chosen; an option that was not given keeps its default."""
-    from client.imports.choices import Choices
+    from client.imports.choices import Choices, read_labels
     from client.imports.importing import Target
     from irene_model.study import Study, parse
 
+    study = None if chosen.study_file is None else Study.read(chosen.study_file)
+    given = {key: value for key, value in vars(chosen).items() if value is not None}
+    label_file = given.pop("label_file", None)
+    if isinstance(chosen, HistoriesChosen) and study is not None:
+        given["labels"] = read_labels(chosen.labels or (), label_file, study)
     name = re.sub("[^A-Za-z0-9]+", "-", out.absolute().name).strip("-")[:40].rstrip("-")
-    document = {key: value for key, value in chosen.items() if value is not None}
+    document = {key: value for key, value in given.items() if key in Choices.model_fields}
     return Target(
         out=out,
-        choices=parse(Choices, {**document, "site": site or name or "hospital"}, "import"),
-        study=None if study_file is None else Study.read(study_file),
+        choices=parse(Choices, {"site": name or "hospital", **document}, "import"),
+        study=study,
         images=images,
     )
 

@@ -34,6 +34,7 @@ SIZE = 48
 NEGATIVE = (4095 - U12).astype(np.uint16)
 GREY = np.dstack([U8] * 3)
 OPAQUE = np.full(U8.shape, 255, np.uint8)
+YBR = {"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL", "PlanarConfiguration": 0}
 Write = Callable[[Path], object]
 
 
@@ -182,12 +183,7 @@ CONTAINERS: dict[str, Write] = {
     "too long": dicom(PixelData=U12.tobytes() + bytes(512)),
     "colours in DICOM": dicom(GREY, PhotometricInterpretation="RGB", PlanarConfiguration=0),
     "colours in JPEG in DICOM": lambda p: packed(
-        p,
-        encoded(Image.fromarray(GREY), "JPEG", quality=98),
-        JPEGBaseline8Bit,
-        SamplesPerPixel=3,
-        PhotometricInterpretation="YBR_FULL_422",
-        PlanarConfiguration=0,
+        p, encoded(Image.fromarray(GREY), "JPEG", quality=98), JPEGBaseline8Bit, **YBR
     ),
     "palette in DICOM": palette,
     "PNG": picture(Image.fromarray(U8)),
