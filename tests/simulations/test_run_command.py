@@ -90,8 +90,7 @@ def test_the_command_shows_rounds_and_no_log_lines(tmp_path: Path) -> None:
     write_scenario(tmp_path)
     done = command(
         "run", "scenario.yaml", "--out", "runs/first", "--set", "federation.rounds=1",
-        "--set", "parallel_sites=1", "--set", "cohort.patients=24",
-        "--set", "cohort.sites=[{name: north}, {name: south}]",
+        "--set", "cohort.patients=24", "--set", "cohort.sites=[{name: north}, {name: south}]",
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from irene_model.operations.supervised import running
 from server.coordinator.coordinator import Coordinator
 from tests.helpers.background import Background
 
-START_S, RUN_S, STOP_S = 120, 600, 60  # limits, far above what a quiet machine needs
+START_S, RUN_S, STOP_S = 300, 600, 60  # limits, far above what a quiet machine needs
 SERVER = (sys.executable, "-c", "from server.cli import main; main()")
 THERE, HERE = "10.213.77.2", "10.213.77.1"  # the two ends of a cable between two networks
 

@@ -97,7 +97,6 @@ def test_federated_arms_run_on_the_engine_with_ledgers_of_their_own(
     scenario: Scenario, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    scenario = scenario.model_copy(update={"parallel_sites": 1})  # a process imports for seconds
     results, _ = run(scenario, out, arms=["federated-dp", "federated"], seeds=1)
     private = results["arms"]["federated-dp/irene"]
     plain = results["arms"]["federated/irene"]
