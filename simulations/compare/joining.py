@@ -105,11 +105,12 @@ def _together(pairs: Pairs, sides: Mapping[str, float], *, seeds: bool) -> Sprea
     shared = sorted(set.intersection(*(set(each) for each in by_site.values())))
     on = {side: sum(sides[s] == side for s in by_site) for side in sides.values()}
     weights = np.array([sides[site] / on[sides[site]] for site in by_site])
-    values, draws = [], []
+    values: list[float | None] = []
+    draws: list[Draws] = []
     for seed in shared:
-        told = [each[seed] for each in by_site.values()]
-        values.append(float(weights @ [gain for gain, _ in told]))
-        draws.append(_weighted(weights, [drawn for _, drawn in told]))
+        of_seed = [each[seed] for each in by_site.values()]
+        values.append(float(weights @ [gain for gain, _ in of_seed]))
+        draws.append(_weighted(weights, [drawn for _, drawn in of_seed]))
     return _spread(values, draws, seeds=seeds)
 
 
@@ -124,7 +125,8 @@ def _paired(
 ) -> tuple[list[float | None], list[Draws]]:
     other = {each["seed"]: each for each in own}
     both = [(result, other[result["seed"]]) for result in results if result["seed"] in other]
-    values, draws = [], []
+    values: list[float | None] = []
+    draws: list[Draws] = []
     for one, alone in both:
         a, b = (each["auroc"]["by_site"].get(site) for each in (one, alone))
         values.append(None if a is None or b is None else a - b)

@@ -10,6 +10,7 @@ from typing import Any
 from irene_model.pages import look
 from server.report import pages
 from simulations.compare import over_both
+from simulations.report import Place, SquareChart, Trace, square_chart
 
 Json = dict[str, Any]
 _ALONE = " alone"
@@ -35,9 +36,60 @@ def summarise(results: Sequence[Json], *, study: str) -> Json:
                 "auroc": spread.mean,
                 "ci95": bounds,
                 "seeds": spread.n,
+                "lack": _of_one(tests[0]),
             }
         )
     return {"schema": 1, "study": study, "rows": rows}
+
+
+def curves(summary: Json) -> dict[str, SquareChart]:
+    """`text missing at random` -> AUROC against the share that lacks it in the test.
+
+    A line for each model and each training that bears on it: with all, and with that lack.
+    """
+    found: dict[str, dict[str, list[Place]]] = {}
+    whole = {
+        (row["model"], row["trained"]): _place(0.0, row)
+        for row in summary["rows"]
+        if row["tested"] == "all"
+    }
+    for row in summary["rows"]:
+        if lack := row["lack"]:
+            title = f"{lack['modality']} missing {_how(lack['way'])}"
+            key, name = (row["model"], row["trained"]), f"{row['model']}, {row['trained']}"
+            places = found.setdefault(title, {}).setdefault(name, [whole[key]])
+            places.append(_place(lack["rate"], row))
+    return {
+        title: chart
+        for title, lines in found.items()
+        if (chart := _chart([Trace(name=name, places=p) for name, p in lines.items()]))
+    }
+
+
+def _chart(traces: Sequence[Trace]) -> SquareChart | None:
+    told = [y for trace in traces for p in trace.places for y in (p.y, p.low) if y is not None]
+    bottom = int(max(0.0, min([0.5, *told])) * 10) / 10
+    return square_chart(
+        traces,
+        x_label="% who lack it in the test",
+        y_label="AUROC",
+        x_ticks=[(share, f"{100 * share:g}") for share in (0, 0.25, 0.5, 0.75, 1)],
+        y_ticks=[round(bottom + (1 - bottom) * part / 5, 3) for part in range(6)],
+    )
+
+
+def _place(rate: float, row: Json) -> Place:
+    low, high = row["ci95"] or (None, None)
+    return Place(
+        x=rate, y=float("nan") if row["auroc"] is None else row["auroc"], low=low, high=high
+    )
+
+
+def _of_one(test: Mapping[str, Any]) -> Json | None:
+    """The one modality that the test takes away, if it takes one away at a rate."""
+    if "present" in test or not test["modality"]:
+        return None
+    return {name: test[name] for name in ("modality", "rate", "way")}
 
 
 def trained_words(result: Mapping[str, Any]) -> str:
@@ -55,8 +107,11 @@ def tested_words(test: Mapping[str, Any]) -> str:
 
 
 def _lack(of: Mapping[str, Any]) -> str:
-    how = "at random" if of["way"] == "random" else "by pattern"
-    return f"{of['modality']} {of['rate']:.0%} missing {how}".replace("%", " %")
+    return f"{of['modality']} {of['rate']:.0%} missing {_how(of['way'])}".replace("%", " %")
+
+
+def _how(way: str) -> str:
+    return "at random" if way == "random" else "by pattern"
 
 
 def table_of(summary: Json, trained: str) -> tuple[list[str], list[tuple[str, list[Json | None]]]]:
@@ -78,6 +133,7 @@ def write_results(summary: Json, out: Path) -> None:
         .render(
             look=look(),
             summary=summary,
+            curves=curves(summary),
             tables={
                 trained: table_of(summary, trained)
                 for trained in trainings

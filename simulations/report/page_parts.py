@@ -6,7 +6,7 @@ from typing import Any
 from irene_model.console import figure, known
 from simulations.report.claims import signed, with_bounds
 from simulations.report.forest import Entry, Forest, forest
-from simulations.report.square_chart import Place, SquareChart, Trace, square_chart
+from simulations.report.square_axes import Place, SquareChart, Trace, square_chart
 
 Json = Mapping[str, Any]
 Rows = Sequence[tuple[str, Json]]
