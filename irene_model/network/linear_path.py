@@ -173,7 +173,8 @@ def _vectors(config: IreneConfig, inputs: Inputs) -> dict[str, Tensor]:
 def _factor(vectors: Tensor) -> Tensor:
     """(B,1): what brings each of the vectors (B,F) to `_LENGTH`."""
     lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-    return _LENGTH / lengths.clamp(min=_LEAST_LENGTH)
+    factor: Tensor = _LENGTH / lengths.clamp(min=_LEAST_LENGTH)
+    return factor
 
 
 def _over_time(config: IreneConfig, inputs: Inputs) -> Tensor:
