@@ -5,7 +5,7 @@ What is read of a cell is read once for each distinct one, and the rest is arith
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from client.columns.column import Column
 
 T = TypeVar("T")
-Rows = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.signedinteger[Any]]
 Codes = npt.NDArray[np.int32]
 
 

@@ -84,7 +84,9 @@ def read_rows(
             gathered[name].add(cells)
     if not keys:
         raise OddTable
+    _give_back()
     places = np.concatenate(lines)
+    lines.clear()
     return LongRows(
         rows=keys.total(),
         names=parts.names,
@@ -150,6 +152,13 @@ def _asked_rows(
         keys[word] += count
     is_asked = np.fromiter(map(asked, words), np.bool_, len(words))
     return np.flatnonzero(is_asked[codes]) if words else np.zeros(0, np.int64)
+
+
+def _give_back() -> None:
+    """The memory of parts that were read, which pyarrow keeps for more of them."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def _without_read(cells: Any, seconds: Seconds) -> Any:
