@@ -54,7 +54,11 @@ BASES = (
     FULL,
     changed(FULL, federation={"strategy": "fedprox", "proximal_mu": 0.1}),
     changed(FULL, federation={"late": {"discount": 0.5}}),
-    changed(FULL, text={"encoder": {"kind": "frozen", **ENCODER}}),
+    changed(
+        FULL,
+        text={"encoder": {"kind": "frozen", **ENCODER}},
+        model={"linear_path": True, "num_bidirectional_layers": 1},
+    ),
     changed(FULL, text={"vocabulary": "clinical", "windows": 2}),
     changed(FULL, image={"encoder": {"kind": "frozen", **ENCODER}, "width": 8}),
     changed(FULL, text={"encoder": {"kind": "tokenizer", **ENCODER, "vocab_size": 50}}),
