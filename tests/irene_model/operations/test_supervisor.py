@@ -131,6 +131,7 @@ def test_the_next_supervisor_ends_what_outlived_the_last(tmp_path: Path, supervi
     deaf = f"trap '' TERM; setsid sleep 1000 & echo $! > {tmp_path}/own; sleep 1000; sleep 1000"
     process = supervise(f"one={deaf}")
     wait_until(lambda: (tmp_path / "own").exists() and (tmp_path / "own").read_text().strip())
+    wait_until(lambda: alive(state, "one"))
     child, grandchild = running(state)["one"], int((tmp_path / "own").read_text())
     born_then = born(grandchild)
     process.kill()
@@ -151,6 +152,7 @@ def test_workers_of_a_killed_leader_are_ended_without_their_mark(
     wait_until(lambda: (tmp_path / "worker").exists() and (tmp_path / "worker").read_text().strip())
     worker = int((tmp_path / "worker").read_text())
     assert born(worker)
+    wait_until(lambda: alive(state, "one"))  # it is noted a moment after it began
     os.kill(running(state)["one"].pid, signal.SIGKILL)
     wait_until(lambda: not born(worker))
 

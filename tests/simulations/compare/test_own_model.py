@@ -1,5 +1,6 @@
 """Each hospital's own model beside the federation's: the same judgement, from the same start."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ from irene_model.metrics.metrics import macro_auroc
 from simulations.compare.own_model import _ALONE, own_models
 from simulations.run import start_run
 from tests.helpers.small_scenario import small_scenario
+
+
+# What is judged by scores is told to five places; so few patients' histograms are as fine.
+near = partial(pytest.approx, abs=2e-5)
 
 
 @pytest.mark.slow
@@ -38,16 +43,15 @@ def test_the_own_model_and_the_federations_are_judged_on_the_hospitals_patients(
         site = Site.read(folder.path / "hospitals" / each.site / "site.yaml")
         dataset = open_dataset(site, scenario.study)
         exact = macro_auroc([exact_histograms(moved, dataset, "test", torch.device("cpu"))])
-        assert each.federation == exact
+        assert each.federation == near(exact)
         assert not list(site.folder.glob(".irene/ledger*"))  # nothing was charged
         if each.own is not None and exact is not None:
-            assert each.gain.mean == pytest.approx(exact - each.own)
+            assert each.gain.mean == near(exact - each.own)
         alone = fitted_at_home(weights, site, dataset, _ALONE).best
-        assert each.own == macro_auroc(
-            [exact_histograms(alone, dataset, "test", torch.device("cpu"))]
-        )
+        own = macro_auroc([exact_histograms(alone, dataset, "test", torch.device("cpu"))])
+        assert each.own == near(own)
         at_home = fitted_at_home(moved, site, dataset).best  # as `irene-client fine-tune` does it
         tuned = macro_auroc([exact_histograms(at_home, dataset, "test", torch.device("cpu"))])
-        assert each.fine_tuned == tuned
+        assert each.fine_tuned == near(tuned)
         if each.own is not None and tuned is not None:
-            assert each.gain_at_home.mean == pytest.approx(tuned - each.own)
+            assert each.gain_at_home.mean == near(tuned - each.own)
