@@ -1,24 +1,24 @@
 """Each hospital's own model beside the federation's: the same judgement, from the same start."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from client.fine_tuning.fine_tuning import fitted_at_home
-from client.records.dataset import open_dataset
+from client.records.dataset import SiteDataset, open_dataset
 from client.site.site import Site
-from client.training.exact import exact_histograms
-from irene_model.metrics.metrics import macro_auroc
+from client.training.exact import score_tests
+from irene_model.exchange.protocol import Arrays
+from irene_model.metrics.patient_draws import exact_aurocs
 from simulations.compare.own_model import _ALONE, own_models
 from simulations.run import start_run
 from tests.helpers.small_scenario import small_scenario
 
 
-# What is judged by scores is told to five places; so few patients' histograms are as fine.
-near = partial(pytest.approx, abs=2e-5)
+def judged(weights: Arrays, site: Site, dataset: SiteDataset) -> float | None:
+    """By the scores themselves (`tests/irene_model/metrics/test_patient_draws.py`)."""
+    return exact_aurocs({site.site: score_tests(weights, site, dataset)[1]})["macro"]
 
 
 @pytest.mark.slow
@@ -42,16 +42,16 @@ def test_the_own_model_and_the_federations_are_judged_on_the_hospitals_patients(
     for each in found:
         site = Site.read(folder.path / "hospitals" / each.site / "site.yaml")
         dataset = open_dataset(site, scenario.study)
-        exact = macro_auroc([exact_histograms(moved, dataset, "test", torch.device("cpu"))])
-        assert each.federation == near(exact)
+        exact = judged(moved, site, dataset)
+        assert each.federation == exact
         assert not list(site.folder.glob(".irene/ledger*"))  # nothing was charged
         if each.own is not None and exact is not None:
-            assert each.gain.mean == near(exact - each.own)
+            assert each.gain.mean == pytest.approx(exact - each.own)
         alone = fitted_at_home(weights, site, dataset, _ALONE).best
-        own = macro_auroc([exact_histograms(alone, dataset, "test", torch.device("cpu"))])
-        assert each.own == near(own)
+        own = judged(alone, site, dataset)
+        assert each.own == own
         at_home = fitted_at_home(moved, site, dataset).best  # as `irene-client fine-tune` does it
-        tuned = macro_auroc([exact_histograms(at_home, dataset, "test", torch.device("cpu"))])
-        assert each.fine_tuned == near(tuned)
+        tuned = judged(at_home, site, dataset)
+        assert each.fine_tuned == tuned
         if each.own is not None and tuned is not None:
-            assert each.gain_at_home.mean == near(tuned - each.own)
+            assert each.gain_at_home.mean == pytest.approx(tuned - each.own)
