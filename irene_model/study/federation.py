@@ -48,7 +48,9 @@ class Federation(Settings):
     `largest_cohort` is the largest declared number of patients that weighs an update; a reply
     that declares more is refused. In a mean no site has more than `largest_share` of the weight: a
     declared size is a number that a site could lie about, and by default none outvotes all others
-    together. `wire` is how updates travel, `wire_down` how weights do.
+    together. `average_over` says by whose weight a parameter's sum is divided: that of its `trainers`,
+    or that of all `sites`, where who lacks the modality or the label counts as wanting no change
+    (plain FedAvg). `wire` is how updates travel, `wire_down` how weights do.
 
     `secure` hides each site's update in a sum (`irene_model.study.secure`); `minimum_sites` is then
     how many a step needs, and all their noise together is planned for so many.
@@ -66,6 +68,7 @@ class Federation(Settings):
     late: Literal["discard"] | Late = "discard"
     largest_cohort: float | None = Field(default=None, ge=1)
     largest_share: float = Field(default=0.5, ge=0.5, le=1)
+    average_over: Literal["trainers", "sites"] = "trainers"
     wire: Encoding = "float32"
     wire_down: Encoding = "float32"
     secure: Secure | None = None
@@ -76,6 +79,9 @@ class Federation(Settings):
             raise ValueError("proximal_mu must be above 0 with strategy fedprox, and only there")
         if self.strategy in ROBUST and self.late != "discard":
             raise ValueError(f"late: {self.strategy} has no weights to discount; use discard")
+        if self.average_over == "sites" and (self.strategy in ROBUST or self.secure is not None):
+            way = "a secure sum" if self.secure is not None else self.strategy
+            raise ValueError(f"average_over: {way} is over who trains a parameter; use trainers")
         return self
 
     @model_validator(mode="after")
@@ -108,10 +114,12 @@ class Federation(Settings):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study without secure sums keeps the fingerprint that it had before there were any."""
+        """A study that asks for none of the later settings keeps the fingerprint that it had."""
         document: dict[str, Any] = plain(self)
         if self.secure is None:
             document.pop("secure", None)
+        if self.average_over == "trainers":
+            document.pop("average_over", None)
         return document
 
     @property

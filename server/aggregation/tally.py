@@ -2,7 +2,7 @@
 
 `WeightedMean` is Σ nᵢ uᵢ / Σ nᵢ (McMahan et al. 2017), where uᵢ is site i's update and nᵢ its
 declared number of patients; a parameter that a site does not train, and a label's row of a head at
-a site without the label, take no part in either sum. Sums are kept in float64, so that many sites
+a site without the label, take no part in either sum, unless the study averages over all sites. Sums are kept in float64, so that many sites
 add up as few. The heaviest update is added last, with no more than its share of the weight: what a
 site declares of its size is a number that it may have made up. `CoordinateWise` gives the median or
 the trimmed mean of each coordinate (Yin et al. 2018, "Byzantine-robust distributed learning:
@@ -14,7 +14,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -59,13 +59,20 @@ class WeightedMean:
 
     largest_share: the most of the weight that one site has, where it is not alone.
     least_weight: a mean over fewer patients is taken as one over so many.
+    over_sites: what a site does not train it gives as an update of zeros, as plain FedAvg has it.
     """
 
     def __init__(
-        self, like: Mapping[str, Array], *, largest_share: float = 1.0, least_weight: float = 0.0
+        self,
+        like: Mapping[str, Array],
+        *,
+        largest_share: float = 1.0,
+        least_weight: float = 0.0,
+        over_sites: bool = False,
     ) -> None:
         self.sites: set[str] = set()
         self._like = like
+        self._over_sites = over_sites
         self._share = largest_share
         self._least_weight = least_weight
         self._sums: dict[str, Array] = {}  # of all but the heaviest
@@ -75,6 +82,8 @@ class WeightedMean:
 
     def add(self, update: Contribution, *, late: bool = False) -> None:
         """Add an update that was judged."""
+        if self._over_sites:
+            update = _completed(update, self._like)
         if late:  # its site may have sent a fresh one too: together they have one share
             self._fold(update, {name: self._share_of(update, name) for name in update.arrays})
             return
@@ -222,7 +231,12 @@ def tally_for(study: Study, like: Mapping[str, Array], folder: Path) -> Tally:
     """What the study's strategy adds updates to; `folder` is for those that must be kept."""
     federation, least = study.federation, least_weight(study)
     if federation.strategy not in ROBUST:
-        return WeightedMean(like, largest_share=federation.largest_share, least_weight=least)
+        return WeightedMean(
+            like,
+            largest_share=federation.largest_share,
+            least_weight=least,
+            over_sites=federation.average_over == "sites",
+        )
     share = federation.trim_fraction
     return CoordinateWise(
         folder,
@@ -241,6 +255,12 @@ def _square(array: Array) -> float:
     flat = array.ravel()
     parts = (flat[i : i + _VALUES_AT_ONCE] for i in range(0, flat.size, _VALUES_AT_ONCE))
     return sum(float(np.sum(part.astype(np.float64) ** 2)) for part in parts)
+
+
+def _completed(update: Contribution, like: Mapping[str, Array]) -> Contribution:
+    """`update` with zeros for what its site does not train, and with its weight for every label."""
+    still = {name: np.broadcast_to(np.float32(0), array.shape) for name, array in like.items()}
+    return replace(update, arrays={**still, **update.arrays}, labels=np.ones_like(update.labels))
 
 
 def _weight(update: Contribution, name: str) -> Array:

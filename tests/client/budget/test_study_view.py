@@ -54,6 +54,7 @@ BASES = (
     FULL,
     changed(FULL, federation={"strategy": "fedprox", "proximal_mu": 0.1}),
     changed(FULL, federation={"late": {"discount": 0.5}}),
+    changed(FULL, federation={"average_over": "sites"}),
     changed(
         FULL,
         text={"encoder": {"kind": "frozen", **ENCODER}},

@@ -70,6 +70,19 @@ def test_who_does_not_train_a_parameter_does_not_dilute_it() -> None:
     np.testing.assert_allclose(result["b"], 3.0)  # north alone
 
 
+def test_plain_averaging_counts_who_does_not_train() -> None:
+    mean = WeightedMean({**LIKE, **HEAD}, over_sites=True)
+    head = {"head.weight": np.ones((2, 3), np.float32), "head.bias": np.ones(2, np.float32)}
+    mean.add(of("north", {**update(1.0, 4.0), **head}, 100))
+    silent = {"head.weight": head["head.weight"] * [[1], [0]], "head.bias": np.float32([1, 0])}
+    mean.add(of("south", {"a": np.full((2, 2), 5.0, np.float32), **silent}, 300, [True, False]))
+    result = mean.result()
+    np.testing.assert_allclose(result["a"], 4.0)  # (100·1 + 300·5) / 400
+    np.testing.assert_allclose(result["b"], 1.0)  # (100·4 + 300·0) / 400
+    np.testing.assert_allclose(result["head.weight"], [[1.0] * 3, [0.25] * 3])
+    np.testing.assert_allclose(result["head.bias"], [1.0, 0.25])
+
+
 def test_what_nobody_trains_is_not_in_the_result() -> None:
     mean = WeightedMean(LIKE)
     mean.add(of("north", {"a": LIKE["a"]}, 100))
