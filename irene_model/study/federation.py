@@ -48,9 +48,9 @@ class Federation(Settings):
     `largest_cohort` is the largest declared number of patients that weighs an update; a reply
     that declares more is refused. In a mean no site has more than `largest_share` of the weight: a
     declared size is a number that a site could lie about, and by default none outvotes all others
-    together. `average_over` says by whose weight a parameter's sum is divided: that of its `trainers`,
-    or that of all `sites`, where who lacks the modality or the label counts as wanting no change
-    (plain FedAvg). `wire` is how updates travel, `wire_down` how weights do.
+    together. `average_over` says by whose weight a parameter's sum is divided: that of its
+    `trainers`, or that of all `sites`, where who lacks the modality or the label counts as wanting
+    no change (plain FedAvg). `wire` is how updates travel, `wire_down` how weights do.
 
     `secure` hides each site's update in a sum (`irene_model.study.secure`); `minimum_sites` is then
     how many a step needs, and all their noise together is planned for so many.

@@ -2,12 +2,12 @@
 
 `WeightedMean` is Σ nᵢ uᵢ / Σ nᵢ (McMahan et al. 2017), where uᵢ is site i's update and nᵢ its
 declared number of patients; a parameter that a site does not train, and a label's row of a head at
-a site without the label, take no part in either sum, unless the study averages over all sites. Sums are kept in float64, so that many sites
-add up as few. The heaviest update is added last, with no more than its share of the weight: what a
-site declares of its size is a number that it may have made up. `CoordinateWise` gives the median or
-the trimmed mean of each coordinate (Yin et al. 2018, "Byzantine-robust distributed learning:
-towards optimal statistical rates"); it needs all updates at once, keeps them on disk and reads one
-part of one array of all at a time.
+a site without the label, take no part in either sum, unless the study averages over all sites.
+Sums are kept in float64, so that many sites add up as few. The heaviest update is added last, with
+no more than its share of the weight: what a site declares of its size is a number that it may have
+made up. `CoordinateWise` gives the median or the trimmed mean of each coordinate (Yin et al. 2018,
+"Byzantine-robust distributed learning: towards optimal statistical rates"); it needs all updates at
+once, keeps them on disk and reads one part of one array of all at a time.
 """
 
 import logging
