@@ -17,6 +17,7 @@ from irene_model.errors import DataError
 
 MOST_UNPACKED = 512 << 20  # a full sheet of nine columns
 MOST_TEXT = 128 << 20  # of the strings that cells share, which a reader holds one by one
+MOST_DIRECTORY = 4 << 20  # of the archive's list of parts, each of which becomes an object
 MOST_MARKUP = 16 << 20  # of a part that is held as a tree, twenty times its size
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # ISO/IEC 29500-2, annex C.5
 _WORKBOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
@@ -47,6 +48,8 @@ class WorkbookParts:
     def open(cls, path: Path, shown: str) -> "WorkbookParts":
         """Raises a DataError for what is no workbook, is damaged or unpacks to too much."""
         try:
+            with _FewParts(path) as file, zipfile.ZipFile(file):
+                pass
             archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             raise _damaged(shown) from None
@@ -138,6 +141,15 @@ class WorkbookParts:
             return ET.fromstring(content)
         except (ET.ParseError, ValueError, LookupError):
             raise _damaged(self.shown) from None
+
+
+class _FewParts(io.FileIO):
+    """A file of which a zip archive's list is read, in one go, or not at all."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_DIRECTORY:
+            raise zipfile.BadZipFile
+        return super().read(size)
 
 
 def _damaged(shown: str) -> DataError:

@@ -1,5 +1,6 @@
 """Workbooks that are small on the disk and made to be large in memory: each is refused by name."""
 
+import struct
 import zipfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from client.site import Table
 from client.tables import sheet_marks
 from client.tables.table_file import read_table
-from client.tables.workbook_parts import MOST_MARKUP, MOST_TEXT
+from client.tables.workbook_parts import MOST_DIRECTORY, MOST_MARKUP, MOST_TEXT
 from irene_model.errors import DataError
 
 SHEET, STYLES, STRINGS = "xl/worksheets/sheet1.xml", "xl/styles.xml", "xl/sharedStrings.xml"
@@ -37,6 +38,18 @@ def refusal(folder: Path, part: str, mark: bytes, more: bytes, **packing: int) -
 def test_a_part_that_would_be_held_as_a_tree_is_bounded(tmp_path: Path) -> None:
     said = refusal(tmp_path, STYLES, b"</cellXfs>", b" " * MOST_MARKUP)
     assert said.startswith("t.xlsx: xl/styles.xml holds more than 16 MiB; save the sheet as CSV")
+
+
+def test_a_list_of_parts_without_end_is_not_read(tmp_path: Path) -> None:
+    parts = MOST_DIRECTORY // 46 + 1  # each an entry of the directory, without name or content
+    entry = b"PK\x01\x02" + bytes(42)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, parts * len(entry), 0, 0)
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(entry * parts + end)
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.infolist()) == parts  # what it would be read as
+    with pytest.raises(DataError, match=r"t\.xlsx: is a damaged Excel workbook"):
+        read_table(path, Table(path=Path("t.xlsx")), "records")
 
 
 def test_the_strings_of_a_workbook_are_bounded(tmp_path: Path) -> None:
