@@ -37,25 +37,17 @@ import numpy.typing as npt
 import torch
 
 from irene_model.inputs.text import TextReader
-from irene_model.study import Measurement, Record, Study, places
+from irene_model.study import Measurement, Record, Study
 
 Batch = dict[str, torch.Tensor]
 Hidden = Mapping[str, npt.NDArray[np.bool_]]  # modality -> (B,), the records that lose it
 Mask = tuple[str, slice]  # a tensor of presence, and which part of its last axis
-_EVERYTHING = slice(None)
 LAB_CAP = 4.0  # sign(z)·ln(1+|z|) of a value 53 half-widths outside the reference interval
 
 
 def masks(study: Study) -> dict[str, Mask]:
     """Modality or panel -> where its presence stands in a batch."""
-    return {
-        "image": ("image_mask", _EVERYTHING),
-        "text": ("text_mask", _EVERYTHING),
-        "labs": ("lab_mask", _EVERYTHING),
-        "demographics": ("demographics_mask", _EVERYTHING),
-        **{panel.name: ("panel_mask", place) for panel, place in places(study.panels)},
-        **({} if study.sounds is None else {"sounds": ("sound_mask", _EVERYTHING)}),
-    }
+    return {each.name: (each.mask, each.place) for each in study.reads}
 
 
 def scale_values(

@@ -25,7 +25,6 @@ from .shapes import (
     Panel,
     TextEncoder,
     TextShape,
-    places,
     with_values_files,
 )
 from .sounds import SoundShape
@@ -84,7 +83,6 @@ __all__ = [
     "override",
     "pack",
     "parse",
-    "places",
     "read",
     "read_mapping",
     "rounded",

@@ -8,10 +8,12 @@ export it: it is an observation, not a gap.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from irene_model.modalities import Part
 
 Sex = Literal["female", "male"]
 Split = Literal["train", "validation", "test"]
@@ -44,6 +46,20 @@ class Record:
     panels: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     sound_paths: Mapping[str, Path] = field(default_factory=dict)
 
+    def has(self, part: Part) -> bool:
+        """Whether there is anything of `part`."""
+        found = getattr(self, part.field)
+        return _holds(found if part.key is None else found.get(part.key))
+
     def __repr__(self) -> str:
         """Never a patient's values: a record may end up in a traceback."""
         return f"Record({len(self.labs)} labs, {len(self.labels)} labels, split={self.split})"
+
+
+def _holds(found: Any) -> bool:
+    """Whether what a record holds is anything: NaN alone is nothing."""
+    if isinstance(found, Mapping):
+        return any(_holds(each) for each in found.values())
+    if isinstance(found, np.ndarray):
+        return not np.isnan(found).all()
+    return found is not None and found != ""

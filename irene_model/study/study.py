@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -20,19 +20,20 @@ from pydantic import (
     model_validator,
 )
 
+from irene_model.modalities import ALWAYS, FURTHER, Modality, of_panel
 from irene_model.study.federation import Federation
 from irene_model.study.names import MOST_LABELS, MOST_PANELS, Name
 from irene_model.study.recipe import ModelShape, Training
 from irene_model.study.records import HeldOut
 from irene_model.study.secure import with_roster
-from irene_model.study.settings import Settings, override, parse, read_mapping
+from irene_model.study.settings import GrownSettings, Settings, override, parse, read_mapping
 from irene_model.study.shapes import (
-    RESERVED,
     Demographic,
     ImageShape,
     LabTest,
     Panel,
     TextShape,
+    places,
     with_values_files,
 )
 from irene_model.study.sounds import SoundShape
@@ -124,8 +125,10 @@ class Evaluation(Settings):
         return specificities
 
 
-class Study(Settings):
+class Study(GrownSettings):
     """The whole contract; equal fingerprints mean equal contracts."""
+
+    later: ClassVar[frozenset[str]] = frozenset(each.name for each in FURTHER)
 
     name: Name
     labels: tuple[Name, ...] = Field(min_length=1, max_length=MOST_LABELS)
@@ -171,20 +174,16 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
-    def _sounds_are_declared(self) -> "Study":
-        if self.sounds is None and self.training.modality_dropout.sounds:
-            raise ValueError("training.modality_dropout.sounds: the study has no sounds")
-        if self.sounds is not None and any(panel.name == "sounds" for panel in self.panels):
-            raise ValueError("panels: 'sounds' is a modality of this study; choose another name")
+    def _further_modalities_are_declared(self) -> "Study":
+        for name in (each.name for each in FURTHER):
+            declared = getattr(self, name) is not None
+            if not declared and getattr(self.training.modality_dropout, name):
+                raise ValueError(f"training.modality_dropout.{name}: the study has no {name}")
+            if declared and any(panel.name == name for panel in self.panels):
+                raise ValueError(
+                    f"panels: '{name}' is a modality of this study; choose another name"
+                )
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study without sounds keeps the fingerprint that it had."""
-        document: dict[str, Any] = plain(self)
-        if self.sounds is None:
-            document.pop("sounds", None)
-        return document
 
     @model_validator(mode="after")
     def _secure_sums_are_of_gradients(self) -> "Study":
@@ -214,10 +213,26 @@ class Study(Settings):
         return self
 
     @property
+    def further(self) -> tuple[tuple[Modality, SoundShape], ...]:
+        """The further modalities that the study declares, each with the shape of its patches."""
+        declared = ((each, getattr(self, each.name)) for each in FURTHER)
+        return tuple((each, shape) for each, shape in declared if shape is not None)
+
+    @property
+    def asked(self) -> tuple[Modality, ...]:
+        """Those that not every study has: the further panels, then the further modalities."""
+        panels = (of_panel(panel.name, place) for panel, place in places(self.panels))
+        return (*panels, *(each for each, _ in self.further))
+
+    @property
+    def reads(self) -> tuple[Modality, ...]:
+        """What a record may have or lack as a whole."""
+        return (*ALWAYS, *self.asked)
+
+    @property
     def modalities(self) -> tuple[str, ...]:
-        """What a record may have or lack as a whole, the further panels and then sounds last."""
-        heard = () if self.sounds is None else ("sounds",)
-        return (*RESERVED, *(panel.name for panel in self.panels), *heard)
+        """The names of what is read."""
+        return tuple(each.name for each in self.reads)
 
     @property
     def lab_names(self) -> tuple[str, ...]:
