@@ -219,15 +219,10 @@ class Study(GrownSettings):
         return tuple((each, shape) for each, shape in declared if shape is not None)
 
     @property
-    def asked(self) -> tuple[Modality, ...]:
-        """Those that not every study has: the further panels, then the further modalities."""
-        panels = (of_panel(panel.name, place) for panel, place in places(self.panels))
-        return (*panels, *(each for each, _ in self.further))
-
-    @property
     def reads(self) -> tuple[Modality, ...]:
-        """What a record may have or lack as a whole."""
-        return (*ALWAYS, *self.asked)
+        """What a record may have or lack as a whole, the panels and then the further ones last."""
+        panels = (of_panel(panel.name, place) for panel, place in places(self.panels))
+        return (*ALWAYS, *panels, *(each for each, _ in self.further))
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ _OF_A_PROBE = {f"{stream}_head": group - {_PANEL} for stream, group in _STREAMS.
 
 def modalities_of(study: Study) -> tuple[str, ...]:
     """Whatever a site may map of `study`, what not every study asks for last."""
-    return (*MODALITIES, *(part.name for each in study.asked for part in each.parts))
+    asked = study.reads[len(ALWAYS) :]
+    return (*MODALITIES, *(part.name for each in asked for part in each.parts))
 
 
 def needed_for(name: str, method: Method) -> Group:
