@@ -14,19 +14,14 @@ _EVERYTHING = slice(None)
 class Part:
     """What a site maps by itself.
 
-    name: as a site's answers have it. field: of a `Record`, and `key` where that holds several.
-    weights: its modules in `IreneEmbeddings`.
+    name: as a site's answers have it. field: of a `Record`, and the `key` in it of a panel, which
+    people call it by. weights: its modules in `IreneEmbeddings`.
     """
 
     name: str
     field: str
     key: str | None = None
     weights: tuple[str, ...] = ()
-
-    @property
-    def shown(self) -> str:
-        """As people call it."""
-        return self.key or self.name
 
 
 @dataclass(frozen=True, kw_only=True)

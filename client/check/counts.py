@@ -74,7 +74,7 @@ def count_modalities(records: Sequence[Record], study: Study) -> dict[str, int]:
     """How many records have each modality and further panel."""
     people_last = sorted(study.reads, key=lambda each: each is DEMOGRAPHICS)
     return {
-        part.shown: sum(record.has(part) for record in records)
+        part.key or part.name: sum(record.has(part) for record in records)
         for each in people_last
         for part in each.parts
     }

@@ -51,12 +51,6 @@ class TokenLayout:
         return 1 + self.grid[0] * self.grid[1]
 
     @property
-    def num_clinical(self) -> int:
-        """M: text, laboratory values, sex, age, panels and patches."""
-        numbers = self.labs + 2 + sum(map(self.tokens_of, self.panels))
-        return self.text + numbers + sum(self.further.values())
-
-    @property
     def image(self) -> slice:
         """The image stream among all tokens."""
         return slice(0, self.num_image)
@@ -64,7 +58,7 @@ class TokenLayout:
     @property
     def clinical(self) -> slice:
         """The clinical stream among all tokens."""
-        return slice(self.num_image, self.num_image + self.num_clinical)
+        return slice(self.num_image, max(part.stop for part in self.parts.values()))
 
     @property
     def parts(self) -> dict[str, slice]:

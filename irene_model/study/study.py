@@ -10,15 +10,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from irene_model.modalities import ALWAYS, FURTHER, Modality, of_panel
 from irene_model.study.federation import Federation
@@ -87,7 +81,7 @@ class Privacy(Settings):
 _Specificity = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Evaluation(Settings):
+class Evaluation(GrownSettings):
     """The noise on the score histograms of held-out patients.
 
     With `epsilon` each of them, in validation or test, spends at most that over the whole run, at
@@ -103,19 +97,11 @@ class Evaluation(Settings):
     compares groups of patients.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"start", "specificities"})
     epsilon: float | None = Field(default=None, gt=0)
     noise_multiplier: float | None = Field(default=None, ge=0, le=LARGEST_NOISE)
     start: bool = False
     specificities: tuple[_Specificity, ...] = Field(default=(0.9, 0.95), min_length=1, max_length=8)
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study that asks for nothing new keeps the fingerprint that it had before."""
-        document: dict[str, Any] = plain(self)
-        for name in ("start", "specificities"):
-            if getattr(self, name) == type(self).model_fields[name].default:
-                document.pop(name, None)
-        return document
 
     @field_validator("specificities")
     @classmethod
