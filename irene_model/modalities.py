@@ -5,9 +5,7 @@ are derived from it. What a modality alone knows (how it becomes tokens, how a s
 is drawn) is where it belongs: CONTRIBUTING.md names the files.
 """
 
-from dataclasses import dataclass, field, replace
-
-_EVERYTHING = slice(None)
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +27,14 @@ class Modality:
     """One of a study's, by the key that it has there.
 
     stream: the encoder that reads it where a method has several. mask, place: a batch's tensor of
-    presence, and which part of its last axis. inputs: the numbers in a batch that the mask hides.
+    presence, and a part of its last axis. inputs: the numbers in a batch that the mask hides.
     tokens: its groups of tokens, in the model's order.
     """
 
     name: str
     stream: str
     mask: str
-    place: slice = field(default_factory=lambda: _EVERYTHING)  # a slice has no hash
+    place: slice | None = None
     inputs: tuple[str, ...]
     tokens: tuple[str, ...]
     parts: tuple[Part, ...]

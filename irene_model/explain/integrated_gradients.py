@@ -136,8 +136,7 @@ def _inputs(model: IreneModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]
         names.append("lab_values")
     if model.config.panels:
         names.append("panel_values")
-    tokens = model.config.clinical_tokens
-    names += [each.patches for each in FURTHER if tokens[each.name]]
+    names += [each.patches for each in FURTHER if model.config.clinical_tokens[each.name]]
     found = {name: batch[name].detach() for name in names}
     if model.config.text_length:
         if model.config.vocab_size:

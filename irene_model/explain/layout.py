@@ -36,13 +36,12 @@ class TokenLayout:
     def of(cls, config: IreneConfig) -> "TokenLayout":
         """The layout of a model's tokens."""
         side = config.image_size // config.patch_size
-        patches = config.clinical_tokens
         return cls(
             grid=(side, side),
             text=config.text_length,
             labs=config.num_labs,
             panels=config.panels,
-            further={each.name: n for each in FURTHER if (n := patches[each.name])},
+            further={each.name: n for each in FURTHER if (n := config.clinical_tokens[each.name])},
         )
 
     @property

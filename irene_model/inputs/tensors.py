@@ -47,7 +47,7 @@ LAB_CAP = 4.0  # sign(z)·ln(1+|z|) of a value 53 half-widths outside the refere
 
 def masks(study: Study) -> dict[str, Mask]:
     """Modality or panel -> where its presence stands in a batch."""
-    return {each.name: (each.mask, each.place) for each in study.reads}
+    return {each.name: (each.mask, each.place or slice(None)) for each in study.reads}
 
 
 def scale_values(

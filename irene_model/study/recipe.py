@@ -67,10 +67,9 @@ class ModalityDropout(GrownSettings):
     @property
     def rates(self) -> dict[str, float]:
         """Modality or panel -> chance; the further ones, where any are dropped, last."""
-        always, further = (
-            {each.name: getattr(self, each.name) for each in some} for some in (ALWAYS, FURTHER)
-        )
-        return always | self.panels | {name: rate for name, rate in further.items() if rate}
+        always = {each.name: getattr(self, each.name) for each in ALWAYS}
+        further = {each.name: r for each in FURTHER if (r := getattr(self, each.name))}
+        return always | self.panels | further
 
 
 class NamedSubset(Settings):

@@ -8,7 +8,7 @@ export it: it is an observation, not a gap.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -47,19 +47,13 @@ class Record:
     sound_paths: Mapping[str, Path] = field(default_factory=dict)
 
     def has(self, part: Part) -> bool:
-        """Whether there is anything of `part`."""
+        """Whether there is anything of `part`; NaN alone is nothing."""
         found = getattr(self, part.field)
-        return _holds(found if part.key is None else found.get(part.key))
+        if not isinstance(found, Mapping):
+            return found is not None and found != ""
+        held = (each for name, each in found.items() if part.key in (None, name))
+        return any(not (isinstance(each, np.ndarray) and np.isnan(each).all()) for each in held)
 
     def __repr__(self) -> str:
         """Never a patient's values: a record may end up in a traceback."""
         return f"Record({len(self.labs)} labs, {len(self.labels)} labels, split={self.split})"
-
-
-def _holds(found: Any) -> bool:
-    """Whether what a record holds is anything: NaN alone is nothing."""
-    if isinstance(found, Mapping):
-        return any(_holds(each) for each in found.values())
-    if isinstance(found, np.ndarray):
-        return not np.isnan(found).all()
-    return found is not None and found != ""

@@ -201,8 +201,7 @@ class Study(GrownSettings):
     @property
     def further(self) -> tuple[tuple[Modality, SoundShape], ...]:
         """The further modalities that the study declares, each with the shape of its patches."""
-        declared = ((each, getattr(self, each.name)) for each in FURTHER)
-        return tuple((each, shape) for each, shape in declared if shape is not None)
+        return tuple((each, shape) for each in FURTHER if (shape := getattr(self, each.name)))
 
     @property
     def reads(self) -> tuple[Modality, ...]:

@@ -54,10 +54,8 @@ def needed_for(name: str, method: Method) -> Group:
             group = (
                 _IMAGE if "image" in streams else _CLINICAL if "clinical" in streams else _SHARED
             )
-        case ["fusion", "encoders", "stacks", stream, *_]:
-            group = _STREAMS[stream]
-        case ["fusion", "heads", head, *_]:
-            group = _STREAMS[head.removesuffix("_head")]
+        case ["fusion", "encoders", "stacks", stream, *_] | ["fusion", "heads", stream, *_]:
+            group = _STREAMS[stream.removesuffix("_head")]
         case [head, *_] if head in _OF_A_PROBE:
             group = _OF_A_PROBE[head]
         case ["linear", *parts]:  # as those of a linear probe
