@@ -97,10 +97,8 @@ def start_from_earlier(model: DiagnosticModel, study: Study, earlier: Earlier) -
 def _check_panels(earlier: Earlier, study: Study) -> None:
     for name, shape in ((each.name, shape) for each, shape in study.further):
         if shape != getattr(earlier.study, name):
-            raise CheckpointError(
-                f"{earlier.folder}: reads no {name} as the study's are (`{name}`); pretrain with "
-                "them"
-            )
+            said = f"reads no {name} as the study's are (`{name}`); pretrain with them"
+            raise CheckpointError(f"{earlier.folder}: {said}")
     known = {panel.name: panel for panel in earlier.study.panels}
     for panel in study.panels:
         if panel.name not in known:
