@@ -10,16 +10,13 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from client.images import load_image
 from client.records import PlacedRecord, read_placed_records
 from client.site import Site
 from client.sounds import load_sounds
 from irene_model.errors import ConfigError, DataError
 from irene_model.explain import Reading, explain, picture, read
-from irene_model.inputs import Pixels, decode, encode_pixels, encode_records, sound_patches
+from irene_model.inputs import IreneProcessor, Pixels
 from irene_model.study import Study
 from irene_model.weights import read_model
 
@@ -63,26 +60,14 @@ def look(site: Site, study: Study, model_folder: Path, record_id: str, label: st
             shown=f"the image of {placed.place}",
             most_pixels=site.images.most_pixels,
         )
-    reader = site.text_reader(study)
-    batch = encode_records([record], study, reader)
-    if reader.encoder is not None:
-        ids = batch.pop("input_ids")
-        batch["text_embeddings"] = reader.encoder.vectors(ids, batch["text_mask"]).float()
-    seen = np.zeros((size, size), dtype=np.uint8) if pixels is None else pixels
-    encoder = site.image_encoder(study)
-    if encoder is None:
-        batch["pixel_values"] = encode_pixels(seen[None], study)
-    else:
-        batch["image_embeddings"] = torch.from_numpy(encoder.vectors(seen)[None]).float()
-    if study.sounds is not None:
-        waves = load_sounds(record.sound_paths, study.sounds, shown=placed.place)
-        levels, there = sound_patches(waves, study.sounds)
-        kept = {"sound_values": torch.from_numpy(levels[None])}
-        batch |= decode({**kept, "sound_mask": torch.from_numpy(there[None])}, study)
+    shape, paths = study.sounds, record.sound_paths
+    waves = {} if shape is None else load_sounds(paths, shape, shown=placed.place)
+    processor = IreneProcessor(study, site.encoder_folders)
+    batch = processor.encoded([record], [pixels], [waves])
     explanation = explain(model, batch, label=None if label is None else study.labels.index(label))
     return Look(
         title=f"record {record_id}, site {site.site}, study {study.name}",
-        reading=read(explanation, record, study, reader),
+        reading=read(explanation, record, study, processor.reader),
         pixels=pixels,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from client.site import Site
 from irene_model.inputs import LAB_CAP, scale_values
+from irene_model.modalities import DEMOGRAPHICS
 from irene_model.study import SPLITS, LabTest, Record, Split, Study
 
 BINS = 24
@@ -71,22 +72,12 @@ def count_split(split: str, records: Sequence[Record]) -> SplitCounts:
 
 def count_modalities(records: Sequence[Record], study: Study) -> dict[str, int]:
     """How many records have each modality and further panel."""
+    people_last = sorted(study.reads, key=lambda each: each is DEMOGRAPHICS)
     return {
-        "image": sum(record.image_path is not None for record in records),
-        "text": sum(record.text is not None for record in records),
-        "labs": sum(bool(record.labs) for record in records),
-        **{
-            panel.name: sum(_has(record, panel.name) for record in records)
-            for panel in study.panels
-        },
-        **({} if study.sounds is None else {"sounds": sum(bool(r.sound_paths) for r in records)}),
-        "age": sum(record.age_years is not None for record in records),
-        "sex": sum(record.sex is not None for record in records),
+        part.key or part.name: sum(record.has(part) for record in records)
+        for each in people_last
+        for part in each.parts
     }
-
-
-def _has(record: Record, panel: str) -> bool:
-    return panel in record.panels and not np.isnan(record.panels[panel]).all()
 
 
 def lab_values(test: LabTest, records: Sequence[Record]) -> list[float]:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from client.joins import Account, JoinCounts, TableRows
 from client.site import Site
+from irene_model.modalities import EVERY
 from irene_model.study import Record
 
+_PARTS = [part for each in EVERY for part in each.parts]
 _IMAGES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".dic", ".ima"}
 
 
@@ -44,7 +44,7 @@ def count_coverage(site: Site, records: Sequence[Record], account: Account) -> C
         codes=account.codes,
         other_codes=account.other_codes,
         code_doubt=account.code_doubt,
-        without_input=sum(not _has_input(record) for record in records),
+        without_input=sum(not any(map(record.has, _PARTS)) for record in records),
         unnamed_images=_unnamed_images(site, records, account),
         cells=account.cells,
         doubts=tuple(account.doubts),
@@ -62,19 +62,6 @@ def doubt_coverage(coverage: Coverage) -> list[str]:
             "value, panel, age or sex"
         )
     return doubts
-
-
-def _has_input(record: Record) -> bool:
-    numbers = any(not np.isnan(values).all() for values in record.panels.values())
-    return bool(
-        record.image_path is not None
-        or record.text
-        or record.labs
-        or numbers
-        or record.sound_paths
-        or record.age_years is not None
-        or record.sex is not None
-    )
 
 
 def _unnamed_images(site: Site, records: Sequence[Record], account: Account) -> int | None:

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ from client.joins import Account
 from client.records.patients import assignment_of, digest
 from client.records.tables import image_files, read_wanted_records, sound_files
 from client.site import Site, paths_in
-from client.sounds import SOUNDS, keep_sounds
+from client.sounds import keep_sounds
 from irene_model.errors import DataError
 from irene_model.inputs import Batch, FrozenEncoder, decode, encode_records, take
+from irene_model.modalities import EVERY
 from irene_model.study import SPLITS, Split, Study
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ _NOT_DATA = {
     *("budget", "device", "ledger", "mask_key", "cache", "encoders"),
     *("metrics", "minimum_group", "memory", "limits", "trainer"),
 }
+_INPUTS = ("labels", *(each.name for each in EVERY))  # keys of a study
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
@@ -52,7 +54,7 @@ class SiteDataset:
     image: (N, 1 + patches, F) float16, memory-mapped; None unless the study has a frozen image
         encoder.
     text: (N, T, E) float16, memory-mapped; None unless the study has a frozen text encoder.
-    sounds: (N, S, W) uint8, memory-mapped; None unless the study has sounds.
+    patches: of each further modality of the study its input (N, S, W) uint8, memory-mapped.
     tensors: the other tensors of `irene_model.inputs.tensors`, N rows each.
     patients: for each split, the rows of each of its patients.
     training_digests: a hash of the id of each training patient, in no order; for the ledger. At a
@@ -65,7 +67,7 @@ class SiteDataset:
     pixels: npt.NDArray[np.uint8]
     image: npt.NDArray[np.float16] | None = None
     text: npt.NDArray[np.float16] | None = None
-    sounds: npt.NDArray[np.uint8] | None = None
+    patches: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
     tensors: Mapping[str, torch.Tensor]
     patients: Mapping[Split, tuple[Rows, ...]]
     training_digests: frozenset[bytes]
@@ -85,9 +87,7 @@ class SiteDataset:
             batch["image_embeddings"] = torch.from_numpy(self.image[rows])
         if self.text is not None:
             batch["text_embeddings"] = torch.from_numpy(self.text[rows])
-        if self.sounds is not None:
-            batch["sound_values"] = torch.from_numpy(self.sounds[rows])
-        return batch
+        return batch | {n: torch.from_numpy(each[rows]) for n, each in self.patches.items()}
 
 
 def sample_patients(
@@ -181,7 +181,7 @@ def _opened(folder: Path, site: Site, study: Study) -> SiteDataset:
         pixels=_mapped(folder / PIXELS),
         image=None if image is None else _mapped(folder / file_of(image)),
         text=_mapped(folder / "text.npy") if frozen else None,
-        sounds=None if study.sounds is None else _mapped(folder / SOUNDS),
+        patches={each.patches: _mapped(folder / file_of(each.name)) for each, _ in study.further},
         tensors=tensors,
         patients={
             name: _rows_by_patient(patient, np.flatnonzero(split == code))
@@ -284,11 +284,7 @@ def _cache_key(site: Site, study: Study) -> str:
     facts: dict[str, object] = {
         "folder": str(site.folder),
         "site": site.model_dump(mode="json", exclude=_NOT_DATA),
-        "study": {
-            name: document[name]
-            for name in ("labels", "image", "text", "labs", "panels", "demographics", "sounds")
-            if name in document
-        },
+        "study": {name: document[name] for name in _INPUTS if name in document},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 

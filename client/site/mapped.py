@@ -1,8 +1,9 @@
 """What a site maps at all of a study's modalities and labels: facts of site.yaml, of no patient."""
 
 from client.site.site import Site
+from irene_model.modalities import FURTHER, panel_modality
 from irene_model.study import Study
-from irene_model.weights import Labels, labels_from_text, labels_to_text, panel_modality
+from irene_model.weights import Labels, labels_from_text, labels_to_text
 
 
 def mapped_modalities(site: Site, study: Study) -> tuple[str, ...]:
@@ -15,9 +16,9 @@ def mapped_modalities(site: Site, study: Study) -> tuple[str, ...]:
         "age": columns.age is not None and "age" in study.demographics,
         "sex": columns.sex is not None and "sex" in study.demographics,
     }
-    heard = {"sounds": bool(site.sounds)}
     panels = {panel_modality(panel.name): panel.name in site.panels for panel in study.panels}
-    return tuple(each for each, does in {**found, **panels, **heard}.items() if does)
+    further = {each.name: bool(getattr(site, each.name)) for each in FURTHER}
+    return tuple(each for each, does in {**found, **panels, **further}.items() if does)
 
 
 def mapped_labels(site: Site, study: Study) -> Labels:

@@ -249,16 +249,17 @@ class Site(Settings):
         """How the study's texts are read here; a missing or different encoder is a ConfigError."""
         from irene_model.inputs import TextReader
 
-        return TextReader.open(study.text, self._encoder_folders)
+        return TextReader.open(study.text, self.encoder_folders)
 
     def image_encoder(self, study: Study) -> "FrozenImageEncoder | None":
         """What reads the study's images here before the model; else a ConfigError, as for texts."""
         from irene_model.inputs import FrozenImageEncoder
 
-        return FrozenImageEncoder.open(study.image, self._encoder_folders)
+        return FrozenImageEncoder.open(study.image, self.encoder_folders)
 
     @property
-    def _encoder_folders(self) -> dict[str, Path]:
+    def encoder_folders(self) -> dict[str, Path]:
+        """Encoder's name -> where its files lie."""
         return {name: self.resolve(path) for name, path in self.encoders.items()}
 
     def check_against(self, study: Study) -> None:

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from client.cache import FileRead
+from client.cache import FileRead, file_of
 from client.images import refusal
 from client.sounds.many import RecordSounds, read_sounds
 from client.sounds.recordings import Recording
 from irene_model.inputs import sound_patches
+from irene_model.modalities import SOUNDS
 from irene_model.study import SoundShape
-
-SOUNDS = "sounds.npy"
 
 
 def keep_sounds(
@@ -26,7 +25,10 @@ def keep_sounds(
         DataError: some can't be read.
     """
     patches = np.lib.format.open_memmap(
-        work / SOUNDS, mode="w+", dtype=np.uint8, shape=(count, shape.tokens, shape.width)
+        work / file_of(SOUNDS.name),
+        mode="w+",
+        dtype=np.uint8,
+        shape=(count, shape.tokens, shape.width),
     )
     there = np.zeros((count, shape.tokens), np.bool_)
     paths = [str(path) for record in records for path in record.paths.values() if path.is_file()]

@@ -12,6 +12,7 @@ from torch import Tensor
 from irene_model.explain.attention_maps import block_maps, patches_read, read_by_head, rollout
 from irene_model.explain.integrated_gradients import Attributions, integrated_gradients
 from irene_model.explain.layout import TokenLayout
+from irene_model.modalities import ALWAYS
 from irene_model.network import IreneModel
 
 _STEPS, _MOST_STEPS = 64, 1024
@@ -51,18 +52,12 @@ class Explanation:
         return found.reshape(self.layout.grid) if part == "patches" else found
 
     def by_modality(self, values: Tensor) -> dict[str, float]:
-        """Sums of `values` (S,) over image, text, labs, demographics, each panel and sounds."""
-        modalities = {
-            "image": ("class", "patches"),
-            "text": ("text",),
-            "labs": ("labs",),
-            "demographics": ("sex", "age"),
-            **{name: (name,) for name in self.layout.panels},
-            **({"sounds": ("sounds",)} if self.layout.sounds else {}),
-        }
+        """Sums of `values` (S,) over each modality and panel."""
+        layout, own = self.layout, {each.name: each.tokens for each in ALWAYS}
+        asked = {name: (name,) for name in (*layout.panels, *layout.further)}
         return {
-            name: float(sum(values[self.layout.parts[part]].sum() for part in parts))
-            for name, parts in modalities.items()
+            name: float(sum(values[layout.parts[part]].sum() for part in parts))
+            for name, parts in (own | asked).items()
         }
 
 
@@ -119,4 +114,4 @@ def _on_tokens(moved: Attributions, layout: TokenLayout) -> Tensor:
         layout.by_token(values, name).sum(dim=2)
         for name, values in layout.by_panel(moved.panels).items()
     ]
-    return torch.cat([image, moved.text, moved.labs, *numbers, *panels, moved.sounds], dim=1)
+    return torch.cat([image, moved.text, moved.labs, *numbers, *panels, moved.patches], dim=1)

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from irene_model.modalities import EVERY, FURTHER
 from irene_model.network import IreneModel, mean_present
 
 _MIDDLE_AGE, _NEITHER_SEX = 0.5, 0.5  # age is in years / 100
@@ -32,8 +33,8 @@ class Attributions:
 
     pixels (B,H,W), summed over channels, or image (B,1+N), one number a vector of a frozen image
     encoder, and the other is empty; text (B,T), one number a token; labs (B,L); age, sex (B,);
-    panels (B,P), all side by side; sounds (B,S), one number a patch. Without text, laboratory,
-    panels or sounds in the model, T, L, P or S is 0.
+    panels (B,P), all side by side; patches (B,S), one number each, of all further modalities side
+    by side. Without text, laboratory, panels or patches in the model, T, L, P or S is 0.
     `logit` and `baseline_logit` are (B,).
     """
 
@@ -44,14 +45,14 @@ class Attributions:
     age: Tensor
     sex: Tensor
     panels: Tensor
-    sounds: Tensor
+    patches: Tensor
     logit: Tensor
     baseline_logit: Tensor
 
     @property
     def total(self) -> Tensor:
         """The sum over all inputs, (B,): `logit - baseline_logit` but for numerical error."""
-        rows = (self.image, self.text, self.labs, self.panels, self.sounds)
+        rows = (self.image, self.text, self.labs, self.panels, self.patches)
         parts = (self.pixels.sum(dim=(1, 2)), *(values.sum(dim=1) for values in rows))
         return sum(parts, self.age + self.sex)
 
@@ -88,7 +89,7 @@ def integrated_gradients(
         age=moved["age"],
         sex=moved["sex"],
         panels=moved.get("panel_values", nothing),
-        sounds=moved["sound_values"].sum(dim=2) if "sound_values" in moved else nothing,
+        patches=torch.cat([nothing, *(moved[n].sum(dim=2) for n in _PATCHES if n in moved)], dim=1),
         logit=logit,
         baseline_logit=baseline,
     )
@@ -124,16 +125,8 @@ def _linear_around(model: IreneModel, inputs: Mapping[str, Tensor]) -> AbstractC
     return model.linear.linear_around(inputs) if model.config.linear_path else nullcontext()
 
 
-_MASKS = {
-    "pixel_values": "image_mask",
-    "image_embeddings": "image_mask",
-    "text_embeddings": "text_mask",
-    "lab_values": "lab_mask",
-    "panel_values": "panel_mask",
-    "sound_values": "sound_mask",
-    "age": "demographics_mask",
-    "sex": "demographics_mask",
-}
+_MASKS = {name: each.mask for each in EVERY for name in each.inputs}
+_PATCHES = [each.patches for each in FURTHER]
 
 
 def _inputs(model: IreneModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -143,8 +136,7 @@ def _inputs(model: IreneModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]
         names.append("lab_values")
     if model.config.panels:
         names.append("panel_values")
-    if model.config.sound_grid:
-        names.append("sound_values")
+    names += [each.patches for each in FURTHER if model.config.clinical_tokens[each.name]]
     found = {name: batch[name].detach() for name in names}
     if model.config.text_length:
         if model.config.vocab_size:

@@ -1,8 +1,8 @@
 """Where each input stands among an IRENE's tokens: [class token, patches, text, labs, sex, age],
-then the study's further panels, then its patches of sound.
+then the study's further panels, then the patches of its further modalities.
 
 Legend: B records, S all tokens: N of the image (the class token and h·w patches), then M clinical
-ones (T text tokens, L laboratory values, sex, age, panels, sounds), in the order of
+ones (T text tokens, L laboratory values, sex, age, panels, patches), in the order of
 `irene_model.network.embeddings`.
 """
 
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from irene_model.modalities import FURTHER
 from irene_model.network import IreneConfig
 
 
@@ -22,14 +23,14 @@ class TokenLayout:
     """Positions of all inputs, for reading attention maps.
 
     grid: patches as (rows, columns). text, labs: how many tokens each has. panels: each panel's
-    values, and how many of them share a token. sounds: as `IreneConfig.sound_grid`.
+    values, and how many of them share a token. further: the patches of each further modality.
     """
 
     grid: tuple[int, int]
     text: int
     labs: int
     panels: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    sounds: Sequence[int] = ()
+    further: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: IreneConfig) -> "TokenLayout":
@@ -40,23 +41,13 @@ class TokenLayout:
             text=config.text_length,
             labs=config.num_labs,
             panels=config.panels,
-            sounds=config.sound_grid,
+            further={each.name: n for each in FURTHER if (n := config.clinical_tokens[each.name])},
         )
 
     @property
     def num_image(self) -> int:
         """N: the class token and the patches."""
         return 1 + self.grid[0] * self.grid[1]
-
-    @property
-    def num_clinical(self) -> int:
-        """M: text, laboratory values, sex, age, panels and sounds."""
-        numbers = self.labs + 2 + sum(map(self.tokens_of, self.panels))
-        return self.text + numbers + sum(self._heard.values())
-
-    @property
-    def _heard(self) -> dict[str, int]:
-        return {"sounds": math.prod(self.sounds[:3])} if self.sounds else {}
 
     @property
     def image(self) -> slice:
@@ -66,7 +57,7 @@ class TokenLayout:
     @property
     def clinical(self) -> slice:
         """The clinical stream among all tokens."""
-        return slice(self.num_image, self.num_image + self.num_clinical)
+        return slice(self.num_image, max(part.stop for part in self.parts.values()))
 
     @property
     def parts(self) -> dict[str, slice]:
@@ -74,7 +65,7 @@ class TokenLayout:
         start, places = 0, {}
         sizes = {"class": 1, "patches": self.num_image - 1, "text": self.text, "labs": self.labs}
         panels = {name: self.tokens_of(name) for name in self.panels}
-        for name, size in {**sizes, "sex": 1, "age": 1, **panels, **self._heard}.items():
+        for name, size in {**sizes, "sex": 1, "age": 1, **panels, **self.further}.items():
             places[name] = slice(start, start + size)
             start += size
         return places
@@ -118,7 +109,7 @@ class TokenLayout:
                 known[:, 1:],
                 known[:, :1],
                 *panels,
-                *(mask("sound_mask", size) for size in self._heard.values()),
+                *(mask(e.mask, self.further[e.name]) for e in FURTHER if e.name in self.further),
             ],
             dim=1,
         )

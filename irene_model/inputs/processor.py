@@ -139,12 +139,26 @@ class IreneProcessor:
         case by its number.
         """
         records = [_record(case, number, self.study) for number, case in enumerate(cases)]
-        batch = encode_records(records, self.study, self.reader)
-        del batch["labels"], batch["label_mask"]
-        size = self.study.image.size
+        size, shape = self.study.image.size, self.study.sounds
         squares = [_square(case, size, number) for number, case in enumerate(cases)]
+        heard = [_waves(case, number, shape) if shape else {} for number, case in enumerate(cases)]
+        batch = self.encoded(records, squares, heard)
+        del batch["labels"], batch["label_mask"]
+        return batch
+
+    def encoded(
+        self,
+        records: Sequence[Record],
+        squares: Sequence[Pixels | None],
+        heard: Sequence[Mapping[str, Wave]],
+    ) -> Batch:
+        """The model's inputs for `records` and what was read of their files, labels among them.
+
+        squares: (size, size) each. heard: position -> samples at the study's rate.
+        """
+        batch = encode_records(records, self.study, self.reader)
         batch["image_mask"] = torch.tensor([s is not None for s in squares], dtype=torch.bool)
-        pixels = np.zeros((len(cases), size, size), dtype=np.uint8)
+        pixels = np.zeros((len(squares), *[self.study.image.size] * 2), dtype=np.uint8)
         for number, made in enumerate(squares):
             if made is not None:
                 pixels[number] = made
@@ -153,7 +167,9 @@ class IreneProcessor:
         else:
             batch["image_embeddings"] = self._image_vectors(pixels, batch["image_mask"])
         if self.study.sounds is not None:
-            batch |= decode(_sounds(cases, self.study.sounds), self.study)
+            parts = zip(*(sound_patches(waves, self.study.sounds) for waves in heard), strict=True)
+            levels, there = (torch.from_numpy(np.stack(part)) for part in parts)
+            batch |= decode({"sound_values": levels, "sound_mask": there}, self.study)
         if self.reader.encoder is not None:
             ids = batch.pop("input_ids")
             batch["text_embeddings"] = self.reader.encoder.vectors(ids, batch["text_mask"]).float()
@@ -215,22 +231,19 @@ def _record(case: Case, number: int, study: Study) -> Record:
     )
 
 
-def _sounds(cases: Sequence[Case], shape: SoundShape) -> Batch:
-    made = []
-    for number, case in enumerate(cases):
-        waves = {}
-        for position, (wave, rate) in case.sounds.items():
-            place, given = f"case {number}: sounds.{position}", np.asarray(wave)
-            if position not in shape.positions:
-                raise DataError(f"{place}: the study has only {', '.join(shape.positions)}")
-            if given.ndim != 1 or given.dtype.kind != "f" or not np.isfinite(given).all():
-                raise DataError(f"{place}: expected finite samples (n,) from -1 to 1")
-            if not SLOWEST_HZ <= rate <= FASTEST_HZ:
-                raise DataError(f"{place}: a rate is {SLOWEST_HZ} to {FASTEST_HZ} Hz")
-            waves[position] = resampled(given.astype(np.float32), rate, shape.sample_rate)
-        made.append(sound_patches(waves, shape))
-    values, there = (np.stack(each) for each in zip(*made, strict=True))
-    return {"sound_values": torch.from_numpy(values), "sound_mask": torch.from_numpy(there)}
+def _waves(case: Case, number: int, shape: SoundShape) -> dict[str, Wave]:
+    """The recordings of a case at the study's rate."""
+    waves = {}
+    for position, (wave, rate) in case.sounds.items():
+        place, given = f"case {number}: sounds.{position}", np.asarray(wave)
+        if position not in shape.positions:
+            raise DataError(f"{place}: the study has only {', '.join(shape.positions)}")
+        if given.ndim != 1 or given.dtype.kind != "f" or not np.isfinite(given).all():
+            raise DataError(f"{place}: expected finite samples (n,) from -1 to 1")
+        if not SLOWEST_HZ <= rate <= FASTEST_HZ:
+            raise DataError(f"{place}: a rate is {SLOWEST_HZ} to {FASTEST_HZ} Hz")
+        waves[position] = resampled(given.astype(np.float32), rate, shape.sample_rate)
+    return waves
 
 
 def _numbers(given: Mapping[str, float], known: Sequence[str], place: str) -> dict[str, float]:

@@ -37,25 +37,17 @@ import numpy.typing as npt
 import torch
 
 from irene_model.inputs.text import TextReader
-from irene_model.study import Measurement, Record, Study, places
+from irene_model.study import Measurement, Record, Study
 
 Batch = dict[str, torch.Tensor]
 Hidden = Mapping[str, npt.NDArray[np.bool_]]  # modality -> (B,), the records that lose it
 Mask = tuple[str, slice]  # a tensor of presence, and which part of its last axis
-_EVERYTHING = slice(None)
 LAB_CAP = 4.0  # sign(z)·ln(1+|z|) of a value 53 half-widths outside the reference interval
 
 
 def masks(study: Study) -> dict[str, Mask]:
     """Modality or panel -> where its presence stands in a batch."""
-    return {
-        "image": ("image_mask", _EVERYTHING),
-        "text": ("text_mask", _EVERYTHING),
-        "labs": ("lab_mask", _EVERYTHING),
-        "demographics": ("demographics_mask", _EVERYTHING),
-        **{panel.name: ("panel_mask", place) for panel, place in places(study.panels)},
-        **({} if study.sounds is None else {"sounds": ("sound_mask", _EVERYTHING)}),
-    }
+    return {each.name: (each.mask, each.place or slice(None)) for each in study.reads}
 
 
 def scale_values(
@@ -148,14 +140,14 @@ def encode_pixels(pixels: npt.NDArray[np.uint8], study: Study) -> torch.Tensor:
 def decode(kept: Mapping[str, torch.Tensor], study: Study) -> Batch:
     """The model's inputs of what a data set keeps, where it lies: on a GPU, by the GPU.
 
-    kept: as the legend says, but `pixel_values` (B, H, W) and `sound_values` uint8, and embeddings
-        of any float.
+    kept: as the legend says, but `pixel_values` (B, H, W) and patches uint8, and embeddings of any
+        float.
     """
     batch = dict(kept)
     if "pixel_values" in kept:
         batch["pixel_values"] = _scaled_pixels(kept["pixel_values"], study)
-    if "sound_values" in kept:
-        batch["sound_values"] = kept["sound_values"].float().div_(127.5).sub_(1.0)
+    for name in kept.keys() & {each.patches for each, _ in study.further}:
+        batch[name] = _scaled_levels(kept[name])
     for name in ("text_embeddings", "image_embeddings"):
         if name in kept:
             batch[name] = kept[name].float()
@@ -163,8 +155,11 @@ def decode(kept: Mapping[str, torch.Tensor], study: Study) -> Batch:
 
 
 def _scaled_pixels(pixels: torch.Tensor, study: Study) -> torch.Tensor:
-    grey = pixels.float().div_(127.5).sub_(1.0)
-    return grey.unsqueeze(1).expand(-1, study.image.channels, -1, -1)
+    return _scaled_levels(pixels).unsqueeze(1).expand(-1, study.image.channels, -1, -1)
+
+
+def _scaled_levels(levels: torch.Tensor) -> torch.Tensor:
+    return levels.float().div_(127.5).sub_(1.0)
 
 
 def drop_modalities(

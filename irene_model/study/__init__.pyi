@@ -16,7 +16,7 @@ from .names import (
 from .recipe import LastBlocks, LowRank, Method, ModelShape, NamedSubset, Parameters
 from .records import HELD_OUT, OLDEST_YEARS, SPLITS, HeldOut, Record, Sex, Split
 from .secure import MOST_SECURE_SITES, Member, Roster, Secure, with_roster
-from .settings import Settings, dump, override, parse, read, read_mapping
+from .settings import GrownSettings, Settings, dump, override, parse, read, read_mapping
 from .shapes import (
     RESERVED,
     ImageShape,
@@ -25,7 +25,6 @@ from .shapes import (
     Panel,
     TextEncoder,
     TextShape,
-    places,
     with_values_files,
 )
 from .sounds import SoundShape
@@ -46,6 +45,7 @@ __all__ = [
     "STYPE",
     "Encoding",
     "Engine",
+    "GrownSettings",
     "HeldOut",
     "ImageShape",
     "LabTest",
@@ -84,7 +84,6 @@ __all__ = [
     "override",
     "pack",
     "parse",
-    "places",
     "read",
     "read_mapping",
     "rounded",

@@ -7,13 +7,13 @@ steps, and at the server under FedAdam and FedYogi, which rescale what sites sen
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from irene_model.study.records import HeldOut
 from irene_model.study.secure import LEAST_HONEST, MOST_SECURE_SITES, Secure
-from irene_model.study.settings import Settings
+from irene_model.study.settings import GrownSettings, Settings
 from irene_model.study.wire import Encoding
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Late(Settings):
     discount: float = Field(gt=0, le=1)
 
 
-class Federation(Settings):
+class Federation(GrownSettings):
     """Rounds, who must be there, and how updates become weights (`server.aggregation.strategies`).
 
     `round_deadline_s` is in seconds. Under `fedadam` with `sgd` at the sites and one local step
@@ -56,6 +56,7 @@ class Federation(Settings):
     how many a step needs, and all their noise together is planned for so many.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"secure", "average_over"})
     rounds: int = Field(ge=1, le=MOST_ROUNDS)
     local_steps: int = Field(ge=1, le=MOST_ROUNDS)
     minimum_sites: int = Field(default=2, ge=1, le=10_000)
@@ -111,16 +112,6 @@ class Federation(Settings):
         if roster is not None and len(roster.members) < self.minimum_sites:
             raise ValueError("secure.roster: has fewer members than minimum_sites")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study that asks for none of the later settings keeps the fingerprint that it had."""
-        document: dict[str, Any] = plain(self)
-        if self.secure is None:
-            document.pop("secure", None)
-        if self.average_over == "trainers":
-            document.pop("average_over", None)
-        return document
 
     @property
     def discount(self) -> float | None:

@@ -1,9 +1,10 @@
 """The part of study.yaml that says what is trained, and how: model, parameters, steps."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
+from irene_model.modalities import ALWAYS, FURTHER
 from irene_model.study.settings import GrownSettings, Settings
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -48,13 +49,14 @@ class ModelShape(GrownSettings):
     layer_norm_eps: float | None = Field(default=None, gt=0, lt=1)
 
 
-class ModalityDropout(Settings):
+class ModalityDropout(GrownSettings):
     """The chance, in each local step, that a record's modality is hidden as a whole.
 
     A model that has met records without text copes better with hospitals that have none. `panels`
     are the study's further ones, by name.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset(each.name for each in FURTHER)
     image: Rate = 0.0
     text: Rate = 0.0
     labs: Rate = 0.0
@@ -62,19 +64,12 @@ class ModalityDropout(Settings):
     panels: dict[str, Rate] = Field(default_factory=dict)
     sounds: Rate = 0.0
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study that drops no sounds keeps the fingerprint that it had."""
-        document: dict[str, Any] = plain(self)
-        if not self.sounds:
-            document.pop("sounds", None)
-        return document
-
     @property
     def rates(self) -> dict[str, float]:
-        """Modality or panel -> chance; sounds, where any are dropped, last."""
-        own = {name: getattr(self, name) for name in ("image", "text", "labs", "demographics")}
-        return own | self.panels | ({"sounds": self.sounds} if self.sounds else {})
+        """Modality or panel -> chance; the further ones, where any are dropped, last."""
+        always = {each.name: getattr(self, each.name) for each in ALWAYS}
+        further = {each.name: r for each in FURTHER if (r := getattr(self, each.name))}
+        return always | self.panels | further
 
 
 class NamedSubset(Settings):

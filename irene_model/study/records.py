@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from irene_model.modalities import Part
+
 Sex = Literal["female", "male"]
 Split = Literal["train", "validation", "test"]
 HeldOut = Literal["validation", "test"]
@@ -43,6 +45,14 @@ class Record:
     labels: Mapping[str, int]
     panels: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     sound_paths: Mapping[str, Path] = field(default_factory=dict)
+
+    def has(self, part: Part) -> bool:
+        """Whether there is anything of `part`; NaN alone is nothing."""
+        found = getattr(self, part.field)
+        if not isinstance(found, Mapping):
+            return found is not None and found != ""
+        held = (each for name, each in found.items() if part.key in (None, name))
+        return any(not (isinstance(each, np.ndarray) and np.isnan(each).all()) for each in held)
 
     def __repr__(self) -> str:
         """Never a patient's values: a record may end up in a traceback."""

@@ -8,12 +8,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import Field, field_validator
 
 from irene_model.study.names import SiteName
-from irene_model.study.settings import Settings, parse, read_mapping
+from irene_model.study.settings import GrownSettings, Settings, parse, read_mapping
 
 MOST_SECURE_SITES = 50
 """Pairs grow with the square of sites."""
@@ -59,7 +59,7 @@ class Roster(Settings):
         return tuple(known[name] for name in sorted(names))
 
 
-class Secure(Settings):
+class Secure(GrownSettings):
     """Sums that hide each site, for 3 to 50 sites that are always on.
 
     Noise holds against the coordinator together with any `colluding` sites. `patients` is the
@@ -70,14 +70,10 @@ class Secure(Settings):
     what sites are sent and approve. A simulation makes its own.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"roster"})
     colluding: int = Field(default=1, ge=1, le=MOST_SECURE_SITES)
     patients: int = Field(ge=1)
     roster: Roster | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_gaps(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        document: dict[str, Any] = plain(self)
-        return {key: value for key, value in document.items() if value is not None}
 
 
 def with_roster(study: Any, folder: Path) -> Any:

@@ -41,8 +41,9 @@ class GrownSettings(Settings):
     @model_serializer(mode="wrap")
     def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         document: dict[str, Any] = plain(self)
-        usual = {key: type(self).model_fields[key].default for key in self.later}
-        return {k: v for k, v in document.items() if k not in usual or v != usual[k]}
+        fields = type(self).model_fields
+        usual = {key for key in self.later if getattr(self, key) == fields[key].default}
+        return {key: value for key, value in document.items() if key not in usual}
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from irene_model.errors import ConfigError
+from irene_model.modalities import ALWAYS
 from irene_model.study.names import Language, Name, PanelName, Unit
 from irene_model.study.settings import GrownSettings, Settings
 
@@ -226,7 +227,7 @@ class Panel(Settings):
         return math.ceil(len(self.values) / self.per_token)
 
 
-RESERVED = ("image", "text", "labs", "demographics")
+RESERVED = tuple(each.name for each in ALWAYS)
 # What torch's containers of modules have, also once transformers is there.
 _OF_MODULES = frozenset({
     "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "clear",

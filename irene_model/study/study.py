@@ -10,29 +10,24 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
+from irene_model.modalities import ALWAYS, FURTHER, Modality, of_panel
 from irene_model.study.federation import Federation
 from irene_model.study.names import MOST_LABELS, MOST_PANELS, Name
 from irene_model.study.recipe import ModelShape, Training
 from irene_model.study.records import HeldOut
 from irene_model.study.secure import with_roster
-from irene_model.study.settings import Settings, override, parse, read_mapping
+from irene_model.study.settings import GrownSettings, Settings, override, parse, read_mapping
 from irene_model.study.shapes import (
-    RESERVED,
     Demographic,
     ImageShape,
     LabTest,
     Panel,
     TextShape,
+    places,
     with_values_files,
 )
 from irene_model.study.sounds import SoundShape
@@ -86,7 +81,7 @@ class Privacy(Settings):
 _Specificity = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Evaluation(Settings):
+class Evaluation(GrownSettings):
     """The noise on the score histograms of held-out patients.
 
     With `epsilon` each of them, in validation or test, spends at most that over the whole run, at
@@ -102,19 +97,11 @@ class Evaluation(Settings):
     compares groups of patients.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"start", "specificities"})
     epsilon: float | None = Field(default=None, gt=0)
     noise_multiplier: float | None = Field(default=None, ge=0, le=LARGEST_NOISE)
     start: bool = False
     specificities: tuple[_Specificity, ...] = Field(default=(0.9, 0.95), min_length=1, max_length=8)
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study that asks for nothing new keeps the fingerprint that it had before."""
-        document: dict[str, Any] = plain(self)
-        for name in ("start", "specificities"):
-            if getattr(self, name) == type(self).model_fields[name].default:
-                document.pop(name, None)
-        return document
 
     @field_validator("specificities")
     @classmethod
@@ -124,8 +111,10 @@ class Evaluation(Settings):
         return specificities
 
 
-class Study(Settings):
+class Study(GrownSettings):
     """The whole contract; equal fingerprints mean equal contracts."""
+
+    later: ClassVar[frozenset[str]] = frozenset(each.name for each in FURTHER)
 
     name: Name
     labels: tuple[Name, ...] = Field(min_length=1, max_length=MOST_LABELS)
@@ -171,20 +160,16 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
-    def _sounds_are_declared(self) -> "Study":
-        if self.sounds is None and self.training.modality_dropout.sounds:
-            raise ValueError("training.modality_dropout.sounds: the study has no sounds")
-        if self.sounds is not None and any(panel.name == "sounds" for panel in self.panels):
-            raise ValueError("panels: 'sounds' is a modality of this study; choose another name")
+    def _further_modalities_are_declared(self) -> "Study":
+        for name in (each.name for each in FURTHER):
+            declared = getattr(self, name) is not None
+            if not declared and getattr(self.training.modality_dropout, name):
+                raise ValueError(f"training.modality_dropout.{name}: the study has no {name}")
+            if declared and any(panel.name == name for panel in self.panels):
+                raise ValueError(
+                    f"panels: '{name}' is a modality of this study; choose another name"
+                )
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study without sounds keeps the fingerprint that it had."""
-        document: dict[str, Any] = plain(self)
-        if self.sounds is None:
-            document.pop("sounds", None)
-        return document
 
     @model_validator(mode="after")
     def _secure_sums_are_of_gradients(self) -> "Study":
@@ -214,10 +199,20 @@ class Study(Settings):
         return self
 
     @property
+    def further(self) -> tuple[tuple[Modality, SoundShape], ...]:
+        """The further modalities that the study declares, each with the shape of its patches."""
+        return tuple((each, shape) for each in FURTHER if (shape := getattr(self, each.name)))
+
+    @property
+    def reads(self) -> tuple[Modality, ...]:
+        """What a record may have or lack as a whole, the panels and then the further ones last."""
+        panels = (of_panel(panel.name, place) for panel, place in places(self.panels))
+        return (*ALWAYS, *panels, *(each for each, _ in self.further))
+
+    @property
     def modalities(self) -> tuple[str, ...]:
-        """What a record may have or lack as a whole, the further panels and then sounds last."""
-        heard = () if self.sounds is None else ("sounds",)
-        return (*RESERVED, *(panel.name for panel in self.panels), *heard)
+        """The names of what is read."""
+        return tuple(each.name for each in self.reads)
 
     @property
     def lab_names(self) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from .groups import (
     labels_from_text,
     labels_to_text,
     modalities_of,
-    panel_modality,
     without_rows,
 )
 from .model_footprint import footprint, least_parameters, tokens
@@ -45,7 +44,6 @@ __all__ = [
     "load_arrays",
     "modalities_of",
     "new_model",
-    "panel_modality",
     "read_model",
     "start_sha256",
     "stored_arrays",

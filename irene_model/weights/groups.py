@@ -15,44 +15,28 @@ import numpy as np
 import numpy.typing as npt
 
 from irene_model.exchange import Array
+from irene_model.modalities import ALWAYS, EVERY, PANELS, panel_modality
 from irene_model.network import DiagnosticModel
 from irene_model.study import Method, Study
 
-MODALITIES = ("image", "text", "labs", "age", "sex")
-_PANEL = "panel:"  # before a further panel's name; alone, any of them
+MODALITIES = tuple(part.name for each in ALWAYS for part in each.parts)
 Labels = npt.NDArray[np.bool_]  # (K,)
 Group = frozenset[str]
 
-_IMAGE, _TEXT, _NUMBERS = Group({"image"}), Group({"text"}), Group({"labs", "age", "sex", _PANEL})
-_SOUNDS = Group({"sounds"})
-_CLINICAL = _NUMBERS | _TEXT | _SOUNDS
-_SHARED = Group()
-_STREAMS = {"image": _IMAGE, "text": _TEXT, "numbers": _NUMBERS, "sounds": _SOUNDS}
-_EMBEDDINGS = {
-    **dict.fromkeys(("patches", "class_token", "image", "image_positions"), _IMAGE),
-    **dict.fromkeys(("text_tokens", "text", "text_positions"), _TEXT),
-    **dict.fromkeys(("labs", "lab_positions"), Group({"labs"})),
-    **dict.fromkeys(("sex", "sex_position"), Group({"sex"})),
-    **dict.fromkeys(("age", "age_position"), Group({"age"})),
-    "sounds": _SOUNDS,
-}
+_PARTS = [(each.stream, part) for each in EVERY for part in each.parts]
+_STREAMS = {of: Group(part.name for stream, part in _PARTS if stream == of) for of, _ in _PARTS}
+_EMBEDDINGS = {name: Group({part.name}) for _, part in _PARTS for name in part.weights}
+_IMAGE, _SHARED = _STREAMS["image"], Group()
+_PANEL = PANELS.parts[0].name  # any of them
+_CLINICAL = Group().union(*_STREAMS.values()) - _IMAGE
 _OF_ONE_METHOD = {"encoder": _IMAGE, "squeeze": _CLINICAL}  # of GIT; of early fusion of data
-
-_OF_A_PROBE = {
-    "image_head": _IMAGE, "text_head": _TEXT, "numbers_head": Group({"labs", "age", "sex"}),
-    "sounds_head": _SOUNDS,
-}  # fmt: skip
+_OF_A_PROBE = {f"{stream}_head": group - {_PANEL} for stream, group in _STREAMS.items()}
 
 
 def modalities_of(study: Study) -> tuple[str, ...]:
-    """Whatever a site may map of `study`, its further panels and sounds last."""
-    heard = () if study.sounds is None else ("sounds",)
-    return (*MODALITIES, *(panel_modality(panel.name) for panel in study.panels), *heard)
-
-
-def panel_modality(panel: str) -> str:
-    """The modality that a further panel is."""
-    return _PANEL + panel
+    """Whatever a site may map of `study`, what not every study asks for last."""
+    asked = study.reads[len(ALWAYS) :]
+    return (*MODALITIES, *(part.name for each in asked for part in each.parts))
 
 
 def needed_for(name: str, method: Method) -> Group:
@@ -70,11 +54,9 @@ def needed_for(name: str, method: Method) -> Group:
             group = (
                 _IMAGE if "image" in streams else _CLINICAL if "clinical" in streams else _SHARED
             )
-        case ["fusion", "encoders", "stacks", stream, *_]:
-            group = _STREAMS[stream]
-        case ["fusion", "heads", head, *_]:
-            group = _STREAMS[head.removesuffix("_head")]
-        case ["image_head" | "text_head" | "numbers_head" | "sounds_head" as head, *_]:
+        case ["fusion", "encoders", "stacks", stream, *_] | ["fusion", "heads", stream, *_]:
+            group = _STREAMS[stream.removesuffix("_head")]
+        case [head, *_] if head in _OF_A_PROBE:
             group = _OF_A_PROBE[head]
         case ["linear", *parts]:  # as those of a linear probe
             group = needed_for(".".join(parts), method)

@@ -95,10 +95,10 @@ def start_from_earlier(model: DiagnosticModel, study: Study, earlier: Earlier) -
 
 
 def _check_panels(earlier: Earlier, study: Study) -> None:
-    if study.sounds not in (None, earlier.study.sounds):
-        raise CheckpointError(
-            f"{earlier.folder}: reads no sounds as the study's are (`sounds`); pretrain with them"
-        )
+    for name, shape in ((each.name, shape) for each, shape in study.further):
+        if shape != getattr(earlier.study, name):
+            said = f"reads no {name} as the study's are (`{name}`); pretrain with them"
+            raise CheckpointError(f"{earlier.folder}: {said}")
     known = {panel.name: panel for panel in earlier.study.panels}
     for panel in study.panels:
         if panel.name not in known:

@@ -53,8 +53,8 @@ class Footprint:
 def tokens(study: Study) -> int:
     """Tokens of one record that has everything."""
     panels = sum(-(-len(panel.values) // panel.per_token) for panel in study.panels)
-    sounds = 0 if study.sounds is None else study.sounds.tokens
-    return study.image.tokens + study.text.max_tokens + len(study.labs) + 2 + panels + sounds
+    further = sum(shape.tokens for _, shape in study.further)
+    return study.image.tokens + study.text.max_tokens + len(study.labs) + 2 + panels + further
 
 
 def least_parameters(study: Study) -> int:

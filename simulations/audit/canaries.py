@@ -25,7 +25,7 @@ def make_canaries(dataset: SiteDataset, count: int, rng: np.random.Generator) ->
         "lab_values": torch.from_numpy(rng.uniform(-LAB_CAP, LAB_CAP, (count, L))).float(),
         "lab_mask": torch.ones(count, L, dtype=torch.bool),
         **_panels(study, count, rng),
-        **_sounds(study, count, rng),
+        **_patches(study, count, rng),
         "age": torch.from_numpy(rng.uniform(0.2, 0.9, count)).float(),
         "sex": torch.from_numpy(rng.integers(0, 2, count)).float(),
         "demographics_mask": torch.ones(count, 2, dtype=torch.bool),
@@ -56,13 +56,13 @@ def _panels(study: Study, count: int, rng: np.random.Generator) -> Batch:
     }
 
 
-def _sounds(study: Study, count: int, rng: np.random.Generator) -> Batch:
-    shape = study.sounds
-    if shape is None:
-        return {}
-    levels = rng.integers(0, 256, (count, shape.tokens, shape.width), dtype=np.uint8)
-    there = torch.ones(count, shape.tokens, dtype=torch.bool)
-    return decode({"sound_values": torch.from_numpy(levels), "sound_mask": there}, study)
+def _patches(study: Study, count: int, rng: np.random.Generator) -> Batch:
+    kept: Batch = {}
+    for each, shape in study.further:
+        levels = rng.integers(0, 256, (count, shape.tokens, shape.width), dtype=np.uint8)
+        kept[each.patches] = torch.from_numpy(levels)
+        kept[each.mask] = torch.ones(count, shape.tokens, dtype=torch.bool)
+    return decode(kept, study)
 
 
 def _text(study: Study, count: int, rng: np.random.Generator) -> Batch:
@@ -90,16 +90,16 @@ def with_canaries(
     text = dataset.text
     if text is not None:
         text = np.concatenate([text, canaries["text_embeddings"][kept].half().numpy()])
-    sounds = dataset.sounds
-    if sounds is not None:
-        levels = (canaries["sound_values"][kept] + 1) * 127.5
-        sounds = np.concatenate([sounds, levels.round().to(torch.uint8).numpy()])
+    patches = {}
+    for name, known in dataset.patches.items():
+        levels = (canaries[name][kept] + 1) * 127.5
+        patches[name] = np.concatenate([known, levels.round().to(torch.uint8).numpy()])
     return replace(
         dataset,
         pixels=np.concatenate([dataset.pixels, grey]),
         image=image,
         text=text,
-        sounds=sounds,
+        patches=patches,
         tensors={
             name: torch.cat([tensor, canaries[name][kept].to(tensor.dtype)])
             for name, tensor in dataset.tensors.items()

@@ -25,18 +25,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from irene_model.errors import ConfigError
 from irene_model.study import (
+    GrownSettings,
     Settings,
     SiteName,
     Study,
@@ -83,7 +78,7 @@ class SimulatedSite(Settings):
     archive: bool = False
 
 
-class Cohort(Settings):
+class Cohort(GrownSettings):
     """The synthetic patients and their split over sites.
 
     natural: each site its own scanner, phrasing, units, prevalence and missingness. iid: one
@@ -95,6 +90,7 @@ class Cohort(Settings):
     film, words and blood mean something only together (`related`).
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"illness", "relations"})
     patients: int = Field(ge=8)
     illness: Literal["pulmonary", "covid"] = "pulmonary"
     relations: float = Field(default=0.0, ge=0, le=1)
@@ -103,16 +99,6 @@ class Cohort(Settings):
     image_pixels: int = Field(default=128, ge=32, le=1024)
     lacks: tuple[str, ...] = ()
     sites: tuple[SimulatedSite, ...] = Field(min_length=1)
-
-    @model_serializer(mode="wrap")
-    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A comparison that began before there was a choice of illness or relations goes on."""
-        document: dict[str, Any] = plain(self)
-        if self.illness == "pulmonary":
-            document.pop("illness", None)
-        if not self.relations:
-            document.pop("relations", None)
-        return document
 
     @field_validator("split", mode="before")
     @classmethod
