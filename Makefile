@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
+# An image may say that nothing is compiled for good; here hundreds of processes load the same files.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-fast check format clean
 help: ## list the targets
