@@ -13,8 +13,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:'click.:DeprecationWarning")
 
 
-# The longest first, so that none is left for the end. Federations mostly wait and simulations mostly
-# compute: side by side they share the cores, where federations among themselves leave them idle.
+# The longest first, so that none is left for the end. Federations mostly wait and simulations
+# compute: side by side they share the cores, which federations among themselves leave idle.
 _LONGEST = (
     "test_node_attacks.py",
     "test_coordination.py",
