@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
+# An image may say that nothing is compiled for good; here hundreds of processes load the same files.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-fast check format clean
 help: ## list the targets
@@ -22,13 +24,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## four synthetic hospitals train IRENE with patient-level privacy
 	$(BIN)/irene-sim run simulations/scenarios/demo.yaml --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-# Federations mostly wait, for one another and for clocks: three at a time keep two cores busy. The
+# Federations mostly wait, for one another and for clocks: four at a time keep two cores busy. The
 # longest files come first (tests/conftest.py) and the many quick ones fill up the end. Up to three
 # failures are run again with the machine to themselves, after they were printed: what fails there
 # too is a fault, what passes is named again and had no time.
 FAILED := .pytest_cache/v/cache/lastfailed
 test: $(READY) ## all tests, slow ones first
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=25 || \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder --durations=25 || \
 		{ [ $$? = 1 ] && [ $$(grep -c :: $(FAILED)) -le 3 ] && echo "again, alone:" && cat $(FAILED) && \
 		OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 

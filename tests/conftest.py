@@ -13,19 +13,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:'click.:DeprecationWarning")
 
 
-# The longest first: real federations take minutes, so that none may be left for the end.
+# The longest first, so that none is left for the end. Federations mostly wait and simulations
+# compute: side by side they share the cores, which federations among themselves leave idle.
 _LONGEST = (
-    "test_coordination.py",
-    "test_federation_drill.py",
     "test_node_attacks.py",
-    "test_secure_federation.py",
-    "test_node_life.py",
-    "test_deployment.py",
-    "test_comparison_command.py",
-    "test_kill_drill.py",
-    "test_run.py",
-    "test_audit.py",
+    "test_coordination.py",
     "test_sum_audit.py",
+    "test_run.py",
+    "test_secure_federation.py",
+    "test_comparison_command.py",
+    "test_federation_drill.py",
+    "test_audit.py",
+    "test_deployment.py",
+    "test_peers.py",
+    "test_node_life.py",
+    "test_run_command.py",
+    "test_kill_drill.py",
+    "test_secure_run.py",
 )
 
 

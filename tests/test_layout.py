@@ -184,6 +184,7 @@ def test_help_and_what_only_watches_need_neither_torch_nor_flower_nor_opacus() -
         "for command in ('client', 'server', 'simulations'):\n"
         "    __import__(command + '.cli')\n"
         "import server.submission.following, server.watch.status_survey, server.watch.web\n"
+        "import client.node.status, client.node.status_view\n"
         "assert not {'torch', 'flwr', 'opacus', 'matplotlib'} & set(sys.modules)\n"
     )
     done = subprocess.run(

@@ -6,10 +6,9 @@ server sends a study, and the site computes its own multiplier from it.
 
 import contextlib
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from client.ledger import NO_BUDGET_ALONE
-from client.records import SiteDataset
 from client.site import Site, check_epsilon, check_noise, check_study
 from irene_model.errors import LimitExceeded, MetricsWithheld, ProtocolError
 from irene_model.privacy import (
@@ -22,6 +21,9 @@ from irene_model.privacy import (
     noise_of,
 )
 from irene_model.study import HELD_OUT, HeldOut, Study, site_rate
+
+if TYPE_CHECKING:  # it brings torch along
+    from client.records import SiteDataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class Plan(Noise):
     learning_rate: float
 
 
-def declared_patients(site: Site, dataset: SiteDataset) -> int:
+def declared_patients(site: Site, dataset: "SiteDataset") -> int:
     """The training cohort's public size: declared by the site, or its count rounded.
 
     Rounded to two significant digits, never finer than tens and at least 10: 4 becomes 10, 73

@@ -1,10 +1,11 @@
 from .attention import Streams, join_presence, mean_present
-from .config import PRESETS, IreneConfig
+from .config import IreneConfig
 from .embeddings import IreneEmbeddings
 from .encoder import AttentionMaps, Blocks, JointBlock
 from .linear_path import frozen_features, linear_heads, linear_logits, probe_columns
 from .low_rank import adapt, adapters
 from .model import DiagnosticModel, IreneModel, IreneOutput, mean_loss, per_sample_loss
+from .presets import PRESETS
 from .tokens import ClassToken, GroupedLinear, PositionTable
 
 __all__ = [

@@ -1,8 +1,7 @@
-"""The sizes of an IRENE model, validated, and the presets that give its width and depth.
+"""The sizes of an IRENE model, validated.
 
-Presets hold what is a choice of capacity. What the data decides (image, text, laboratory panel,
-labels) comes from the study. Defaults are the authors' published model, but for the number of
-labels, where they are transformers' two.
+Defaults are the authors' published model, but for the number of labels, where they are
+transformers' two.
 """
 
 import math
@@ -12,38 +11,6 @@ from typing import Any
 from transformers import PretrainedConfig
 
 ATTENTION_DIRECTIONS = ("both", "clinical_to_image", "image_to_clinical")
-PRESETS: dict[str, dict[str, int | float]] = {
-    # For tests, demonstrations and small cohorts on a CPU.
-    "tiny": {
-        "hidden_size": 64,
-        "num_hidden_layers": 3,
-        "num_bidirectional_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 128,
-        "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0,
-    },
-    "small": {
-        "hidden_size": 384,
-        "num_hidden_layers": 8,
-        "num_bidirectional_layers": 2,
-        "num_attention_heads": 6,
-        "intermediate_size": 1536,
-        "hidden_dropout_prob": 0.1,
-        # Dropout on attention costs much time and memory in training: docs/researcher.md.
-        "attention_probs_dropout_prob": 0.0,
-    },
-    # The authors' model: Zhou et al., Nature Biomedical Engineering 2023.
-    "base": {
-        "hidden_size": 768,
-        "num_hidden_layers": 12,
-        "num_bidirectional_layers": 2,
-        "num_attention_heads": 12,
-        "intermediate_size": 3072,
-        "hidden_dropout_prob": 0.3,
-        "attention_probs_dropout_prob": 0.2,
-    },
-}
 
 
 class IreneConfig(PretrainedConfig):  # type: ignore[misc]

@@ -20,14 +20,14 @@ from transformers.utils import ModelOutput
 
 from irene_model.network.attention import mean_present
 from irene_model.network.checkpoints import authors_config, from_authors_state, to_authors_state
-from irene_model.network.config import PRESETS, IreneConfig
+from irene_model.network.config import IreneConfig
 from irene_model.network.embeddings import IreneEmbeddings
 from irene_model.network.encoder import AttentionMaps, IreneEncoder
 from irene_model.network.linear_path import LinearPath
 from irene_model.network.low_rank import adapt, init_unbiased, merged_state
 from irene_model.network.tokens import ClassToken, GroupedLinear, PositionTable
 
-__all__ = ["PRESETS", "IreneConfig", "IreneModel", "IreneOutput", "per_sample_loss"]
+__all__ = ["IreneConfig", "IreneModel", "IreneOutput", "per_sample_loss"]
 
 # All laboratory values share one projection, so a token says which value it is by its position
 # alone, and the first norm rescales every token: a position much smaller than the value's part is

@@ -19,14 +19,16 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
 
-from irene_model.privacy.loss_grid import AddedPatient, RemovedPatient, composed, grid_to, on_grid
 from irene_model.privacy.renyi import NOISES, divergences
+
+# Opacus takes seconds to import, and torch with it: who spent nothing needs neither.
+if TYPE_CHECKING:
+    from irene_model.privacy.loss_grid import AddedPatient, RemovedPatient
 
 # Orders 2 to 63 bind at ordinary budgets, those below 2 at a large epsilon (and they are slow to
 # compute), those above 63 at a small one. Any set gives a valid bound.
@@ -101,6 +103,8 @@ def epsilon(mechanisms: Iterable[Mechanism], *, delta: float) -> float:
 
 
 def _rdp(steps: _Steps, delta: float) -> float:
+    from opacus.accountants.analysis.rdp import get_privacy_spent
+
     curves = [count * _curve(noise, rate) for (noise, rate), count in steps]
     with warnings.catch_warnings():  # the bound is valid at every order; ours reach far enough
         warnings.filterwarnings("ignore", message="Optimal order")
@@ -123,6 +127,8 @@ def _prv(steps: _Steps, delta: float) -> float | None:
     The larger of both directions: after composition neither is known to cover the other (Lebeda
     et al. 2024), though one does for a single step.
     """
+    from irene_model.privacy.loss_grid import AddedPatient, RemovedPatient
+
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -133,10 +139,12 @@ def _prv(steps: _Steps, delta: float) -> float | None:
 
 
 def _prv_one_way(
-    kind: type[RemovedPatient] | type[AddedPatient],
+    kind: "type[RemovedPatient] | type[AddedPatient]",
     steps: _Steps,
     delta: float,
 ) -> float:
+    from irene_model.privacy.loss_grid import composed, grid_to, on_grid
+
     losses = [kind(rate, noise) for (noise, rate), _ in steps]
     counts = [count for _, count in steps]
     delta_error = PRV_DELTA_ERROR * delta
@@ -184,5 +192,7 @@ def _curve(noise: float, rate: float) -> npt.NDArray[np.float64]:
     if NOISES[0] <= noise <= NOISES[1]:
         found = divergences(_ORDERS, rate=rate, noise=noise)
     else:
+        from opacus.accountants.analysis.rdp import compute_rdp
+
         found = compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=_ORDERS)
     return np.maximum(np.asarray(found, dtype=np.float64), 0.0)

@@ -8,8 +8,6 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 
-from scipy.optimize import brentq
-
 from irene_model.errors import ProtocolError
 from irene_model.privacy.accountants import KEPT, Mechanism, epsilon, epsilons
 from irene_model.study import HeldOut, Study
@@ -109,6 +107,8 @@ def _least_noise(
     while at > math.log(_SMALLEST_NOISE) and excess(at - step) <= 0:
         at -= step
     if excess(at - step) > 0:  # nearly a straight line in logarithms: a few secants
+        from scipy.optimize import brentq
+
         brentq(excess, at - step, at, xtol=error)
     return min(noise for noise, over in tried.items() if over <= 0)
 

@@ -194,7 +194,7 @@ def _train_and_score(
     declared = len(dataset.patients["train"]) + canaries // 2
     weights = first = to_arrays(new_model(study, seed=int(rng.integers(2**31))))
     scores = {name: np.zeros(canaries) for name in ATTACKS}
-    before: tuple[Matrix, Matrix] | None = None
+    before: tuple[Matrix, Matrix, Evidence] | None = None
     for round in range(1, study.federation.rounds + 1):
         plan = plan_round(study, declared, round)
         rows = each_gradient(study, weights, known)
@@ -216,10 +216,10 @@ def _train_and_score(
         whole = participation(seen, expected, scale=batch_scale(seen, expected))
         scores["all updates, clipped as a whole"] += whole[:canaries]
         if before is not None:
-            change = Evidence.of(total - before[0], np.concatenate([rows, -before[1]]))
+            change = seen.since(before[2], change=total - before[0], rows=rows, earlier=before[1])
             both = participation(change.clipped(plan.clip_norm), np.tile(expected, 2))
             scores["differences of updates"] += both[:canaries] + both[len(rows) :][:canaries]
-        before = total, rows
+        before = total, rows, seen
         weights = {**weights, **{name: weights[name] + move for name, move in update.items()}}
         advance()
     scores["final model alone"] = losses(study, first, loud) - losses(study, weights, loud)

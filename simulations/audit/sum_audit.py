@@ -102,7 +102,7 @@ class _Attacker:
 
     scores: dict[str, Matrix]
     noises: list[float] = field(default_factory=list)
-    before: tuple[Matrix, Matrix] | None = None
+    before: tuple[Matrix, Matrix, Evidence] | None = None
 
     @classmethod
     def of(cls, canaries: int) -> "_Attacker":
@@ -113,15 +113,17 @@ class _Attacker:
     ) -> None:
         """Score the canaries by one round's sum (d,); claimed: its noise over the clip norm."""
         canaries = len(self.scores["all sums"])
-        evidence = Evidence.of(seen, rows).clipped(clip)
+        learned = Evidence.of(seen, rows)
+        evidence = learned.clipped(clip)
         self.scores["all sums"] += participation(evidence, expected)[:canaries]
         if self.before is not None:
-            change = Evidence.of(
-                seen - self.before[0], np.concatenate([rows, -self.before[1]])
-            ).clipped(clip)
+            total, earlier, then = self.before
+            change = learned.since(then, change=seen - total, rows=rows, earlier=earlier).clipped(
+                clip
+            )
             both = participation(change, np.tile(expected, 2))
             self.scores["differences of sums"] += both[:canaries] + both[len(rows) :][:canaries]
-        self.before = seen, rows
+        self.before = seen, rows, learned
         self.noises.append(noise_variance(evidence) / (claimed * clip) ** 2)
 
 

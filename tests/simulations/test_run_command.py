@@ -91,7 +91,7 @@ def test_the_command_shows_rounds_and_no_log_lines(tmp_path: Path) -> None:
     done = command(
         "run", "scenario.yaml", "--out", "runs/first", "--set", "federation.rounds=1",
         "--set", "cohort.patients=24", "--set", "cohort.sites=[{name: north}, {name: south}]",
-        cwd=tmp_path,
+        "--set", "parallel_sites=1", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "round   1  2/2 sites" in done.stdout

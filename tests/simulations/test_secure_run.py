@@ -184,7 +184,7 @@ def test_a_joined_site_must_say_what_may_be_spent_if_all_others_collude(tmp_path
 
 @pytest.mark.slow
 def test_flowers_engine_runs_it_from_the_scenario_alone(tmp_path: Path) -> None:
-    scenario = small_scenario(tmp_path, *SECURE, "masks=false")
+    scenario = small_scenario(tmp_path, *SECURE, "masks=false", "parallel_sites=1")
     folder = start_run(scenario, tmp_path / "run", seed=SEED)
     simulate(folder)
     results = json.loads((folder.path / "results.json").read_text())

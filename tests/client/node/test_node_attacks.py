@@ -25,6 +25,7 @@ from tests.helpers.connect_proxy import ConnectProxy
 from tests.helpers.federations.attacked_node import DRIVER, Coordinator, Node
 from tests.helpers.federations.hostile_app import write_hostile_app
 from tests.helpers.hospital_folder import write_hospital
+from tests.helpers.sites.typed_commands import typed
 from tests.helpers.tls_superlink import BIN, NAME, TlsSuperLink, wait_for
 from tests.helpers.wrong_clock import HERE, WHY_NOT, WrongClock
 
@@ -65,7 +66,7 @@ def node(tmp_path: Path, coordinator: Coordinator, request: Any) -> Iterator[Nod
         "PYTHONPATH": str(CHECKOUT), **dict.fromkeys(PROXIES, DEAD),
     }  # fmt: skip
     node = Node(files=files, coordinator=coordinator, environment=environment)
-    node.client("keygen", "keys", "--site", "site.yaml")
+    typed("keygen", files.folder / "keys", "--site", files.site_file)
     coordinator.link.register(files.folder / "keys" / "hospital.pub", name)
     try:
         yield node

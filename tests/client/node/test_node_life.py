@@ -24,6 +24,7 @@ from client.ledger.ledger import Ledger
 from irene_model.operations.supervised import running, supervisor_of
 from tests.helpers.federations.hostile_app import write_hostile_app
 from tests.helpers.hospital_folder import SMALL, HospitalFolder, write_hospital
+from tests.helpers.sites.typed_commands import typed
 from tests.helpers.tls_superlink import BIN, TlsSuperLink, wait_for
 from tests.irene_model.journal.test_private_files import open_to_others
 
@@ -192,7 +193,7 @@ def test_a_node_from_its_key_to_leaving(life: Life) -> None:
         assert "Never send" in hospital.client("keygen", "keys", "--site", "site.yaml")
         if name == "north":
             life.link.register(hospital.files.folder / "keys" / "hospital.pub", name)
-            hospital.client("approve", "study.yaml", "site.yaml", "--yes")
+            typed("approve", hospital.files.study_file, hospital.files.site_file, "--yes")
         hospital.start(life.link)
 
     # A key that is not enrolled is refused and tries again, until it is.

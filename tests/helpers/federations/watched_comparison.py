@@ -14,6 +14,7 @@ SMALL = (
     "federation.rounds=2",
     "federation.local_steps=1",
     "federation.round_deadline_s=600",
+    "parallel_sites=1",  # each is a process of the engine, which imports torch anew
 )
 ARMS = ["central", "local"]
 

@@ -6,7 +6,7 @@ from irene_model.errors import ConfigError
 from irene_model.methods.fusion import FusionConfig
 from irene_model.methods.methods import FusionModel
 from irene_model.methods.sizes import parameter_count, sized
-from irene_model.network.config import PRESETS, IreneConfig
+from irene_model.network import PRESETS, IreneConfig
 from irene_model.weights.weights import config_of
 from tests.helpers.models.small_methods import ALL, study_of
 

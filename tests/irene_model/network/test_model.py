@@ -7,7 +7,8 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 import client.private.opacus_engines  # noqa: F401  registers the samplers of ClassToken and PositionTable
-from irene_model.network.model import PRESETS, IreneConfig, IreneModel
+from irene_model.network import PRESETS
+from irene_model.network.model import IreneConfig, IreneModel
 from tests.helpers.models.small_irene import inputs, masks, small_config, small_model
 
 

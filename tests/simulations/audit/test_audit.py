@@ -153,5 +153,11 @@ def test_a_noise_for_two_rounds_cancels_in_their_difference() -> None:
     sums = [COINS @ rows + noise for rows in (first, second)]
     assert np.abs(participation(Evidence.of(sums[1], second), EVEN)).max() < 0.05
     change = Evidence.of(sums[1] - sums[0], np.concatenate([second, -first]))
+    earlier, later = (
+        Evidence.of(total, rows) for total, rows in zip(sums, (first, second), strict=True)
+    )
+    known = later.since(earlier, change=sums[1] - sums[0], rows=second, earlier=first)
+    for name in ("gram", "products", "energy", "dimensions"):
+        np.testing.assert_allclose(getattr(known, name), getattr(change, name), atol=1e-9)
     both = participation(change, np.tile(EVEN, 2))
     np.testing.assert_allclose(both[:6] + both[6:], 2 * COINS - 1, atol=1e-3)

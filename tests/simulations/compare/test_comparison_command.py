@@ -15,6 +15,7 @@ from client.ledger.exposures import at_most, least_exposures
 from client.ledger.ledger import Ledger
 from simulations import cli
 from simulations.hospitals.scenario import Scenario
+from tests.helpers.federations.run_here import without_engine
 from tests.helpers.federations.watched_comparison import run, stamps
 from tests.helpers.small_scenario import SCENARIO
 
@@ -93,11 +94,15 @@ def test_a_killed_worker_is_one_line_and_exit_code_1(scenario: Scenario, tmp_pat
 
 
 @pytest.mark.slow
-def test_federated_arms_run_on_the_engine_with_ledgers_of_their_own(
-    scenario: Scenario, tmp_path: Path
+def test_a_federated_arm_runs_on_the_engine_with_ledgers_of_its_own_and_another_joins_it(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
+    run(scenario, out, arms=["federated-dp"], seeds=1)
+    engines = stamps(out)
+    without_engine(monkeypatch)  # `test_repeated_run.py` has a run without noise on the engine
     results, _ = run(scenario, out, arms=["federated-dp", "federated"], seeds=1)
+    assert engines and {name: stamps(out)[name] for name in engines} == engines
     private = results["arms"]["federated-dp/irene"]
     plain = results["arms"]["federated/irene"]
     assert {s["epsilon"] for s in plain["privacy"].values()} == {None}
