@@ -1,4 +1,4 @@
-"""The ledger's file: SQLite with full durability, verified at every use; head and key beside it.
+"""The ledger's file: durable SQLite, verified at every use; head and key beside it.
 
 `entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest two rounds of
 each run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from client.ledger.durability import Survives
 from client.ledger.head import Head, check_head, head_path, read_head, write_head
 from client.ledger.history import History, Reservation, replay
 from client.ledger.ledger_key import key_path, key_sha256, new_key, read_key
@@ -110,6 +111,7 @@ class LedgerFile:
 
     path: Path
     witnesses: Witnesses | None = None
+    survives: Survives = Survives.POWER_LOSS
 
     def open(self, loss: Loss | None = None) -> None:
         """Create the file where there is none, and verify it.
@@ -163,7 +165,8 @@ class LedgerFile:
             connection.execute("BEGIN IMMEDIATE")
             yield self._verified(connection)
             connection.execute("COMMIT")
-            self._advance_head(connection)
+            if connection.total_changes:
+                self._advance_head(connection)
 
     def _verified(self, connection: sqlite3.Connection) -> Snapshot:
         if self._version(connection) == 0:  # removed or emptied under an open client
@@ -229,7 +232,7 @@ class LedgerFile:
         ).fetchone()
         newest, path = Head(sequence=sequence, hash=hash), head_path(self.path)
         if read_head(path) != newest:
-            write_head(path, newest)
+            write_head(path, newest, durable=self.survives is Survives.POWER_LOSS)
         connection.execute("ROLLBACK")
 
     def _unreachable(self, error: OSError) -> LedgerError:
@@ -268,8 +271,7 @@ class LedgerFile:
                         sqlite3.connect(self.path, timeout=_LOCK_S, isolation_level=None)
                     )
                 )
-                # EXTRA also syncs the folder when the journal goes, which is what commits.
-                connection.execute("PRAGMA synchronous = EXTRA")
+                connection.execute(f"PRAGMA synchronous = {self.survives.synchronous}")
                 yield connection
             except sqlite3.Error as error:
                 raise self._failure(error) from None
