@@ -163,9 +163,10 @@ class LedgerFile:
         """
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            yield self._verified(connection)
+            now = self._verified(connection)
+            yield now
             connection.execute("COMMIT")
-            if connection.total_changes:
+            if connection.total_changes or read_head(head_path(self.path)) != Head.of(now.chain[-1]):
                 self._advance_head(connection)
 
     def _verified(self, connection: sqlite3.Connection) -> Snapshot:

@@ -133,8 +133,12 @@ def prepared(
     if device.type == "cpu":
         keep_freed_memory()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        # Dropout takes no generator but the global one.
-        torch.manual_seed(int(randomness.dropout.integers(2**63)))
+        # Dropout takes no generator but the global one of its device.
+        seed = int(randomness.dropout.integers(2**63))
+        if device.type == "cpu":  # `torch.manual_seed` would note for each GPU where it was called
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
         model.to(device).train()
         yield
 
