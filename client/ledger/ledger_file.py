@@ -166,7 +166,8 @@ class LedgerFile:
             now = self._verified(connection)
             yield now
             connection.execute("COMMIT")
-            if connection.total_changes or read_head(head_path(self.path)) != Head.of(now.chain[-1]):
+            known = Head.of(now.chain[-1])
+            if connection.total_changes or read_head(head_path(self.path)) != known:
                 self._advance_head(connection)
 
     def _verified(self, connection: sqlite3.Connection) -> Snapshot:
