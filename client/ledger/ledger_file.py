@@ -16,12 +16,12 @@ from pathlib import Path
 
 from client.ledger.durability import Survives
 from client.ledger.head import Head, check_head, head_path, read_head, write_head
-from client.ledger.history import History, Reservation, replay
+from client.ledger.history import History, Reservation, told_by
 from client.ledger.ledger_key import key_path, key_sha256, new_key, read_key
 from client.ledger.loss import Loss
 from client.ledger.witnesses import Witnesses
 from irene_model.errors import LedgerError, LedgerLost
-from irene_model.journal import Entry, append, open_private, private_folder, verify
+from irene_model.journal import Entry, append, open_private, private_folder
 
 _VERSION = 3  # raise when tables or entries change; kept in SQLite's user_version
 _WITH_ATTEMPTS = 4  # from the first attempt on: an earlier release must not take it for damaged
@@ -124,8 +124,8 @@ class LedgerFile:
         with self._connection() as connection:
             if self._version(connection) == 0:
                 self._create(connection, loss or Loss())
-        with self.read():
-            pass
+            connection.execute("BEGIN")
+            self._verified(connection)
 
     def found(self) -> bool:
         """Whether there is a ledger; LedgerLost where there is none and something shows one."""
@@ -174,15 +174,10 @@ class LedgerFile:
         if self._version(connection) == 0:  # removed or emptied under an open client
             raise self._lost(_GONE)
         rows = connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY sequence").fetchall()
-        chain = tuple(
-            Entry(sequence=row[0], kind=row[1], content=row[2], previous=row[3], hash=row[4])
-            for row in rows
-        )
         try:
-            verify(chain)
+            chain, history = told_by(tuple(rows))
             # After the rows: our lock keeps out commits, so the head can't be ahead of them.
             check_head(read_head(head_path(self.path)), chain)
-            history = replay(chain)
             key = history.old_key or read_key(key_path(self.path), history.key_sha256)
         except ValueError as error:
             raise self._lost(error) from None
@@ -208,6 +203,7 @@ class LedgerFile:
     def _create(self, connection: sqlite3.Connection, loss: Loss) -> None:
         connection.execute("BEGIN IMMEDIATE")
         if self._version(connection) != 0:  # another process was quicker
+            connection.execute("ROLLBACK")
             return
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise LedgerError(

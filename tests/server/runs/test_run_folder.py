@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from irene_model.errors import CheckpointError, ConfigError
 from irene_model.exchange.protocol import Arrays
@@ -185,7 +186,8 @@ def test_results_hold_no_nan_and_are_written_all_the_same(folder: RunFolder) -> 
 def test_another_process_gets_the_folder_without_the_model_in_it(folder: RunFolder) -> None:
     weights = after(folder, 0)
     copy = pickle.loads(pickle.dumps(folder))
-    assert "_model" in vars(folder) and "_model" not in vars(copy)
+    # torch would move a model's memory to be shared, while a checkpoint is written from it.
+    assert not any(isinstance(each, torch.nn.Module) for each in vars(folder._models).values())
     moved = {name: array + np.float32(0.01) for name, array in weights.items()}
     copy.save_checkpoint(1, moved)
     assert_same(folder.load_checkpoint(1), moved)
