@@ -103,7 +103,7 @@ class Carriers(Grid):
     def _note_time(self, reply: Message) -> None:
         """Keep what the site says of its time in training; other replies and errors say nothing."""
         values = reply.content.config_records.get("values") if reply.has_content() else None
-        match (values or {}).get("seconds"):
+        match None if values is None else values.get("seconds"):
             case float(seconds) if seconds > 0:
                 self._took[site_of(reply)] = seconds
 
