@@ -59,6 +59,7 @@ class Participant:
     releases: where all that leaves is noted before it does.
     masked: False leaves out the masks of secure sums, in simulations alone: their sum is the same.
     dataset: opens the site's data set, looking whether its files are the same.
+    ledger: opens the site's ledger.
     """
 
     site: Site
@@ -67,6 +68,7 @@ class Participant:
     releases: Releases | None = None
     masked: bool = True
     dataset: Callable[[Site, Study], SiteDataset] = open_dataset
+    ledger: Callable[[Site], Ledger] = Ledger.of
 
     @classmethod
     def at(cls, path: Path, simulation_seed: int | None = None) -> "Participant":
@@ -143,7 +145,7 @@ class Participant:
             self.releases.check_first(request)
         what = Evaluated.at(site, self._dataset(study), request.split)
         multiplier = noise.mechanism.noise_multiplier
-        ledger = Ledger.of(site) if noise.private else None
+        ledger = self.ledger(site) if noise.private else None
         if part is not None:
             arrays = evaluate_sum(
                 request.arrays,
@@ -190,7 +192,7 @@ class Participant:
         plan = permitted_plan(
             self.site, study, declared, request.round, sites=None if part is None else part.sites
         )
-        ledger = Ledger.of(self.site)
+        ledger = self.ledger(self.site)
         journal = None if self.releases is None else self.releases.journal
         check_coordinator(request, ledger.history(), journal)
         modalities = mapped_modalities(self.site, study)

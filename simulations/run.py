@@ -124,7 +124,12 @@ def simulate(
 
     run_engine(
         serve,
-        partial(answer_as, seed=folder.info["seed"], masked=folder.info.get("masks", True)),
+        partial(
+            answer_as,
+            seed=folder.info["seed"],
+            masked=folder.info.get("masks", True),
+            made_up=folder.info.get("synthetic") is True,
+        ),
         sites,
         parallel=folder.info["parallel_sites"],
         ray_address=ray_address,

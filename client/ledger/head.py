@@ -56,12 +56,12 @@ def read_head(path: Path) -> Head | None:
         raise ValueError(f"{path.name} is no head file") from None
 
 
-def write_head(path: Path, head: Head) -> None:
-    """Replace the head durably: a reader, or a crash, sees the old one or the new one.
+def write_head(path: Path, head: Head, *, durable: bool = True) -> None:
+    """Replace the head: a reader, or if `durable` a crash, sees the old one or the new one.
 
     For one writer at a time; the caller holds the ledger's lock.
     """
-    write_private(path, f"{head}\n".encode("ascii"), part="new")
+    write_private(path, f"{head}\n".encode("ascii"), part="new", durable=durable)
 
 
 def check_head(head: Head | None, chain: Sequence[Entry]) -> None:

@@ -9,14 +9,18 @@ site's journal had then.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from client.ledger.head import Head
 from client.ledger.loss import Loss
 from client.records import PatientSet
-from irene_model.journal import Entry
+from irene_model.journal import Entry, verify
 from irene_model.privacy import Mechanism
 from irene_model.study import SPLITS, Split
+
+Row = tuple[int, str, str, str, str]
+"""sequence, kind, content, previous and hash, as the file has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,20 @@ class History:
         wanted = (run, round, split)
         newest_first = reversed(self.reservations)
         return next((r for r in newest_first if (r.run, r.round, r.split) == wanted), None)
+
+
+@lru_cache(maxsize=16)
+def told_by(rows: tuple[Row, ...]) -> tuple[tuple[Entry, ...], History]:
+    """The chain that a ledger's `rows` are, and what it tells; ValueError, naming the row, if none.
+
+    Kept for the same rows: a round reads its ledger half a dozen times and changes it twice.
+    """
+    chain = tuple(
+        Entry(sequence=row[0], kind=row[1], content=row[2], previous=row[3], hash=row[4])
+        for row in rows
+    )
+    verify(chain)
+    return chain, replay(chain)
 
 
 def replay(chain: Sequence[Entry]) -> History:

@@ -21,6 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from client.ledger.attempts import check_form, taken_up
+from client.ledger.durability import Survives
 from client.ledger.exposures import counted
 from client.ledger.history import History, Reservation
 from client.ledger.judging import check_budgets, check_limits
@@ -48,21 +49,32 @@ class Ledger:
         budget: Budget | None,
         witnesses: Witnesses | None = None,
         limits: Limits = _NO_LIMITS,
+        survives: Survives = Survives.POWER_LOSS,
     ) -> None:
         """Open or create the ledger at `path`; `budget` None accepts releases without noise.
 
         limits: of them, those on a run's epsilon bound its attempts at secure sums.
         Raises LedgerLost where `witnesses` know more than the file, or it is missing or damaged.
         """
-        self._file = LedgerFile(path, witnesses)
+        self._file = LedgerFile(path, witnesses, survives)
         self._budget, self._limits = budget, limits
         self._file.open()
 
     @classmethod
     def of(cls, site: Site) -> "Ledger":
         """The ledger that site.yaml names, with its budget and what vouches for it."""
+        return cls._at(site, Survives.POWER_LOSS)
+
+    @classmethod
+    def of_made_up(cls, site: Site) -> "Ledger":
+        """`of` a simulated site without a real patient: it outlives kills, not a power failure."""
+        return cls._at(site, Survives.KILLS)
+
+    @classmethod
+    def _at(cls, site: Site, survives: Survives) -> "Ledger":
         budget = None if site.budget == "none" else site.budget
-        return cls(site.resolve(site.ledger), budget, Witnesses.of(site), site.limits)
+        path = site.resolve(site.ledger)
+        return cls(path, budget, Witnesses.of(site), site.limits, survives)
 
     @classmethod
     def begin(cls, site: Site, loss: Loss) -> None:

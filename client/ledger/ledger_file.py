@@ -1,4 +1,4 @@
-"""The ledger's file: SQLite with full durability, verified at every use; head and key beside it.
+"""The ledger's file: durable SQLite, verified at every use; head and key beside it.
 
 `entries` is the hash chain and append-only; `outbox` keeps the bytes of the newest two rounds of
 each run and split. Whoever reads or writes gets a `Snapshot` whose chain and head were verified
@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from client.ledger.durability import Survives
 from client.ledger.head import Head, check_head, head_path, read_head, write_head
-from client.ledger.history import History, Reservation, replay
+from client.ledger.history import History, Reservation, told_by
 from client.ledger.ledger_key import key_path, key_sha256, new_key, read_key
 from client.ledger.loss import Loss
 from client.ledger.witnesses import Witnesses
 from irene_model.errors import LedgerError, LedgerLost
-from irene_model.journal import Entry, append, open_private, private_folder, verify
+from irene_model.journal import Entry, append, open_private, private_folder
 
 _VERSION = 3  # raise when tables or entries change; kept in SQLite's user_version
 _WITH_ATTEMPTS = 4  # from the first attempt on: an earlier release must not take it for damaged
@@ -110,6 +111,7 @@ class LedgerFile:
 
     path: Path
     witnesses: Witnesses | None = None
+    survives: Survives = Survives.POWER_LOSS
 
     def open(self, loss: Loss | None = None) -> None:
         """Create the file where there is none, and verify it.
@@ -122,8 +124,8 @@ class LedgerFile:
         with self._connection() as connection:
             if self._version(connection) == 0:
                 self._create(connection, loss or Loss())
-        with self.read():
-            pass
+            connection.execute("BEGIN")
+            self._verified(connection)
 
     def found(self) -> bool:
         """Whether there is a ledger; LedgerLost where there is none and something shows one."""
@@ -161,23 +163,21 @@ class LedgerFile:
         """
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            yield self._verified(connection)
+            now = self._verified(connection)
+            yield now
             connection.execute("COMMIT")
-            self._advance_head(connection)
+            known = Head.of(now.chain[-1])
+            if connection.total_changes or read_head(head_path(self.path)) != known:
+                self._advance_head(connection)
 
     def _verified(self, connection: sqlite3.Connection) -> Snapshot:
         if self._version(connection) == 0:  # removed or emptied under an open client
             raise self._lost(_GONE)
         rows = connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY sequence").fetchall()
-        chain = tuple(
-            Entry(sequence=row[0], kind=row[1], content=row[2], previous=row[3], hash=row[4])
-            for row in rows
-        )
         try:
-            verify(chain)
+            chain, history = told_by(tuple(rows))
             # After the rows: our lock keeps out commits, so the head can't be ahead of them.
             check_head(read_head(head_path(self.path)), chain)
-            history = replay(chain)
             key = history.old_key or read_key(key_path(self.path), history.key_sha256)
         except ValueError as error:
             raise self._lost(error) from None
@@ -203,6 +203,7 @@ class LedgerFile:
     def _create(self, connection: sqlite3.Connection, loss: Loss) -> None:
         connection.execute("BEGIN IMMEDIATE")
         if self._version(connection) != 0:  # another process was quicker
+            connection.execute("ROLLBACK")
             return
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise LedgerError(
@@ -229,7 +230,7 @@ class LedgerFile:
         ).fetchone()
         newest, path = Head(sequence=sequence, hash=hash), head_path(self.path)
         if read_head(path) != newest:
-            write_head(path, newest)
+            write_head(path, newest, durable=self.survives is Survives.POWER_LOSS)
         connection.execute("ROLLBACK")
 
     def _unreachable(self, error: OSError) -> LedgerError:
@@ -268,8 +269,7 @@ class LedgerFile:
                         sqlite3.connect(self.path, timeout=_LOCK_S, isolation_level=None)
                     )
                 )
-                # EXTRA also syncs the folder when the journal goes, which is what commits.
-                connection.execute("PRAGMA synchronous = EXTRA")
+                connection.execute(f"PRAGMA synchronous = {self.survives.synchronous}")
                 yield connection
             except sqlite3.Error as error:
                 raise self._failure(error) from None

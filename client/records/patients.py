@@ -12,6 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from client.site import Site
 from irene_model.study import Split
@@ -49,17 +50,23 @@ class PatientSet:
     @classmethod
     def of(cls, digests: Iterable[bytes], *, salt: bytes) -> "PatientSet":
         """The set of the patients with `digests`; comparable under the same `salt` only."""
-        keyed = sorted({hmac.digest(salt, each, "sha256") for each in digests})
-        smallest: dict[str, str] = {}
-        for each in keyed:  # ascending, so the first of a bin is its smallest
-            # The last bytes are uniform; the leading ones of a minimum are mostly zero.
-            smallest.setdefault(each[:1].hex(), each[-2:].hex())
-        return cls(
-            count=len(keyed),
-            fingerprint=hashlib.sha256(b"".join(keyed)).hexdigest(),
-            sketch=smallest,
-        )
+        return _set_of(frozenset(digests), salt)
 
     def shares_patients_with(self, other: "PatientSet") -> bool:
         """Whether there seems to be a common patient; see the module for how surely."""
         return not self.sketch.items().isdisjoint(other.sketch.items())
+
+
+@lru_cache(maxsize=64)
+def _set_of(digests: frozenset[bytes], salt: bytes) -> PatientSet:
+    """Kept for the same patients, of whom a ledger is told in every round."""
+    keyed = sorted({hmac.digest(salt, each, "sha256") for each in digests})
+    smallest: dict[str, str] = {}
+    for each in keyed:  # ascending, so the first of a bin is its smallest
+        # The last bytes are uniform; the leading ones of a minimum are mostly zero.
+        smallest.setdefault(each[:1].hex(), each[-2:].hex())
+    return PatientSet(
+        count=len(keyed),
+        fingerprint=hashlib.sha256(b"".join(keyed)).hexdigest(),
+        sketch=smallest,
+    )

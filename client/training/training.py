@@ -24,8 +24,8 @@ from irene_model.study import Study, rounded
 from irene_model.weights import (
     Labels,
     choose_mapped,
+    lent_model,
     load_arrays,
-    new_model,
     to_arrays,
     trained_names,
     without_rows,
@@ -59,38 +59,38 @@ def train_round(
     Raises BudgetExceeded before anything is trained, and ProtocolError for weights that are not
     those of the study's model. A round that was released before gives the same bytes again.
     """
-    model = new_model(dataset.study, seed=0)
-    if not again:
-        # A malformed message must not cost budget.
-        check_weights(weights, to_arrays(model), dataset.study)
-        load_arrays(model, weights)
-    elif not ledger.has_released(run, round):
-        raise ProtocolError("no update of this round was released here before")
-    if modalities is not None:
-        choose_mapped(model, modalities, dataset.study.model.method)
-    ledger.record_patients(dataset.training_digests)
-    reservation = ledger.reserve(
-        run=run,
-        round=round,
-        mechanism=plan.mechanism,
-        clip_norm=plan.clip_norm,
-        assignment=dataset.assignment,
-    )
-    if reservation.released:
-        return unpack(ledger.outbox(reservation))
-    update = local_update(
-        model,
-        dataset=dataset,
-        plan=plan,
-        randomness=randomness,
-        device=device,
-        memory=memory,
-        team=team,
-    )
-    if labels is not None:
-        update = {name: without_rows(name, array, labels) for name, array in update.items()}
-    update = rounded(update, dataset.study.federation.wire)  # what is kept is what travels
-    return unpack(ledger.release(reservation, pack(update)))
+    with lent_model(dataset.study, again=_leaves_no_trace(dataset.study, device, memory)) as model:
+        if not again:
+            # A malformed message must not cost budget.
+            check_weights(weights, to_arrays(model), dataset.study)
+            load_arrays(model, weights)
+        elif not ledger.has_released(run, round):
+            raise ProtocolError("no update of this round was released here before")
+        if modalities is not None:
+            choose_mapped(model, modalities, dataset.study.model.method)
+        ledger.record_patients(dataset.training_digests)
+        reservation = ledger.reserve(
+            run=run,
+            round=round,
+            mechanism=plan.mechanism,
+            clip_norm=plan.clip_norm,
+            assignment=dataset.assignment,
+        )
+        if reservation.released:
+            return unpack(ledger.outbox(reservation))
+        update = local_update(
+            model,
+            dataset=dataset,
+            plan=plan,
+            randomness=randomness,
+            device=device,
+            memory=memory,
+            team=team,
+        )
+        if labels is not None:
+            update = {name: without_rows(name, array, labels) for name, array in update.items()}
+        update = rounded(update, dataset.study.federation.wire)  # what is kept is what travels
+        return unpack(ledger.release(reservation, pack(update)))
 
 
 def local_update(
@@ -123,6 +123,12 @@ def local_update(
     return {name: trained[name] - before[name] for name in trained_names(model)}
 
 
+def _leaves_no_trace(study: Study, device: torch.device, memory: Memory) -> bool:
+    """Whether training changes nothing of a model but its weights."""
+    plain = device.type == "cpu" and not memory.gradient_checkpointing
+    return plain and study.privacy.engine == "fused"
+
+
 @contextmanager
 def prepared(
     model: DiagnosticModel, *, randomness: Randomness, device: torch.device, memory: Memory
@@ -133,8 +139,12 @@ def prepared(
     if device.type == "cpu":
         keep_freed_memory()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        # Dropout takes no generator but the global one.
-        torch.manual_seed(int(randomness.dropout.integers(2**63)))
+        # Dropout takes no generator but the global one of its device.
+        seed = int(randomness.dropout.integers(2**63))
+        if device.type == "cpu":  # `torch.manual_seed` would note for each GPU where it was called
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
         model.to(device).train()
         yield
 

@@ -7,6 +7,7 @@ and a folder that all accounts share (its sticky bit says so, as of /tmp), is le
 
 import os
 import stat
+from itertools import takewhile
 from pathlib import Path
 
 _OTHERS = 0o077
@@ -14,7 +15,7 @@ _OTHERS = 0o077
 
 def private_folder(path: Path) -> Path:
     """Make the folder `path`, and what is missing above it, or tighten it; returns it."""
-    missing = [each for each in (path, *path.parents) if not each.exists()]
+    missing = list(takewhile(lambda each: not each.exists(), (path, *path.parents)))
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)
     tighten(path)

@@ -8,9 +8,10 @@ federation and the privacy that is asked for. What a hospital calls its columns 
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -219,15 +220,22 @@ class Study(GrownSettings):
         """Names of the laboratory panel, in tensor order."""
         return tuple(lab.name for lab in self.labs)
 
-    @property
+    @cached_property
     def canonical(self) -> str:
         """The study as JSON with sorted keys: what is sent and what is hashed."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, without what was computed of the original."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("canonical", "fingerprint"):
+            copied.__dict__.pop(name, None)
+        return copied
 
     @property
     def total_steps(self) -> int:

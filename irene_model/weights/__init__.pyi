@@ -9,6 +9,7 @@ from .groups import (
     modalities_of,
     without_rows,
 )
+from .loans import lent_model
 from .model_footprint import footprint, least_parameters, tokens
 from .provenance import PROVENANCE, UNFINISHED, FineTuned, Judged, Provenance, Told
 from .starting import StartingPoint
@@ -41,6 +42,7 @@ __all__ = [
     "labels_from_text",
     "labels_to_text",
     "least_parameters",
+    "lent_model",
     "load_arrays",
     "modalities_of",
     "new_model",

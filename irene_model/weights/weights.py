@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -94,18 +94,18 @@ def load_arrays(model: DiagnosticModel, arrays: Mapping[str, Array]) -> None:
     model.load_state_dict(state, strict=True)
 
 
-def stored_arrays(folder: Path, model: DiagnosticModel) -> Arrays:
-    """The float32 weights that a run wrote into `folder`, in the order of `model`'s own.
+def stored_arrays(folder: Path, names: Iterable[str]) -> Arrays:
+    """The float32 weights that a run wrote into `folder`, by `names` and in their order.
 
     No model is built for it, as transformers' reader does.
 
     Raises:
-        CheckpointError: weights are missing, damaged or not those of `model`.
+        CheckpointError: weights are missing, damaged or of a model without these `names`.
     """
     path = folder / "model.safetensors"
     try:
         stored = load_numpy(path)
-        return {name: stored[name].astype(WIRE_DTYPE) for name in model.state_dict()}
+        return {name: stored[name].astype(WIRE_DTYPE) for name in names}
     except (OSError, SafetensorError, KeyError):
         raise CheckpointError(f"{path}: is missing, damaged, or of another model") from None
 

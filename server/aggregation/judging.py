@@ -61,17 +61,17 @@ class Judge:
         rate, noise = self._check_cohort(answer)
         expected = self._expected(answer)
         check_update(answer.arrays, expected)
-        size = norm(answer.arrays)
-        self._check_norm(answer, size, rate=rate, noise=noise)
-        check_moves(answer.arrays, self._study)
-        self.declared.note(answer.site, answer.weight, answer.labels)
-        self._norms.append(size)
-        return Contribution(
+        update = Contribution(
             site=answer.site,
             arrays=answer.arrays,
             labels=labels_from_text(answer.labels),
             weight=answer.weight * factor,
         )
+        self._check_norm(answer, update.norm, rate=rate, noise=noise)
+        check_moves(answer.arrays, self._study)
+        self.declared.note(answer.site, answer.weight, answer.labels)
+        self._norms.append(update.norm)
+        return update
 
     def _expected(self, answer: TrainReply) -> Arrays:
         """What the update must hold, given what its site maps."""

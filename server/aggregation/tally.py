@@ -15,6 +15,7 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,11 @@ class Contribution:
     arrays: Mapping[str, Array]
     labels: Labels
     weight: float
+
+    @cached_property
+    def norm(self) -> float:
+        """L2 norm of all arrays together."""
+        return norm(self.arrays)
 
 
 class Tally(Protocol):

@@ -17,7 +17,7 @@ from typing import Any
 from irene_model.errors import ProtocolError
 from irene_model.exchange import Arrays, EvaluateRequest, TrainReply, TrainRequest
 from irene_model.study import HeldOut, one_line, travelling_bytes
-from server.aggregation import Judge, Tally, facts, norm, tally_for
+from server.aggregation import Judge, Tally, facts, tally_for
 from server.rounds.attendance import Roll
 from server.rounds.charged import Charged
 from server.rounds.exchange import Exchange, Reply, Sent
@@ -248,7 +248,7 @@ class Gathering:
             return {"outcome": "refused", "reason": one_line(str(error))}
         if factor is not None:
             tally.add(update, late=late)
-        return facts(answer) | {"norm": norm(update.arrays)}
+        return facts(answer) | {"norm": update.norm}
 
 
 def reply_in_time(

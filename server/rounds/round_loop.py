@@ -81,7 +81,7 @@ class RoundLoop:
             )
             self._accounts = Accounts(folder=folder, attempts=None)
             return
-        attempts = Attempts(folder.path)
+        attempts = Attempts(folder.path, durable=folder.durable)
         self._accounts = Accounts(folder=folder, attempts=attempts)
         sums = SecureSums(
             exchange=self.exchange,

@@ -1,6 +1,7 @@
 from .accounting import may_be_charged, spending, spent_until
 from .checkpoint_files import FEWEST, KEPT
 from .disclosed import disclosure
+from .disk import clear_of_disk_errors
 from .line_bounds import bounded, clean, finite
 from .lines import (
     CANCELLED,
@@ -15,12 +16,7 @@ from .lines import (
     read_lines,
 )
 from .log_file import run_log
-from .run_folder import (
-    RunFolder,
-    clear_of_disk_errors,
-    now,
-    versions,
-)
+from .run_folder import RunFolder, now, versions
 from .waiting_note import sentence, waiting
 
 __all__ = [

@@ -7,55 +7,49 @@ is whole; one that a disk damaged is known by its hashes (`server.runs.manifest`
 follows its checkpoint.
 """
 
-import contextlib
-import errno
 import importlib.metadata
 import json
-import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from irene_model import __version__
-from irene_model.errors import CheckpointError, ConfigError, DiskError
+from irene_model.errors import CheckpointError, ConfigError
 from irene_model.exchange import Array, Arrays
 from irene_model.inputs import IreneProcessor
 from irene_model.journal import sync
-from irene_model.network import DiagnosticModel
 from irene_model.study import Study, dump
-from irene_model.weights import (
-    PROVENANCE,
-    StartingPoint,
-    load_arrays,
-    new_model,
-    stored_arrays,
-    to_arrays,
-)
+from irene_model.weights import PROVENANCE, StartingPoint, to_arrays
 from server.runs import damage, manifest
 from server.runs.checkpoint_files import FEWEST, KEPT, place_of, remove, rounds_in, superfluous
+from server.runs.disk import add_line, clear_of_disk_errors, write_whole
 from server.runs.line_bounds import as_json, clean
 from server.runs.lines import Json
+from server.runs.model_files import ModelFiles
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STATE = "strategy.safetensors"
 _PACKAGES = ("torch", "flwr", "opacus", "transformers", "numpy")
 
 
 class RunFolder:
-    """One run's folder, open for writing. Use `create` or `resume`."""
+    """One run's folder, open for writing. Use `create` or `resume`.
+
+    What is written outlives a power failure, but in a run on synthetic patients alone: there it
+    outlives any process.
+    """
 
     def __init__(self, path: Path, study: Study, info: Json) -> None:
         self.path = path
         self.study = study
         self.info = info
+        self._models = ModelFiles(study)
 
     @classmethod
     def create(
@@ -125,7 +119,8 @@ class RunFolder:
                 f"{path / 'rounds.jsonl'}: lacks the line of round {len(kept) + 1}, which only the "
                 "last round may; restore the file"
             )
-        _write_whole(path / "rounds.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        write_whole(path / "rounds.jsonl", text, durable=folder.durable)
         if len(kept) == newest - 1:
             shutil.rmtree(folder.checkpoint(newest))
             begun = max([newest, *info.get("restarted", [])])
@@ -134,6 +129,11 @@ class RunFolder:
             folder.update_info(lost_rounds=sorted({*info.get("lost_rounds", []), *lost}))
         folder.update_info(restarted=sorted(again), stopped=None)
         return folder
+
+    @property
+    def durable(self) -> bool:
+        """Whether the disk must have what is written: real patients' sites take part."""
+        return self.info.get("synthetic") is not True
 
     @property
     def last_round(self) -> int:
@@ -152,14 +152,9 @@ class RunFolder:
         """The folder of a round's weights and processor, for their `from_pretrained`."""
         return place_of(self.checkpoints, round)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For another process, without the model: torch would move its memory to be shared, from a
-        thread, while a checkpoint is being written from it."""
-        return {key: each for key, each in self.__dict__.items() if key != "_model"}
-
     def load_checkpoint(self, round: int) -> Arrays:
         """The weights after `round`."""
-        return stored_arrays(self.checkpoint(round), self._model)
+        return self._models.read(self.checkpoint(round))
 
     def load_state(self, round: int) -> Arrays:
         """What the strategy kept after `round`; nothing for one that keeps nothing."""
@@ -180,8 +175,7 @@ class RunFolder:
         place = self.checkpoint(round)
         work = place.with_suffix(".partial")
         shutil.rmtree(work, ignore_errors=True)
-        load_arrays(self._model, weights)
-        self._model.save_pretrained(work)
+        self._models.write(work, weights)
         self._processor.save_pretrained(work)
         if self.info.get("start"):
             origin = {"kind": "run", "round": round, **self._origin}
@@ -189,15 +183,12 @@ class RunFolder:
         if state:
             save_file(dict(state), work / _STATE)
         manifest.write(work)
-        for written in work.iterdir():
+        for written in work.iterdir() if self.durable else ():
             sync(written)
         shutil.rmtree(place, ignore_errors=True)  # only a round of a run that was cut off here
         work.rename(place)
-        sync(place.parent)
-
-    @cached_property
-    def _model(self) -> DiagnosticModel:  # holds what is written; a new one each time took longer
-        return new_model(self.study, seed=0)
+        if self.durable:
+            sync(place.parent)
 
     @cached_property
     def _processor(self) -> IreneProcessor:
@@ -235,23 +226,20 @@ class RunFolder:
 
     def append_round(self, line: Json) -> None:
         """Add a round's line."""
-        with (
-            clear_of_disk_errors(self.path),
-            (self.path / "rounds.jsonl").open("a", encoding="utf-8") as file,
-        ):
-            file.write(as_json(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        add_line(self.path / "rounds.jsonl", as_json(line), durable=self.durable)
 
     def update_info(self, **facts: Any) -> None:
-        """Change run.json, atomically."""
+        """Change run.json, atomically; nothing is written that is there already."""
+        if facts and facts.items() <= self.info.items():
+            return
         self.info.update(facts)
-        _write_whole(self.path / "run.json", as_json(self.info, indent=2) + "\n")
+        text = as_json(self.info, indent=2) + "\n"
+        write_whole(self.path / "run.json", text, durable=self.durable)
 
     def write_results(self, results: Json) -> Path:
         """Write results.json, atomically."""
         path = self.path / "results.json"
-        _write_whole(path, as_json(results, indent=2) + "\n")
+        write_whole(path, as_json(results, indent=2) + "\n", durable=self.durable)
         return path
 
 
@@ -271,30 +259,3 @@ def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@contextlib.contextmanager
-def clear_of_disk_errors(folder: Path) -> Iterator[None]:
-    """A full disk, or one that can't be written, as one sentence that says what to do.
-
-    Writers of tensors wrap the system's error in their own, so its text is looked at too.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        code = getattr(error, "errno", None)
-        if code in _FULL or any(os.strerror(full) in str(error) for full in _FULL):
-            free = shutil.disk_usage(folder).free // 2**20
-            raise DiskError(
-                f"{folder}: the disk is full ({free} MiB are free, or a quota is reached); nothing "
-                "is lost: make room and resume the run"
-            ) from None
-        raise
-
-
-def _write_whole(path: Path, text: str) -> None:
-    work = path.with_name(path.name + ".partial")
-    with clear_of_disk_errors(path.parent):
-        work.write_text(text, encoding="utf-8")
-        sync(work)
-        work.replace(path)

@@ -25,9 +25,12 @@ _BEGUN, SUMMED, ABORTED, REFUSED = "begun", "summed", "aborted", "refused"
 class Attempts:
     """The file of one run, open for writing by one process."""
 
-    def __init__(self, folder: Path) -> None:
-        """folder: the run's. Raises CheckpointError for a file that is damaged but at its end."""
-        self._path = folder / NAME
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        """folder: the run's; durable: as it is (`RunFolder.durable`).
+
+        Raises CheckpointError for a file that is damaged but at its end.
+        """
+        self._path, self._durable = folder / NAME, durable
         self._known: dict[tuple[str, int], dict[int, Json]] = {}
         for record in self._read():
             self._keep(record)
@@ -87,8 +90,9 @@ class Attempts:
         ):
             file.write(json.dumps(record) + "\n")
             file.flush()
-            os.fsync(file.fileno())
-        if created:
+            if self._durable:
+                os.fsync(file.fileno())
+        if created and self._durable:
             sync(self._path.parent)
         self._keep(record)
 

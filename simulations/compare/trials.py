@@ -83,7 +83,7 @@ def run_in_process(trial: Trial, sites: Sequence[Path], out: Path) -> Json:
         fitted = _start_of(trial)
     elif trial.goes_on is not None:
         model = new_model(trial.study, seed=trial.seed)
-        federation = stored_arrays(trial.goes_on.folder(out) / "model", model)
+        federation = stored_arrays(trial.goes_on.folder(out) / "model", model.state_dict())
         fitted = _at_home(federation, *trained)
     else:
         fitted = train_at_one_place(

@@ -4,9 +4,13 @@ Ten times a second the engine compares every message that lies in its store with
 thousand of both that is more work than training. So the server's grid has a node for each site,
 and the engine's has a few *carriers*, each of which carries one message at a time: the site's
 number travels in the message's group. What waits for a carrier waits here.
+
+Where all messages of a round can be carried at once, those of the sites that took longest leave
+first, so that no process ends long after the others. Elsewhere they leave as they were sent: who
+waits for replies in that order would hold all that came before their turn.
 """
 
-from collections import deque
+import heapq
 from collections.abc import Iterable
 from uuid import uuid4
 
@@ -28,7 +32,8 @@ class Carriers(Grid):
         self._sites = sites
         self._delivery = delivery
         self._expected, self._known = carriers, set[int]()
-        self._free: deque[int] = deque()
+        self._free: list[int] = []  # a heap: the engine takes of the lowest number first
+        self._took: dict[int, float] = {}  # site's number -> its own seconds, the last time
         self._waiting: dict[str, Message] = {}
         self._carried: dict[str, tuple[str, int]] = {}  # the engine's id -> ours, and the carrier
         self._replies: dict[str, Message] = {}
@@ -58,12 +63,17 @@ class Carriers(Grid):
         return range(1, self._sites + 1)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Take messages to sites; they leave in this order, as carriers come free."""
+        """Take messages to sites; they leave as carriers come free."""
         identifiers = []
         for message in messages:
             message.metadata.group_id = str(message.metadata.dst_node_id - 1)
             identifiers.append(uuid4().hex)
             self._waiting[identifiers[-1]] = message
+        if self._sites <= self._expected:
+            longest_first = sorted(
+                self._waiting.items(), key=lambda each: -self._took.get(site_of(each[1]), 0.0)
+            )
+            self._waiting = dict(longest_first)
         self._carry()
         return identifiers
 
@@ -86,14 +96,23 @@ class Carriers(Grid):
         for reply in self._grid.pull_messages(list(self._carried)):
             identifier, carrier = self._carried.pop(reply.metadata.reply_to_message_id)
             self._replies[identifier] = reply
-            self._free.append(carrier)
+            self._note_time(reply)
+            heapq.heappush(self._free, carrier)
         self._carry()
+
+    def _note_time(self, reply: Message) -> None:
+        """Keep what the site says of its time in training; other replies and errors say nothing."""
+        values = reply.content.config_records.get("values") if reply.has_content() else None
+        match None if values is None else values.get("seconds"):
+            case float(seconds) if seconds > 0:
+                self._took[site_of(reply)] = seconds
 
     def _find_carriers(self) -> None:
         """Those that have come: the engine starts while the server does."""
-        new = sorted(set(self._grid.get_node_ids()) - self._known)
+        new = set(self._grid.get_node_ids()) - self._known
         self._known.update(new)
-        self._free.extend(new)
+        for each in new:
+            heapq.heappush(self._free, each)
 
     def _carry(self) -> None:
         """Give free carriers what waits; what has expired meanwhile is not sent any more."""
@@ -104,7 +123,7 @@ class Carriers(Grid):
             message = self._waiting.pop(identifier)
             message.metadata.dst_node_id = self._free[0]
             for engines in self._grid.push_messages([message]):
-                self._carried[engines] = (identifier, self._free.popleft())
+                self._carried[engines] = (identifier, heapq.heappop(self._free))
             self._delivery.pushed()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from flwr.app import Message
 
 from client.app import answer
+from client.ledger import Ledger
 from client.participant import Participant
 from client.records import SiteDataset, open_dataset
 from client.site import Site
@@ -40,13 +41,20 @@ KEPT = KeptDatasets()
 """Of this process."""
 
 
-def answer_as(site: Site, message: Message, *, seed: int, masked: bool) -> Message:
+def answer_as(site: Site, message: Message, *, seed: int, masked: bool, made_up: bool) -> Message:
     """The reply of `site` to one message of the server.
 
-    masked: False leaves the masks of secure sums out; the sums are the same.
+    masked: False leaves the masks of secure sums out; the sums are the same. made_up: no patient of
+    any site is real, so that ledgers need not outlive a power failure.
     """
     _log_to(site)
-    participant = Participant(site=site, simulation_seed=seed, masked=masked, dataset=KEPT.open)
+    participant = Participant(
+        site=site,
+        simulation_seed=seed,
+        masked=masked,
+        dataset=KEPT.open,
+        ledger=Ledger.of_made_up if made_up else Ledger.of,
+    )
     return answer(message, participant)
 
 

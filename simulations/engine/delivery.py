@@ -52,7 +52,7 @@ class Delivery:
         f_stop: threading.Event,
     ) -> None:
         while not f_stop.is_set():
-            for node in nodes_mapping:
+            for node in sorted(nodes_mapping):  # so that what is carried first is first
                 for message in state.get_message_ins(node_id=node, limit=1):
                     queue.put(message)
             self._pushed.wait(_STOPPED_S)

@@ -1,15 +1,21 @@
-"""A run that is killed and resumed ends with the weights of one that was not."""
+"""A run that is killed and resumed ends with the weights of one that was not.
+
+It is one of made-up patients, which waits for the disk nowhere: killing it at any moment is what it
+must survive. What waits for the disk, as a hospital's ledger, survives no less.
+"""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from client.ledger import Ledger
 from client.participant import Participant
 from server.rounds.round_loop import RoundLoop
 from server.runs.run_folder import RunFolder
@@ -29,8 +35,9 @@ run_on(run, sites)
 
 
 def run_on(run: Path, hospitals: list[Path]) -> None:
-    """What is left of the run, with the hospitals' real clients."""
-    nodes = {n: hospital_node(Participant.at(site, 7)) for n, site in enumerate(hospitals, 1)}
+    """What is left of the run, with the hospitals' real clients, as a simulation has them."""
+    made_up = [replace(Participant.at(site, 7), ledger=Ledger.of_made_up) for site in hospitals]
+    nodes = {n: hospital_node(each) for n, each in enumerate(made_up, 1)}
     RoundLoop(exchange=exchange_with(nodes), folder=RunFolder.resume(run), give_up=True).run()
 
 
@@ -63,7 +70,7 @@ def test_kill_9_changes_no_weight(tmp_path: Path) -> None:
     for name in ("straight", "killed"):
         hospitals = two_hospitals(tmp_path / f"{name}-hospitals")
         path = tmp_path / name
-        RunFolder.create(path, study, seed=1)
+        RunFolder.create(path, study, seed=1, synthetic=True)
         for kill_at in (2, 5) if name == "killed" else ():
             running = process(path, hospitals)
             while not (path / "checkpoints" / f"round-{kill_at:04d}").exists():

@@ -163,7 +163,7 @@ def test_a_model_beyond_the_limits_is_declined_before_it_is_built(
 ) -> None:
     asked = rich.study
     arrays = to_arrays(new_model(asked, seed=1))
-    for module in ("client.training.training", "client.training.evaluation"):
+    for module in ("irene_model.weights.loans", "client.training.evaluation"):
         monkeypatch.setattr(f"{module}.new_model", lambda *_, **__: 1 / 0)
     rich.configure("limits", {limit: 10})
     node = Participant.at(rich.site_file)

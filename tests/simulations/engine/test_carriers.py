@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import cast
 
-from flwr.app import Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -19,6 +19,7 @@ class Engine:
         self.nodes: list[int] = []
         self.store: dict[str, Message] = {}
         self.answered: list[int] = []
+        self.replies: list[Message] = []  # what is given, where the test says it
         self.expired = False
 
     def get_node_ids(self) -> list[int]:
@@ -36,6 +37,9 @@ class Engine:
 
     def pull_messages(self, identifiers: Iterable[str]) -> list[Message]:
         """The last that came is the first that is answered."""
+        if self.replies:
+            told, self.replies = self.replies, []
+            return told
         assert list(identifiers) == list(self.store)
         if not self.store:
             return []
@@ -94,3 +98,50 @@ def test_a_message_that_expired_while_it_waited_holds_no_node() -> None:
     assert not list(carriers.pull_messages(identifiers))
     carriers.push_messages([Message(RecordDict(), 2, "train", ttl=60)])
     assert [site_of(each) for each in engine.store.values()] == [1]
+
+
+def took(engine: Engine, seconds: list[float | None]) -> Carriers:
+    """A round of as many sites, each with a carrier, that told so many seconds of training."""
+    carriers, identifiers = sent(engine, len(seconds), len(seconds))
+    replies = []
+    for message in engine.store.values():
+        told = seconds[site_of(message)]
+        values = {} if told is None else {"values": ConfigRecord({"seconds": told})}
+        replies.append(Message(RecordDict({**values}), reply_to=message))
+    engine.store.clear()
+    engine.replies = replies
+    assert len(list(carriers.pull_messages(identifiers))) == len(seconds)
+    return carriers
+
+
+def order(carriers: Carriers, engine: Engine, sites: int) -> list[int]:
+    """Of the next round's messages: as the engine takes them, of the lowest node first."""
+    carriers.push_messages(
+        [Message(RecordDict(), number, "train", ttl=60) for number in range(1, sites + 1)]
+    )
+    by_node = sorted(engine.store.values(), key=lambda each: each.metadata.dst_node_id)
+    return [site_of(each) for each in by_node]
+
+
+def test_the_site_that_took_longest_is_first_where_all_can_be_carried_at_once() -> None:
+    engine = Engine()
+    engine.nodes = [33, 31, 34, 32]
+    carriers = took(engine, [0.5, 2.0, None, 1.0])
+    assert order(carriers, engine, 4) == [1, 3, 0, 2]
+
+
+def test_of_more_sites_than_carriers_the_first_sent_are_the_first_carried() -> None:
+    engine = Engine()
+    engine.nodes = [31, 32]
+    carriers, identifiers = sent(engine, 3, 2)
+    carriers._took.update({2: 9.0})
+    assert [site_of(each) for each in engine.store.values()] == [0, 1]
+    carriers.pull_messages(identifiers)
+    assert {site_of(each) for each in engine.store.values()} == {0, 2}
+
+
+def test_what_says_no_time_is_no_time() -> None:
+    engine = Engine()
+    engine.nodes = [31, 32]
+    carriers = took(engine, [float("nan"), -1.0])
+    assert not carriers._took
