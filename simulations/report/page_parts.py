@@ -1,6 +1,7 @@
 """What the page of a comparison shows, from results.json: its figures and its words (pure)."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from irene_model.console import figure, known
@@ -67,7 +68,9 @@ def gain_plots(results: Json) -> dict[str, Forest]:
 
 
 def epsilon_plot(rows: Rows) -> SquareChart | None:
-    """AUROC against epsilon, where a way was trained at several; beside it without privacy."""
+    """AUROC against epsilon, where a way was trained at several, and without privacy; and, level,
+    what the hospitals reach alone and without privacy, on the same patients.
+    """
     ways: dict[str, dict[float, Json]] = {}
     for _, arm in rows:
         if arm.get("epsilon") is not None and arm["site"] is None:
@@ -85,9 +88,11 @@ def epsilon_plot(rows: Rows) -> SquareChart | None:
         without = [a for _, a in rows if (a["arm"], a["model"]) == (plain, model)]
         points += [_place(float(len(values)), each) for each in without[:1]]
         traces.append(Trace(name=way, places=points))
-    told = [known(y) for trace in traces for p in trace.places for y in (p.y, p.low)]
-    lowest = min((y for y in told if y is not None), default=0.5)
-    bottom = max(0.0, int(lowest * 10) / 10)
+    traces += _alone(rows, {way.split("/", 1)[1] for way in several}, float(len(values)))
+    told = [known(y) for trace in traces for p in trace.places for y in (p.y, p.low, p.high)]
+    shown = [y for y in told if y is not None] or [0.5]
+    bottom = max(0.0, math.floor(min(shown) * 10) / 10)
+    top = min(1.0, max(bottom + 0.1, math.ceil(max(shown) * 10) / 10))
     return square_chart(
         traces,
         x_label="epsilon",
@@ -96,8 +101,25 @@ def epsilon_plot(rows: Rows) -> SquareChart | None:
             *((place, f"{epsilon:g}") for epsilon, place in places.items()),
             (float(len(values)), _NO_PRIVACY),
         ],
-        y_ticks=[round(bottom + (1 - bottom) * share, 3) for share in _SHARES],
+        y_ticks=[round(bottom + (top - bottom) * share, 3) for share in _SHARES],
     )
+
+
+def _alone(rows: Rows, models: Collection[str], width: float) -> list[Trace]:
+    """Level lines at the best and the mean of the hospitals' own models."""
+    own = [a for _, a in rows if (a["arm"], a["model"] in models) == ("local", True)]
+    reached = [y for a in own if (y := known(a["auroc"]["macro"])) is not None]
+    if not reached:
+        return []
+    levels = {"best": max(reached), "mean": sum(reached) / len(reached)}
+    return [
+        Trace(
+            name=f"the {kind} hospital alone, without privacy",
+            places=[Place(x=0.0, y=level), Place(x=width, y=level)],
+            marked=False,
+        )
+        for kind, level in levels.items()
+    ]
 
 
 def roc_plot(rows: Rows) -> SquareChart | None:

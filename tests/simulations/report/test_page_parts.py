@@ -48,6 +48,23 @@ def test_auroc_rises_with_epsilon_and_ends_without_privacy() -> None:
     assert epsilon_plot(list(one.items())) is None
 
 
+def test_beside_epsilon_stands_what_hospitals_reach_alone() -> None:
+    own = {
+        f"local-{site}/irene": [result(f"local-{site}/irene", 0, auroc, arm="local", site=site)]
+        for site, auroc in (("north", 0.8), ("south", 0.7))
+    }
+    chart = epsilon_plot(list(summary(PRIVATE | own)["arms"].items()))
+    assert chart is not None
+    private, best, mean = chart.lines
+    assert [best.name[:8], mean.name[:8]] == ["the best", "the mean"] and not best.marks
+    heights = {
+        line.name: {at.split(",")[1] for at in line.path[1:].split("L")} for line in (best, mean)
+    }
+    assert all(len(found) == 1 for found in heights.values())  # level
+    assert f"{private.marks[2].y:.1f}" in heights[best.name]  # 0.8, as at epsilon 8
+    assert chart.y_ticks[-1].text == "0.9"  # the intervals' end
+
+
 def test_gains_are_drawn_with_their_chance() -> None:
     plot = gain_plots(summary(SURE))["federated/irene"]
     assert [row.name for row in plot.rows] == ["north", "mean"]
