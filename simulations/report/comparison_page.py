@@ -100,8 +100,8 @@ def gains_by_way(results: Json) -> dict[str, dict[str, Any]]:
 
 
 def chance(p: float | None) -> str:
-    """A p value: 0.032, or < 0.001, since none is 0."""
-    return "< 0.001" if known(p) is not None and p < 0.001 else figure(p)  # type: ignore[operator]
+    """A p value: 0.032, or < 0.001, since none is 0, in one piece."""
+    return "<\u00a00.001" if known(p) is not None and p < 0.001 else figure(p)  # type: ignore[operator]
 
 
 def _environment() -> Environment:

@@ -116,4 +116,4 @@ def test_the_page_says_it_first_and_that_one_seed_is_one_training() -> None:
     page = render(results | {"study": "s", "trials": 2, "finished": 2})
     assert page.index("What this comparison supports") < page.index("Is it worth joining")
     assert "There is one seed" in page and "none for a single seed" not in page
-    assert [chance(p) for p in (None, 0.0, 0.04)] == ["–", "< 0.001", "0.040"]
+    assert [chance(p) for p in (None, 0.0, 0.04)] == ["–", "<\u00a00.001", "0.040"]
