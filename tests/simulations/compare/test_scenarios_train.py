@@ -11,9 +11,9 @@ from tests.helpers.federations.watched_comparison import Watching
 
 SCENARIOS = Path(__file__).parents[3] / "simulations" / "scenarios"
 TRAININGS = {
-    "covid": 2 * (4 + 3),
+    "covid": 3 * (4 + 3),
     "exam": 20 + 3,
-    "missing": 5,
+    "missing": 6,
     "epsilon": 1 + 4 + 4,
     "paper": 18,
 }
