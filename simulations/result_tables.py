@@ -8,6 +8,8 @@ from irene_model.console import figure, known
 from server.runs import Json, epsilon_in
 from simulations.compare import OwnModel
 
+_MOST_SITES = 40  # that a person would look through
+
 
 def label_table(name: str, arm: Json, start: Json | None = None) -> Table:
     """AUROC and AUPRC of each label, the start's beside where there is one."""
@@ -36,14 +38,17 @@ def label_table(name: str, arm: Json, start: Json | None = None) -> Table:
 
 
 def site_table(arm: Json, start: Json | None = None) -> Table:
-    """Each site's AUROC, where it is known, and what its patients spent."""
+    """Each site's AUROC, where it is known, and what its patients spent; of many, the first."""
     table = Table(title="Sites", title_justify="left")
     told = ("start",) if start is not None else ()
     alone = any("epsilon_alone" in spent for spent in arm["privacy"].values())
     shared = ("if all others collude",) * alone
     for column in ("site", "AUROC", *told, "epsilon", *shared, "delta"):
         table.add_column(column, justify="left" if column == "site" else "right")
-    for site in dict.fromkeys([*arm["auroc"]["by_site"], *arm["privacy"]]):
+    sites = list(dict.fromkeys([*arm["auroc"]["by_site"], *arm["privacy"]]))
+    if len(sites) > _MOST_SITES:
+        table.caption = f"and {len(sites) - _MOST_SITES} more: results.json and the report have all"
+    for site in sites[:_MOST_SITES]:
         auroc, privacy = arm["auroc"]["by_site"].get(site), arm["privacy"].get(site, {})
         spent = epsilon_in(privacy)
         table.add_row(
