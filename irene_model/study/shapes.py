@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from irene_model.errors import ConfigError
-from irene_model.modalities import ALWAYS
+from irene_model.modalities import ALWAYS, FURTHER
 from irene_model.study.names import Language, Name, PanelName, Unit
 from irene_model.study.settings import GrownSettings, Settings
 
@@ -196,8 +196,8 @@ class Panel(Settings):
         if len(set(names)) < len(names):
             repeated = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"value named twice: {repeated}")
-        if self.name in RESERVED:
-            raise ValueError(f"'{self.name}' is a modality of every study; choose another name")
+        if self.name in _TAKEN:
+            raise ValueError(f"'{self.name}' is a modality or a part of one; choose another name")
         if self.name in _OF_MODULES:
             raise ValueError(f"'{self.name}' can't name a part of a model; choose another name")
         return self
@@ -228,6 +228,11 @@ class Panel(Settings):
 
 
 RESERVED = tuple(each.name for each in ALWAYS)
+_TAKEN = frozenset(
+    name
+    for each in (*ALWAYS, *FURTHER)
+    for name in (each.name, *each.tokens, *(part.name for part in each.parts))
+)  # a panel stands beside them wherever tokens and records are told apart by name
 # What torch's containers of modules have, also once transformers is there.
 _OF_MODULES = frozenset({
     "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "clear",
