@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## four synthetic hospitals train IRENE with patient-level privacy
 	$(BIN)/irene-sim run simulations/scenarios/demo.yaml --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-# Federations mostly wait, for one another and for clocks: four at a time keep two cores busy. The
+# Federations mostly wait, for one another and for clocks, so more run at once than there are cores. The
 # longest files come first (tests/conftest.py) and the many quick ones fill up the end. Up to three
 # failures are run again with the machine to themselves, after they were printed: what fails there
 # too is a fault, what passes is named again and had no time.

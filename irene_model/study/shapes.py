@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from irene_model.errors import ConfigError
-from irene_model.modalities import ALWAYS, FURTHER
+from irene_model.modalities import ALWAYS
 from irene_model.study.names import Language, Name, PanelName, Unit
 from irene_model.study.settings import GrownSettings, Settings
 
@@ -230,7 +230,7 @@ class Panel(Settings):
 RESERVED = tuple(each.name for each in ALWAYS)
 _TAKEN = frozenset(
     name
-    for each in (*ALWAYS, *FURTHER)
+    for each in ALWAYS
     for name in (each.name, *each.tokens, *(part.name for part in each.parts))
 )  # a panel stands beside them wherever tokens and records are told apart by name
 # What torch's containers of modules have, also once transformers is there.

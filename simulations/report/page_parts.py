@@ -107,8 +107,8 @@ def epsilon_plot(rows: Rows) -> SquareChart | None:
 
 def _alone(rows: Rows, models: Collection[str], width: float) -> list[Trace]:
     """Level lines at the best and the mean of the hospitals' own models."""
-    own = [a for _, a in rows if (a["arm"], a["model"] in models) == ("local", True)]
-    reached = [y for a in own if (y := known(a["auroc"]["macro"])) is not None]
+    own = [arm for _, arm in rows if arm["arm"] == "local" and arm["model"] in models]
+    reached = [y for arm in own if (y := known(arm["auroc"]["macro"])) is not None]
     if not reached:
         return []
     levels = {"best": max(reached), "mean": sum(reached) / len(reached)}

@@ -44,7 +44,6 @@ def test_thousands_of_names_come_from_a_file(hospital: HospitalFolder) -> None:
         ([{**PANELS[1], "name": "labs"}], "is a modality or a part of one"),
         ([{**PANELS[1], "name": "age"}], "is a modality or a part of one"),
         ([{**PANELS[1], "name": "patches"}], "is a modality or a part of one"),
-        ([{**PANELS[1], "name": "sounds"}], "is a modality or a part of one"),
         ([PANELS[1], PANELS[1]], "panel named twice: genes"),
         ([{**PANELS[1], "high": -3}], "high must be above low"),
         ([{**PANELS[1], "per_token": 0}], "greater than or equal to 1"),
