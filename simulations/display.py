@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from irene_model.console import figure, known
+from irene_model.console import figure
 from irene_model.weights import Provenance
 from server.runs import Json, RunFolder, epsilon_in
 from simulations.audit import Audit
 from simulations.compare import OwnModel, Trial
-from simulations.report import best_first, gains_by_way
+from simulations.report import gains_by_way
 from simulations.result_tables import (
     gain_table,
-    interval,
     label_table,
     number,
     own_table,
+    ranking_table,
     site_table,
 )
 
@@ -182,25 +182,7 @@ class RunProgress:
 
     def ranking(self, results: Json, out: Path) -> None:
         """The rows of a comparison, best first, the hospitals' gains, and where everything lies."""
-        over = "seeds" if results["over"] == "seeds" else "folds, 95% interval over test patients"
-        table = Table(
-            title=f"Mean over {over}; difference to {results['reference']}",
-            title_justify="left",
-        )
-        table.add_column("arm / model", overflow="fold")
-        for column in ("AUROC", "interval", "difference", "interval", "seeds"):
-            table.add_column(column, justify="right", no_wrap=True)
-        for name, arm in best_first(results):
-            gap = arm["difference"]["auroc"] if arm["difference"] else {"mean": None, "ci95": None}
-            table.add_row(
-                name,
-                number(arm["auroc"]["macro"]),
-                interval(arm["auroc"]["ci95"]),
-                "-" if known(gap["mean"]) is None else f"{gap['mean']:+.3f}",
-                interval(gap["ci95"]),
-                str(len(arm["seeds"])),
-            )
-        self._console.print(table)
+        self._console.print(ranking_table(results))
         if gains := gains_by_way(results):
             self._console.print(gain_table(gains, results["sites"]))
         self._console.print(f"results  {out / 'results.json'}")

@@ -7,6 +7,7 @@ from rich.table import Table
 from irene_model.console import figure, known
 from server.runs import Json, epsilon_in
 from simulations.compare import OwnModel
+from simulations.report import best_first
 
 _MOST_SITES = 40  # that a person would look through
 
@@ -84,6 +85,36 @@ def own_table(beside: Sequence[OwnModel]) -> Table:
     return table
 
 
+def ranking_table(results: Json) -> Table:
+    """A comparison's rows, best first; what all share is said once, so that 80 columns hold it."""
+    rows = best_first(results)
+    counts = {len(arm["seeds"]) for _, arm in rows}
+    many = "seeds" if results["over"] == "seeds" else "folds"
+    differ = len(counts) > 1
+    of = many if differ else f"{max(counts, default=0)} {many}"
+    of = "1 seed" if of == "1 seeds" else of
+    if many == "folds":
+        of += ", 95% interval over test patients"
+    arms = {name.partition("/")[0] for name, _ in rows}
+    shared = f"{arms.pop()}/" if len(arms) == 1 and all("/" in name for name, _ in rows) else ""
+    table = Table(
+        title=f"Mean over {of}; difference to {results['reference']}", title_justify="left"
+    )
+    table.add_column(f"{shared}model" if shared else "arm / model", overflow="fold")
+    for column in ("AUROC", "difference", *["seeds"] * differ):
+        table.add_column(column, justify="right")
+    for name, arm in rows:
+        macro = arm["auroc"]
+        around = "" if macro["ci95"] is None else f" ({interval(macro['ci95'])})"
+        table.add_row(
+            name.removeprefix(shared),
+            number(macro["macro"]) + around,
+            _gap(arm["difference"] and arm["difference"]["auroc"]),
+            *[str(len(arm["seeds"]))] * differ,
+        )
+    return table
+
+
 def gain_table(gains: Json, sites: Sequence[str]) -> Table:
     """What each hospital's own test patients gain over the model of its own patients."""
     table = Table(
@@ -94,11 +125,11 @@ def gain_table(gains: Json, sites: Sequence[str]) -> Table:
     for site in sites:
         table.add_column(site, justify="right")
     for way, by_site in gains.items():
-        table.add_row(way, *(_gain(by_site.get(site)) for site in sites))
+        table.add_row(way, *(_gap(by_site.get(site)) for site in sites))
     return table
 
 
-def _gain(found: Json | None) -> str:
+def _gap(found: Json | None) -> str:
     if found is None or known(found["mean"]) is None:
         return "-"
     interval = "" if found["ci95"] is None else f" ({_signed(found['ci95'])})"
