@@ -140,11 +140,8 @@ def _inputs(model: IreneModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]
     found = {name: batch[name].detach() for name in names}
     if model.config.text_length:
         if model.config.vocab_size:
-            ids, mask = batch["input_ids"], batch.get("text_mask")
             with torch.no_grad():
-                found["text_embeddings"] = model.embeddings.token_vectors(
-                    ids, None if mask is None else mask.bool(), len(ids)
-                )
+                found["text_embeddings"] = model.embeddings.word_vectors(batch)
         else:
             found["text_embeddings"] = batch["text_embeddings"].detach()
     return found

@@ -9,6 +9,8 @@ a NaN there reaches an output or a gradient. The class token belongs to the imag
 it is absent too.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -166,8 +168,8 @@ class IreneEmbeddings(nn.Module):
         """Text tokens (B,T,D) and their presence."""
         length = self.config.text_length
         present = _presence("text_mask", text_mask, (batch, length))
-        if self.config.vocab_size:
-            embedded = self.token_vectors(input_ids, present, batch)
+        if self.config.vocab_size and text_embeddings is None:
+            embedded = self._token_vectors(input_ids, present, batch)
         else:
             shape = (batch, length, self.config.text_width)
             embedded = _require("text_embeddings", text_embeddings, shape)
@@ -175,7 +177,17 @@ class IreneEmbeddings(nn.Module):
         embedded = present_only(embedded, present).to(self.text.weight.dtype)
         return self.text_positions(self.text(embedded)), present
 
-    def token_vectors(self, ids: Tensor | None, present: Tensor | None, batch: int) -> Tensor:
+    def word_vectors(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """What the model's own table has (B,T,E) for the `input_ids` of `inputs`.
+
+        `forward` takes them as `text_embeddings`, so that what else reads them looks up no second
+        time.
+        """
+        mask = inputs.get("text_mask")
+        present = None if mask is None else mask.bool()
+        return self._token_vectors(inputs.get("input_ids"), present, len(inputs["age"]))
+
+    def _token_vectors(self, ids: Tensor | None, present: Tensor | None, batch: int) -> Tensor:
         """Vectors (B,T,E) of token ids (B,T); of ids (B,T,W) the mean of those not below 0.
 
         Where `present` is false an id may be anything. A token that is not there reads row 0, and

@@ -1,12 +1,12 @@
-"""Logistic regression on what frozen encoders found, and on the numbers.
+"""Logistic regression on what is frozen, encoders' vectors or those of words, and on the numbers.
 
 Legend: B records, F, E, L, K as in `irene_model.network.embeddings`. A few thousand weights, of
 which a patient's gradient is that of linear layers: exact in every engine.
 
 Features of a record, 0 where it lacks them:
 
-- image: the encoder's vector of the whole image (F); text: the mean of its vectors of the words
-  (E), as sentence encoders pool. Each is centred and has length `_LENGTH`, so that an encoder's own
+- image: the encoder's vector of the whole image (F); text: the mean of the vectors of the words
+  (E), as sentence encoders pool, be they an encoder's or of the model's own table. Each is centred and has length `_LENGTH`, so that an encoder's own
   scale and width change neither the clipping nor the step.
 - numbers (2L+4): scaled laboratory values, and for each whether it was measured; likewise age and
   sex. Each further panel has its own, as the laboratory.
@@ -139,7 +139,7 @@ def _reads_image(config: IreneConfig) -> bool:
 
 
 def _reads_text(config: IreneConfig) -> bool:
-    return config.text_length > 0 and config.vocab_size == 0
+    return config.text_length > 0
 
 
 def _seen(inputs: Inputs) -> Tensor:
@@ -148,7 +148,7 @@ def _seen(inputs: Inputs) -> Tensor:
 
 
 def _read(config: IreneConfig, inputs: Inputs) -> Tensor:
-    """Whether each record (B,) has a text that a frozen encoder read."""
+    """Whether each record (B,) has a text."""
     if not _reads_text(config):
         return torch.zeros_like(inputs["age"], dtype=torch.bool)
     return _known(inputs, "text_mask", inputs["text_embeddings"][..., 0]).any(dim=1)

@@ -147,6 +147,8 @@ class IreneModel(DiagnosticModel):
         (B,N,F) and `sound_mask` (B,N) hold the patches. Values behind a mask may be anything, NaN
         included. A wrong shape raises ValueError.
         """
+        if self.config.linear_path and self.config.text_length and self.config.vocab_size:
+            inputs = {**inputs, "text_embeddings": self.embeddings.word_vectors(inputs)}
         streams = self.embeddings(**inputs)
         tokens, present, maps = self.encoder(streams, with_maps=output_attentions)
         features = mean_present(tokens, present)

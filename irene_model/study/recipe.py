@@ -29,9 +29,9 @@ class ModelShape(GrownSettings):
     from the patients. The head starts there instead of at one half, so that no budget is spent
     on learning that diseases are rare.
 
-    `linear_path`: to IRENE's logits are added those of logistic regression on what frozen encoders
-    found and on the numbers, and IRENE's own part starts at zero: it begins as a linear probe. The
-    methods that it is compared with have none.
+    `linear_path`: to IRENE's logits are added those of logistic regression on what is frozen
+    (encoders' vectors, or those of words) and on the numbers, and IRENE's own part starts at zero:
+    it begins as a linear probe. The methods that it is compared with have none.
     """
 
     later: ClassVar[frozenset[str]] = frozenset({"linear_path"})

@@ -191,13 +191,18 @@ class Study(GrownSettings):
 
     @model_validator(mode="after")
     def _a_linear_path_has_what_to_read(self) -> "Study":
-        frozen = self.image.encoder is not None or self.text.encoder.kind == "frozen"
-        if self.model.linear_path and not frozen:
+        if self.model.linear_path and not self.has_frozen_features:
             raise ValueError(
                 "model.linear_path: reads frozen features; give the study an image.encoder or a "
-                "text.encoder of the kind 'frozen', or leave it out"
+                "text.encoder of the kind 'frozen', or set text.trainable to false, or leave it out"
             )
         return self
+
+    @property
+    def has_frozen_features(self) -> bool:
+        """Whether vectors of the image, the text or its words are given and never trained."""
+        text = self.text.encoder.kind == "frozen" or not self.text.trainable
+        return text or self.image.encoder is not None
 
     @property
     def further(self) -> tuple[tuple[Modality, SoundShape], ...]:

@@ -42,7 +42,7 @@ def recipe(study: Study, public: Public, *, started: bool) -> tuple[Choice, ...]
     """
     text = _text(study, public)
     study = with_settings(study, text.settings)
-    path = _linear_path(study, public, started=started)
+    path = _linear_path(study, started=started)
     study = with_settings(study, path.settings)
     found = [text, path, *([_part(study, public)] if started else []), *_hidden(study, public)]
     return tuple(choice for choice in found if choice.settings)
@@ -64,20 +64,19 @@ def _text(study: Study, public: Public) -> Choice:
     )
 
 
-def _linear_path(study: Study, public: Public, *, started: bool) -> Choice:
-    """What few patients teach best is a line through what frozen encoders know already."""
+def _linear_path(study: Study, *, started: bool) -> Choice:
+    """What much noise or few patients leave to be taught is a line through what is frozen."""
     on = {"model.linear_path": True}
-    frozen = study.image.encoder is not None or study.text.encoder.kind == "frozen"
     # A start has a path or has none, and first weights must fit.
     ours = study.model.method in ("irene", "irene_unidirectional") and not started
-    ratio = prospect_of(study, public).ratio
-    if not (frozen and ours) or study.model.linear_path or ratio >= _AMPLE:
+    if not (study.has_frozen_features and ours) or study.model.linear_path:
         return Choice(name="linear path", settings={}, why="")
+    more = footprint(with_settings(study, on)).trained - footprint(study).trained
     return Choice(
         name="linear path",
         settings=on,
-        why=f"the model begins as logistic regression on the frozen encoders' vectors: {ratio:.2g} "
-        f"is below {_AMPLE:g}, where that is hard to beat",
+        why="the model begins as logistic regression on what is frozen, vectors of an encoder or "
+        f"of words: what noise leaves to learn of {more} weights is soon learned",
     )
 
 

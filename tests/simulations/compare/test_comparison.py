@@ -131,7 +131,7 @@ def test_the_page_escapes_names_and_says_what_is_unfinished() -> None:
     page = render(results)
     assert "small &lt;b&gt;" in page and "small <b>" not in page
     assert "6 of 9" not in page and "5 of 9 trainings are done" in page
-    assert page.index("central/other</span>") < page.index("local/irene</span>")
+    assert page.index("central/<wbr>other</span>") < page.index("local/<wbr>irene</span>")
     empty = render(summary({"central/irene": []}))
     assert "No training is finished yet" in empty
 
