@@ -1,10 +1,11 @@
 from .declared import Declared
 from .judging import Judge, facts
-from .strategies import strategy_for
+from .strategies import FedAdam, strategy_for
 from .tally import Tally, WeightedMean, norm, tally_for
 
 __all__ = [
     "Declared",
+    "FedAdam",
     "Judge",
     "Tally",
     "WeightedMean",

@@ -1,4 +1,4 @@
-from .arms import Member, pool_patients, train_at_one_place, without_privacy
+from .arms import Member, plan_at_one_place, pool_patients, train_at_one_place, without_privacy
 from .cohorts import begin_folder, seed_cohort
 from .comparison_run import Observer, compare
 from .intervals import error_of, over_both
@@ -19,6 +19,7 @@ __all__ = [
     "note_own_models",
     "over_both",
     "own_models",
+    "plan_at_one_place",
     "pool_patients",
     "seed_cohort",
     "study_of",

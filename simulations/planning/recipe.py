@@ -76,7 +76,7 @@ def _linear_path(study: Study, *, started: bool) -> Choice:
         name="linear path",
         settings=on,
         why="the model begins as logistic regression on what is frozen, vectors of an encoder or "
-        f"of words: what noise leaves to learn of {more} weights is soon learned",
+        f"of words: {more} weights, few enough to be learned under much noise",
     )
 
 

@@ -133,12 +133,17 @@ def test_a_study_without_an_epsilon_asks_for_one() -> None:
     assert found.prospect.private
 
 
-def test_few_patients_are_offered_a_linear_path_where_an_encoder_is_frozen() -> None:
+def test_a_linear_path_is_offered_where_something_is_frozen() -> None:
     frozen = {"kind": "frozen", "name": "words", "sha256": "0" * 64}
-    study = with_settings(ALONE, {"text": {"encoder": frozen, "max_tokens": 8, "width": 32}})
-    assert proposed(study, 200, 200).study.model.linear_path
-    assert not proposed(study, 40_000, 40_000).study.model.linear_path
-    assert not proposed(study, 200, 200, started=True).study.model.linear_path  # a start has none
-    assert not proposed(ALONE, 200, 200).study.model.linear_path
+    plain = with_settings(ALONE, {"model.linear_path": False})
+    study = with_settings(plain, {"text": {"encoder": frozen, "max_tokens": 8, "width": 32}})
+    for each in (study, plain):
+        assert proposed(each, 200, 200).study.model.linear_path
+        assert proposed(each, 40_000, 40_000).study.model.linear_path
+        # A start has none.
+        assert not proposed(each, 200, 200, started=True).study.model.linear_path
+    trained = with_settings(plain, {"text.trainable": True})
+    assert not proposed(trained, 40_000, 40_000).study.model.linear_path
+    assert proposed(trained, 200, 200).study.model.linear_path  # which freezes the words first
     probe = with_settings(study, {"model.method": "linear_probe"})
     assert not proposed(probe, 200, 200).study.model.linear_path
