@@ -72,6 +72,8 @@ def own_table(beside: Sequence[OwnModel]) -> Table:
     )
     for column in ("hospital", "own", "federation's", "fine-tuned", "gain", "95% interval"):
         table.add_column(column, justify="left" if column == "hospital" else "right")
+    everywhere = ", ".join(f"{number(each.own_everywhere)} ({each.site})" for each in beside)
+    table.caption = f"On the test patients of all hospitals the own models have {everywhere}"
     for each in beside:
         gain, bounds = each.gain_at_home.mean, each.gain_at_home.ci95
         table.add_row(

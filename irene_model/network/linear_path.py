@@ -6,8 +6,9 @@ which a patient's gradient is that of linear layers: exact in every engine.
 Features of a record, 0 where it lacks them:
 
 - image: the encoder's vector of the whole image (F); text: the mean of the vectors of the words
-  (E), as sentence encoders pool, be they an encoder's or of the model's own table. Each is centred and has length `_LENGTH`, so that an encoder's own
-  scale and width change neither the clipping nor the step.
+  (E), as sentence encoders pool, be they an encoder's or of the model's own table. Each is centred
+  and has length `_LENGTH`, so that an encoder's own scale and width change neither the clipping nor
+  the step.
 - numbers (2L+4): scaled laboratory values, and for each whether it was measured; likewise age and
   sex. Each further panel has its own, as the laboratory.
 - sounds: of each position and mel band the mean level over time, and whether there is any.

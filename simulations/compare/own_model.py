@@ -1,7 +1,8 @@
 """Each synthetic hospital's own model beside what a run's federation gives it.
 
 The own model is what a hospital would train alone: from fresh weights, on its own patients, without
-privacy, in epochs of AdamW, the best one on its validation patients being kept. Beside it stand the
+privacy, in epochs of AdamW, the best one on its validation patients being kept. It has no linear
+path, which helps where there is noise and costs AUROC where there is none. Beside it stand the
 federation's model, and that model as the hospital would use it: fine-tuned at home, by the same
 code at the same rate (`irene-client fine-tune`), in fewer epochs, since less is left to learn. All
 are judged exactly on the hospital's own test patients.
@@ -24,7 +25,8 @@ from client.records import open_dataset
 from client.site import Site
 from client.training import score_tests
 from irene_model.exchange import Arrays
-from irene_model.metrics import Draws, exact_aurocs, resampled
+from irene_model.metrics import Draws, Scored, exact_aurocs, resampled
+from irene_model.weights import new_model, to_arrays
 from server.report import write_report
 from server.runs import RunFolder
 from simulations.compare.arms import Member
@@ -41,12 +43,14 @@ _ALONE = replace(AT_HOME, epochs=12)
 class OwnModel:
     """AUROC of three models on one hospital's test patients, and what it gains by the federation.
 
-    gain: of the federation's model over its own; gain_at_home: of the fine-tuned one over its own.
-    Their intervals are over draws of these patients.
+    own_everywhere: of its own model on the test patients of all hospitals, which the federation's
+    figure is to be compared with. gain: of the federation's model over its own; gain_at_home: of
+    the fine-tuned one over its own. Their intervals are over draws of these patients.
     """
 
     site: str
     own: float | None
+    own_everywhere: float | None
     federation: float | None
     fine_tuned: float | None
     gain: Spread
@@ -56,6 +60,7 @@ class OwnModel:
         """For a file."""
         return {
             "own": self.own,
+            "own_everywhere": self.own_everywhere,
             "federation": self.federation,
             "fine_tuned": self.fine_tuned,
             "gain": self.gain.as_dict(),
@@ -85,7 +90,7 @@ def own_models(folder: RunFolder) -> Iterator[Finish]:
         def finish(told: Callable[[int, int], None]) -> list[OwnModel]:
             told(0, len(paths))
             judging = {
-                pool.submit(_compared, folder, path, alone): path
+                pool.submit(_compared, folder, paths, path, alone): path
                 for path, alone in finished(training or begun())
             }
             found: dict[Path, OwnModel] = {}
@@ -106,22 +111,35 @@ def note_own_models(folder: RunFolder, beside: Sequence[OwnModel]) -> None:
 
 
 def _trained(folder: RunFolder, path: Path) -> Arrays:
-    member, first = _member(folder, path), folder.load_checkpoint(0)
+    member = _member(folder, path, alone=True)
+    if folder.info["start"]:
+        first = folder.load_checkpoint(0)
+    else:
+        first = to_arrays(new_model(member.dataset.study, seed=folder.info["seed"]))
     return fitted_at_home(first, member.site, member.dataset, _ALONE).best
 
 
-def _member(folder: RunFolder, path: Path) -> Member:
-    site, study = Site.read(path), without_sums(folder.study, len(folder.info["site_files"]))
+def _member(folder: RunFolder, path: Path, *, alone: bool = False) -> Member:
+    """alone: with the model that the hospital would train alone. A start has the study's path."""
+    study = without_sums(folder.study, len(folder.info["site_files"]))
+    if alone and not folder.info["start"]:
+        shape = study.model.model_copy(update={"linear_path": False})
+        study = study.model_copy(update={"model": shape})
+    site = Site.read(path)
     return Member(site=site, dataset=open_dataset(site, study))
 
 
-def _compared(folder: RunFolder, path: Path, alone: Arrays) -> OwnModel:
-    member, of_run = _member(folder, path), folder.load_checkpoint(folder.last_round)
+def _compared(folder: RunFolder, paths: Sequence[Path], path: Path, alone: Arrays) -> OwnModel:
+    member, by_itself = _member(folder, path), _member(folder, path, alone=True)
+    of_run = folder.load_checkpoint(folder.last_round)
     at_home = fitted_at_home(of_run, member.site, member.dataset).best
-    own, federation, fine_tuned = (_judged(weights, member) for weights in (alone, of_run, at_home))
+    own = _judged(alone, by_itself)
+    federation, fine_tuned = (_judged(weights, member) for weights in (of_run, at_home))
+    all_sites = [_member(folder, each, alone=True) for each in paths]
     return OwnModel(
         site=member.site.site,
         own=own.auroc,
+        own_everywhere=exact_aurocs(_scored(alone, all_sites))["macro"],
         federation=federation.auroc,
         fine_tuned=fine_tuned.auroc,
         gain=federation.less(own),
@@ -144,5 +162,9 @@ class _Judged:
 
 
 def _judged(weights: Arrays, member: Member) -> _Judged:
-    scored = {member.site.site: score_tests(weights, member.site, member.dataset)[1]}
+    scored = _scored(weights, [member])
     return _Judged(auroc=exact_aurocs(scored)["macro"], draws=resampled(scored)["all"])
+
+
+def _scored(weights: Arrays, members: Sequence[Member]) -> dict[str, Scored]:
+    return {each.site.site: score_tests(weights, each.site, each.dataset)[1] for each in members}

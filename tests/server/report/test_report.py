@@ -133,12 +133,32 @@ def test_what_joining_gains_has_a_row_for_each_hospital(folder: Folder) -> None:
     gain = {"mean": 0.0371, "ci95": [-0.0042, 0.0785], "seeds": 1}
     none = {"mean": None, "ci95": None, "seeds": 0}
     folder.results["own_models"] = {
-        "North": {"own": 0.71, "federation": 0.702, "fine_tuned": 0.747, "gain_at_home": gain},
-        "<b>South": {"own": None, "federation": 0.66, "fine_tuned": None, "gain_at_home": none},
+        "North": {
+            "own": 0.71,
+            "own_everywhere": 0.693,
+            "federation": 0.702,
+            "fine_tuned": 0.747,
+            "gain_at_home": gain,
+        },
+        "<b>South": {
+            "own": None,
+            "own_everywhere": None,
+            "federation": 0.66,
+            "fine_tuned": None,
+            "gain_at_home": none,
+        },
     }
     page = folder.report()
     assert "Is it worth joining?" in page
-    for shown in ("0.710", "0.747", "+0.037", "-0.004 to +0.079", "&lt;b&gt;South", "no value"):
+    for shown in (
+        "0.710",
+        "0.693",
+        "0.747",
+        "+0.037",
+        "-0.004 to +0.079",
+        "&lt;b&gt;South",
+        "no value",
+    ):
         assert shown in page
 
 
