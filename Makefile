@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY) ## four synthetic hospitals train IRENE with patient-level privacy
-	$(BIN)/irene-sim run simulations/scenarios/demo.yaml --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/irene-sim run simulations/scenarios/demo.yaml $(DEMO) --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 # Federations mostly wait, for one another and for clocks, so more run at once than there are cores. The
 # longest files come first (tests/conftest.py) and the many quick ones fill up the end. Up to three
