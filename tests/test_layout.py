@@ -39,6 +39,7 @@ def modules(folder: Path) -> list[Path]:
         *WINGS,
         "benchmarks",
         "benchmarks/engines",
+        "benchmarks/learning",
         "benchmarks/simulated",
         "benchmarks/deployed",
         "benchmarks/gpu",

@@ -72,7 +72,7 @@ def measure(
 ) -> None:
     """Train each lever with each seed; what `--out` has already is left out.
 
-    Example: `python -m benchmarks.levers simulations/scenarios/demo.yaml --seed 0
+    Example: `python -m benchmarks.learning.levers simulations/scenarios/demo.yaml --seed 0
     --out runs/levers`
     """
     torch.set_num_threads(1)

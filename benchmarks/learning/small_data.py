@@ -41,8 +41,8 @@ def scenario(
 ) -> None:
     """Write the hospitals, an image encoder of random weights, and scenario.yaml.
 
-    Example: `python -m benchmarks.small_data MINILM --like simulations/scenarios/methods.yaml
-    --out runs/small`
+    Example: `python -m benchmarks.learning.small_data MINILM --out runs/small
+    --like simulations/scenarios/methods.yaml`
     """
     out.mkdir(parents=True)
     film = _random_image_encoder(out / "film")

@@ -1,0 +1,1 @@
+"""What helps a model learn: under noise, and from few patients."""
