@@ -24,10 +24,15 @@ _STUDY: dict[str, Any] = {
 }
 _COMPARE: dict[str, Any] = {
     "arms": ["central"],
-    "models": ["linear_probe", "irene", "path", "path-dropout", "late_mean"],
+    "models": ["linear_probe", "irene", "path", "path-dropout", "path-hidden", "late_mean"],
     "variants": {
         "path": ["model.linear_path=true"],
         "path-dropout": ["model.linear_path=true", "model.hidden_dropout_prob=0.5"],
+        "path-hidden": [
+            "model.linear_path=true",
+            "model.hidden_dropout_prob=0.5",
+            "training.modality_dropout.text=0.4",
+        ],
     },
 }
 app = new_app("Hospitals and a scenario for comparing models on a small cohort.")
