@@ -17,13 +17,16 @@ def fine_tune(
     model: Annotated[
         Path,
         typer.Option(
-            metavar="FOLDER", help="The federation's model, as a run's checkpoints/round-0144."
+            metavar="FOLDER", help="The federation's model, as a run's checkpoints/round-0180."
         ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="The model's folder; new, or to go on with.")
     ],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over your patients.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over your patients.")] = 6,
+    anew: Annotated[
+        int, typer.Option(min=0, help="Passes of a second model, which begins from fresh weights.")
+    ] = 10,
     batch: Annotated[int, typer.Option(min=1, help="Patients a step.")] = 64,
     rate: Annotated[float, typer.Option(min=0, help="AdamW's largest learning rate.")] = 0.003,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
@@ -33,13 +36,15 @@ def fine_tune(
 ) -> None:
     """Train a federation's model on at home, on your own patients, and say what that gains.
 
-    Nothing is sent, so there is no noise and no budget is spent. Keeps the epoch with the best
-    validation AUROC, the federation's own weights among them, and compares both on your test
-    patients. The same command goes on after an interruption. The model tells of your patients: it
-    must stay in the hospital, and no run begins from it.
+    Nothing is sent, so there is no noise and no budget is spent. One model goes on from the
+    federation's weights and a second one begins anew; the federation's model teaches both: half of
+    each label is what it says. Keeps the epoch with the best validation AUROC, the federation's
+    own weights among them, and compares both on your test patients. The same command goes on after
+    an interruption. The model tells of your patients: it must stay in the hospital, and no run
+    begins from it.
 
     Example: `irene-client fine-tune site.yaml --study study.yaml
-    --model run/checkpoints/round-0144 --out our-model`
+    --model run/checkpoints/round-0180 --out our-model`
     """
     import json
 
@@ -58,6 +63,7 @@ def fine_tune(
             model,
             out,
             recipe,
+            anew=anew,
             progress=progress.show,
         )
     if as_json:

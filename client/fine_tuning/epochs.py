@@ -51,18 +51,20 @@ def train_in_epochs(
     state: Unfinished,
     micro_batch: int,
     after: Callable[[Unfinished], None],
+    before: int = 0,
 ) -> Unfinished:
     """Go on from `state`, whose weights `model` holds, to the last epoch.
 
-    The weights in `best` are those of the epoch with the best exact macro AUROC on the validation
-    patients. `after` is given the state of each epoch.
+    before: epochs of an earlier training that `state` counts too. The weights in `best` are those
+    of the epoch with the best exact macro AUROC on the validation patients. `after` is given the
+    state of each epoch.
     """
     device = next(model.parameters()).device
-    for epoch in range(state.epoch + 1, recipe.epochs + 1):
+    for epoch in range(state.epoch - before + 1, recipe.epochs + 1):
         _one_epoch(model, optimizer, dataset, recipe, epoch=epoch, micro_batch=micro_batch)
         weights = to_arrays(model)
         auroc = macro_auroc([exact_histograms(weights, dataset, "validation", device)])
-        state = state.after(epoch, weights, auroc, optimizer)
+        state = state.after(before + epoch, weights, auroc, optimizer)
         after(state)
     return state
 

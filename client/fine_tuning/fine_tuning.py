@@ -4,15 +4,16 @@ The federation's noise protects patients from whoever sees what leaves. What sta
 needs none. So a hospital may go on from the model that all trained, with its own patients and
 without noise: it keeps what the others' patients taught and adapts to its own scanner, words and
 prevalences (Yu, Bagdasaryan and Shmatikov 2020, "Salvaging federated learning by local
-adaptation"). The federation's own weights are among those to choose from, so on validation patients
-it is never worse.
+adaptation"). Weights that carry much noise are a poor place to go on from for a hospital with many
+patients of its own, so a second model begins anew, and both are taught by the federation's. Its own
+weights are among those to choose from, so on validation patients it is never worse.
 
 The folder says of itself that it was trained without privacy, and neither `--start` of a run nor
 of a pretraining takes it.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ import torch
 from client.devices import pick_device
 from client.fine_tuning.epochs import Recipe, train_in_epochs
 from client.fine_tuning.gain import Gain, gain_of
+from client.fine_tuning.teaching import fresh_weights, taught
 from client.fine_tuning.unfinished import Unfinished, begin, finish
 from client.private import trained_parameters
 from client.records import SiteDataset, open_dataset
@@ -40,7 +42,8 @@ from irene_model.weights import (
 )
 
 Progress = Callable[[int, int, float | None], None]
-AT_HOME = Recipe(epochs=8, batch=64, rate=0.003)
+AT_HOME = Recipe(epochs=6, batch=64, rate=0.003)
+ANEW = 10  # epochs of the model that begins anew
 
 
 def fine_tune(
@@ -50,12 +53,14 @@ def fine_tune(
     out: Path,
     recipe: Recipe = AT_HOME,
     *,
+    anew: int = ANEW,
     progress: Progress | None = None,
 ) -> tuple[FineTuned, Gain]:
     """Go on from the model in `model_folder` and write what is best at `site` into `out`.
 
-    The same call goes on with what was interrupted, with the same result. `progress` is told each
-    epoch, the number of all, and the validation AUROC.
+    anew: epochs of the second model, which begins from fresh weights; 0: none. The same call goes
+    on with what was interrupted, with the same result. `progress` is told each epoch, the number of
+    all, and the validation AUROC.
 
     Raises:
         CheckpointError: no model is there, or it is not one that this study can go on from.
@@ -64,7 +69,10 @@ def fine_tune(
     site.check_against(study)
     model, origin = StartingPoint(irene=model_folder).model(study, seed=recipe.seed)
     sha256 = origin["irene"]["sha256"]
-    facts = {**asdict(recipe), "study": study.fingerprint, "site": site.site, "model": sha256}
+    facts = {
+        **asdict(recipe),
+        **{"anew": anew, "study": study.fingerprint, "site": site.site, "model": sha256},
+    }
     state = begin(out, facts)
     private_folder(out)  # weights without noise tell of patients
     dataset, start = open_dataset(site, study), to_arrays(model)
@@ -76,12 +84,15 @@ def fine_tune(
             "has patients on both sides; see `splits` in site.yaml"
         )
 
+    anew = _anew(anew, study)
+    epochs = recipe.epochs + anew
+
     def after(reached: Unfinished) -> None:
         reached.save(out, facts)
         if progress is not None:
-            progress(reached.epoch, recipe.epochs, reached.validation[reached.epoch])
+            progress(reached.epoch, epochs, reached.validation[reached.epoch])
 
-    state = fitted_at_home(start, site, dataset, recipe, state=state, after=after)
+    state = fitted_at_home(start, site, dataset, recipe, anew=anew, state=state, after=after)
     gain = gain_of(start, state.best, site, dataset)
     told = FineTuned(
         site=site.site,
@@ -89,7 +100,8 @@ def fine_tune(
         fingerprint=study.fingerprint,
         model=sha256,
         training_patients=len(dataset.patients["train"]),
-        epochs=recipe.epochs,
+        epochs=epochs,
+        anew=anew,
         kept_epoch=state.kept_epoch,
         seed=recipe.seed,
         before=gain.before,
@@ -108,21 +120,57 @@ def fitted_at_home(
     dataset: SiteDataset,
     recipe: Recipe = AT_HOME,
     *,
+    anew: int = ANEW,
     state: Unfinished | None = None,
     after: Callable[[Unfinished], None] = lambda _reached: None,
 ) -> Unfinished:
-    """Train what the study trains from `start`; `best` of the answer is what to keep.
+    """Train what the study trains from `start`, and then anew; `best` of the answer is to be kept.
 
-    `start` itself is among those to choose from, as epoch 0; where validation patients can't
-    choose, the last epoch is kept. There is no weight decay: it would pull towards zero, and not
-    towards what the federation knows. ConfigError where the site has nobody to train on.
+    `start` teaches both, and is itself among those to choose from, as epoch 0; where validation
+    patients can't choose, the last epoch is kept. ConfigError where the site has nobody to train
+    on.
     """
-    if not dataset.patients["train"]:
-        raise ConfigError(f"site {site.site}: has no train patients; see `splits` in site.yaml")
+    _needs_patients(site, dataset)
     if state is None:
         state = _begun(start, site, dataset)
+    lessons = taught(dataset, start, pick_device(site.device))
+    if state.epoch < recipe.epochs:
+        state = _fitted(site, lessons, recipe, state=state, after=after)
+    anew = _anew(anew, dataset.study)
+    if not anew:
+        return state
+    if state.epoch == recipe.epochs:
+        fresh = fresh_weights(dataset, start, seed=recipe.seed)
+        state = replace(state, weights=fresh, moments={})
+    again = replace(recipe, epochs=anew)
+    return _fitted(site, lessons, again, state=state, after=after, before=recipe.epochs)
+
+
+def fitted_alone(start: Arrays, site: Site, dataset: SiteDataset, recipe: Recipe) -> Unfinished:
+    """Train from `start` without a teacher, as a hospital would that knows of no federation."""
+    return _fitted(site, dataset, recipe, state=_begun(start, site, dataset))
+
+
+def _fitted(
+    site: Site,
+    dataset: SiteDataset,
+    recipe: Recipe,
+    *,
+    state: Unfinished,
+    after: Callable[[Unfinished], None] = lambda _reached: None,
+    before: int = 0,
+) -> Unfinished:
+    """From the weights of `state`, in whole epochs.
+
+    before: epochs of an earlier training that `state` counts too; then a linear path stays as it
+    is. There is no weight decay: it would pull towards zero, and not towards what the federation
+    knows.
+    """
+    _needs_patients(site, dataset)
     model = new_model(dataset.study, seed=recipe.seed)
     load_arrays(model, state.weights)
+    if before and dataset.study.model.linear_path:
+        model.linear.requires_grad_(False)
     model.to(pick_device(site.device))
     optimizer = torch.optim.AdamW(trained_parameters(model), lr=recipe.rate, weight_decay=0.0)
     state.restore(optimizer)
@@ -134,7 +182,18 @@ def fitted_at_home(
         state=state,
         micro_batch=site.memory.usual_micro_batch,
         after=after,
+        before=before,
     )
+
+
+def _anew(epochs: int, study: Study) -> int:
+    """Where a study trains a part alone, fresh weights around it would know nothing."""
+    return epochs if study.training.parameters.kind == "all" else 0
+
+
+def _needs_patients(site: Site, dataset: SiteDataset) -> None:
+    if not dataset.patients["train"]:
+        raise ConfigError(f"site {site.site}: has no train patients; see `splits` in site.yaml")
 
 
 def _begun(start: Arrays, site: Site, dataset: SiteDataset) -> Unfinished:

@@ -53,7 +53,10 @@ def show_gain(told: FineTuned, gain: Gain, out: Path, console: Console) -> None:
     table.add_section()
     table.add_row("macro", figure(gain.before.auroc), figure(gain.after.auroc))
     console.print(table)
-    console.print(f"kept     epoch {told.kept_epoch} of {told.epochs}, {_verdict(told, gain)}")
+    anew = ", of the model that began anew" if told.kept_epoch > told.epochs - told.anew else ""
+    console.print(
+        f"kept     epoch {told.kept_epoch} of {told.epochs}{anew}, {_verdict(told, gain)}"
+    )
     console.print(f"model    {out}", soft_wrap=True, highlight=False)
     console.print(
         "It was trained on your patients without noise, so it tells of them: it must stay in the "

@@ -1,4 +1,12 @@
-from .evaluation import Evaluated, Scores, add_noise, evaluate, evaluate_privately, score
+from .evaluation import (
+    Evaluated,
+    Scores,
+    add_noise,
+    evaluate,
+    evaluate_privately,
+    probabilities,
+    score,
+)
 from .exact import exact_histograms, score_tests
 from .one_step import clipped_sum
 from .releases import Releases
@@ -15,6 +23,7 @@ __all__ = [
     "exact_histograms",
     "local_update",
     "pack",
+    "probabilities",
     "score",
     "score_tests",
     "train_round",

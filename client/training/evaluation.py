@@ -162,15 +162,14 @@ def add_noise(histograms: Array, *, deviation: float, sent: Array, rng: NoiseSou
 
 
 @torch.no_grad()
-def score(weights: Arrays, what: Evaluated) -> Scores:
-    """The scores of all records of the held-out patients; they stay here."""
-    dataset, device = what.dataset, what.device
+def probabilities(
+    weights: Arrays, dataset: SiteDataset, rows: Array, device: torch.device
+) -> Array:
+    """What the model of `weights` says of the records in `rows` (N, K); they stay here."""
     model = new_model(dataset.study, seed=0)
     check_weights(weights, to_arrays(model), dataset.study)
     load_arrays(model, weights)
     model.to(device).eval()
-    patients = dataset.patients[what.split]
-    rows = np.concatenate(patients) if patients else np.zeros(0, dtype=np.int64)
     scores = np.zeros((len(rows), len(dataset.study.labels)), dtype=np.float32)
     for part in np.array_split(np.arange(len(rows)), max(1, math.ceil(len(rows) / _BATCH))):
         if len(part):
@@ -178,6 +177,15 @@ def score(weights: Arrays, what: Evaluated) -> Scores:
                 kept = to_device(dataset.kept(rows[part]), device)
                 logits, _ = forward_losses(model, decode(kept, dataset.study))
             scores[part] = torch.sigmoid(logits).cpu().numpy()
+    return scores
+
+
+def score(weights: Arrays, what: Evaluated) -> Scores:
+    """The scores of all records of the held-out patients; they stay here."""
+    dataset = what.dataset
+    patients = dataset.patients[what.split]
+    rows = np.concatenate(patients) if patients else np.zeros(0, dtype=np.int64)
+    scores = probabilities(weights, dataset, rows, what.device)
     return Scores(
         probabilities=scores,
         labels=dataset.tensors["labels"].numpy()[rows],

@@ -60,7 +60,8 @@ class Told(Settings):
 class FineTuned(Told):
     """How a federation's model was trained on at one hospital, without privacy.
 
-    model: sha256 of the weights that it began with. kept_epoch: the one with the best mean AUROC on
+    model: sha256 of the weights that it began with. anew: how many of the epochs, the last ones, a
+    second model had that began from fresh weights. kept_epoch: the one with the best mean AUROC on
     the validation patients, 0 being the federation's. before and after: of the test patients.
     """
 
@@ -72,6 +73,7 @@ class FineTuned(Told):
     model: Sha256
     training_patients: Count
     epochs: Count
+    anew: Count = 0
     kept_epoch: Count
     seed: Count
     before: Judged

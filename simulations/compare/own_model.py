@@ -3,9 +3,9 @@
 The own model is what a hospital would train alone: from fresh weights, on its own patients, without
 privacy, in epochs of AdamW, the best one on its validation patients being kept. It has no linear
 path, which helps where there is noise and costs AUROC where there is none. Beside it stand the
-federation's model, and that model as the hospital would use it: fine-tuned at home, by the same
-code at the same rate (`irene-client fine-tune`), in fewer epochs, since less is left to learn. All
-are judged exactly on the hospital's own test patients.
+federation's model, and that model as the hospital would use it: trained on at home, by the same
+code at the same rate (`irene-client fine-tune`). All are judged exactly on the hospital's own test
+patients.
 
 A federation leaves a core idle while it waits for its largest hospital, and while the server works.
 Own models are trained beside it in that time.
@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from client.fine_tuning import AT_HOME, fitted_at_home
+from client.fine_tuning import AT_HOME, fitted_alone, fitted_at_home
 from client.records import open_dataset
 from client.site import Site
 from client.training import score_tests
@@ -116,7 +116,7 @@ def _trained(folder: RunFolder, path: Path) -> Arrays:
         first = folder.load_checkpoint(0)
     else:
         first = to_arrays(new_model(member.dataset.study, seed=folder.info["seed"]))
-    return fitted_at_home(first, member.site, member.dataset, _ALONE).best
+    return fitted_alone(first, member.site, member.dataset, _ALONE).best
 
 
 def _member(folder: RunFolder, path: Path, *, alone: bool = False) -> Member:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from client.fine_tuning import AT_HOME, fitted_at_home
+from client.fine_tuning import fitted_at_home
 from client.private import trained_parameters
 from client.records import open_dataset
 from client.site import Budget, Site
@@ -165,7 +165,7 @@ def _at_home(federation: Arrays, member: Member) -> Fitted:
     return Fitted(
         weights=reached.best,
         kept_round=reached.kept_epoch,
-        rounds=AT_HOME.epochs,
+        rounds=reached.epoch,
         validation=reached.validation,
     )
 

@@ -69,7 +69,7 @@ def test_the_kept_epoch_is_the_best_and_its_gain_is_that_of_its_weights(
         assert auroc is not None
         seen.append(auroc)
 
-    told, gain = fine_tune(site, study, model, tmp_path / "own", RECIPE, progress=note)
+    told, gain = fine_tune(site, study, model, tmp_path / "own", RECIPE, anew=2, progress=note)
     dataset, cpu = open_dataset(site, study), torch.device("cpu")
     start = load_file(model / "model.safetensors")
     kept = load_file(tmp_path / "own" / "model.safetensors")
@@ -78,7 +78,8 @@ def test_the_kept_epoch_is_the_best_and_its_gain_is_that_of_its_weights(
         return macro_auroc([exact_histograms(weights, dataset, split, cpu)])  # type: ignore[arg-type]
 
     judged = [auroc(start, "validation"), *seen]
-    assert len(seen) == 4 and told.kept_epoch == int(np.argmax(judged)) > 0
+    assert len(seen) == told.epochs == 6 and told.anew == 2
+    assert told.kept_epoch == int(np.argmax(judged)) > 0
     assert auroc(kept, "validation") == max(judged)
     assert gain.before.auroc == auroc(start, "test") and gain.after.auroc == auroc(kept, "test")
     assert gain.difference == pytest.approx(gain.after.auroc - gain.before.auroc)
@@ -88,18 +89,20 @@ def test_the_kept_epoch_is_the_best_and_its_gain_is_that_of_its_weights(
 
 def test_the_federations_weights_stay_where_nothing_is_better(folder: Path, tmp_path: Path) -> None:
     site, study, model = parts(folder)
-    told, gain = fine_tune(site, study, model, tmp_path / "own", STILL)
-    assert told.kept_epoch == 0
+    told, gain = fine_tune(site, study, model, tmp_path / "own", STILL, anew=0)
+    assert told.kept_epoch == 0 and told.anew == 0
     assert gain.difference == 0 and gain.ci95 == (0.0, 0.0)
     start, kept = (load_file(f / "model.safetensors") for f in (model, tmp_path / "own"))
     assert all((start[name] == kept[name]).all() for name in start)
 
 
+@pytest.mark.parametrize("last", [2, 4, 5])
 def test_an_interrupted_fine_tuning_equals_an_uninterrupted_one(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, last: int
 ) -> None:
+    """Within the first model's epochs, between both, and within the second's."""
     site, study, model = parts(folder)
-    told, _ = fine_tune(site, study, model, tmp_path / "whole", RECIPE)
+    told, _ = fine_tune(site, study, model, tmp_path / "whole", RECIPE, anew=2)
 
     def cut_after(last: int) -> Progress:
         def cut(epoch: int, _epochs: int, _auroc: float | None) -> None:
@@ -110,15 +113,17 @@ def test_an_interrupted_fine_tuning_equals_an_uninterrupted_one(
 
     out = tmp_path / "cut"
     with pytest.raises(CutError):
-        fine_tune(site, study, model, out, RECIPE, progress=cut_after(2))
+        fine_tune(site, study, model, out, RECIPE, anew=2, progress=cut_after(last))
     with pytest.raises(ConfigError, match="was begun with another rate"):
-        fine_tune(site, study, model, out, STILL)
-    again, _ = fine_tune(site, study, model, out, RECIPE)
+        fine_tune(site, study, model, out, STILL, anew=2)
+    with pytest.raises(ConfigError, match="was begun with another anew"):
+        fine_tune(site, study, model, out, RECIPE, anew=3)
+    again, _ = fine_tune(site, study, model, out, RECIPE, anew=2)
     assert again == told
     whole, resumed = (load_file(f / "model.safetensors") for f in (tmp_path / "whole", out))
     assert all((whole[name] == resumed[name]).all() for name in whole)
     with pytest.raises(ConfigError, match="holds a finished model"):
-        fine_tune(site, study, model, out, RECIPE)
+        fine_tune(site, study, model, out, RECIPE, anew=2)
 
 
 def test_the_folder_is_private_names_nobody_and_starts_nothing(
@@ -126,7 +131,7 @@ def test_the_folder_is_private_names_nobody_and_starts_nothing(
 ) -> None:
     site, study, model = parts(folder)
     out = tmp_path / "own"
-    fine_tune(site, study, model, out, replace(RECIPE, epochs=1))
+    fine_tune(site, study, model, out, replace(RECIPE, epochs=1), anew=0)
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
     text = (out / "provenance.json").read_text()
     for placed in read_placed_records(site, study):
@@ -149,11 +154,11 @@ def test_what_was_cut_off_before_it_said_what_it_is_starts_nothing_either(
     with monkeypatch.context() as patched:
         patched.setattr("client.fine_tuning.fine_tuning.finish", cut)
         with pytest.raises(CutError):
-            fine_tune(site, study, model, out, replace(RECIPE, epochs=1))
+            fine_tune(site, study, model, out, replace(RECIPE, epochs=1), anew=0)
     assert (out / "model.safetensors").exists() and not (out / "provenance.json").exists()
     with pytest.raises(CheckpointError, match="its training is not finished"):
         StartingPoint(irene=out).model(study, seed=0)
-    fine_tune(site, study, model, out, replace(RECIPE, epochs=1))
+    fine_tune(site, study, model, out, replace(RECIPE, epochs=1), anew=0)
     with pytest.raises(CheckpointError, match="must not leave that hospital"):
         StartingPoint(irene=out).model(study, seed=0)
 
@@ -165,6 +170,7 @@ def test_only_what_the_study_trains_is_trained(folder: Path) -> None:
     study = study.model_copy(update={"training": training})
     start = to_arrays(new_model(study, seed=1))
     reached = fitted_at_home(start, site, open_dataset(site, study), RECIPE)
+    assert reached.epoch == RECIPE.epochs  # fresh weights around a head would know nothing
     moved = {name for name in start if (reached.weights[name] != start[name]).any()}
     assert moved and all(name.startswith("head") for name in moved)
 
@@ -194,7 +200,7 @@ def test_the_command_says_what_it_gained(folder: Path, tmp_path: Path) -> None:
     _, _, model = parts(folder)
     arguments = [
         *("fine-tune", str(folder / "site.yaml"), "--study", str(folder.parent / "study.yaml")),
-        *("--model", str(model), "--epochs", "1", "--batch", "8"),
+        *("--model", str(model), "--epochs", "1", "--anew", "1", "--batch", "8"),
     ]
     done = CliRunner().invoke(cli.app, [*arguments, "--out", str(tmp_path / "a")])
     assert done.exit_code == 0, done.output
