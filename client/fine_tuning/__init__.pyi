@@ -1,10 +1,9 @@
 from .epochs import Recipe, train_in_epochs
-from .fine_tuning import ANEW, AT_HOME, fine_tune, fitted_alone, fitted_at_home
+from .fine_tuning import AT_HOME, fine_tune, fitted_alone, fitted_at_home
 from .gain_view import EpochProgress, show_gain
 from .unfinished import Unfinished, begin, finish
 
 __all__ = [
-    "ANEW",
     "AT_HOME",
     "EpochProgress",
     "Recipe",
