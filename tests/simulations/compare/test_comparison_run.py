@@ -39,7 +39,7 @@ def test_results_follow_the_contract(compared: Path) -> None:
         assert set(row["without"]) == {"image", "text", "labs", "demographics"}
         assert row["privacy"] == {}
     page = (compared / "report.html").read_text()
-    assert "local-south/irene" in page and "without text" in page
+    assert "local-south/<wbr>irene" in page and "without text" in page
 
 
 def test_a_rows_auroc_is_that_of_its_model_on_all_sites_test_patients(
