@@ -85,7 +85,7 @@ def test_a_start_moves_less_and_a_small_cohort_trains_less_of_it() -> None:
 
 
 def test_word_vectors_freeze_unless_patients_are_ample() -> None:
-    trainable = with_settings(ALONE, {"text.trainable": True})
+    trainable = with_settings(ALONE, {"text.trainable": True, "model.linear_path": False})
     assert not proposed(trainable, 3000, 3000).study.text.trainable
     assert proposed(trainable, 40_000, 40_000).study.text.trainable
 
