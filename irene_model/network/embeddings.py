@@ -169,7 +169,7 @@ class IreneEmbeddings(nn.Module):
         length = self.config.text_length
         present = _presence("text_mask", text_mask, (batch, length))
         if self.config.vocab_size and text_embeddings is None:
-            embedded = self._token_vectors(input_ids, present, batch)
+            embedded = self.token_vectors(input_ids, present, batch)
         else:
             shape = (batch, length, self.config.text_width)
             embedded = _require("text_embeddings", text_embeddings, shape)
@@ -185,9 +185,9 @@ class IreneEmbeddings(nn.Module):
         """
         mask = inputs.get("text_mask")
         present = None if mask is None else mask.bool()
-        return self._token_vectors(inputs.get("input_ids"), present, len(inputs["age"]))
+        return self.token_vectors(inputs.get("input_ids"), present, len(inputs["age"]))
 
-    def _token_vectors(self, ids: Tensor | None, present: Tensor | None, batch: int) -> Tensor:
+    def token_vectors(self, ids: Tensor | None, present: Tensor | None, batch: int) -> Tensor:
         """Vectors (B,T,E) of token ids (B,T); of ids (B,T,W) the mean of those not below 0.
 
         Where `present` is false an id may be anything. A token that is not there reads row 0, and
