@@ -97,19 +97,20 @@ def ranking_table(results: Json) -> Table:
     of = "1 seed" if of == "1 seeds" else of
     if many == "folds":
         of += ", 95% interval over test patients"
-    arms = {name.partition("/")[0] for name, _ in rows}
-    shared = f"{arms.pop()}/" if len(arms) == 1 and all("/" in name for name, _ in rows) else ""
+    arms, models = ({name.split("/")[part] for name, _ in rows} for part in (0, -1))
+    one_arm, one_model = (each.pop() if len(each) == 1 else "" for each in (arms, models))
     table = Table(
         title=f"Mean over {of}; difference to {results['reference']}", title_justify="left"
     )
-    table.add_column(f"{shared}model" if shared else "arm / model", overflow="fold")
+    heading = f"{one_arm or 'arm'}/{one_model or 'model'}"
+    table.add_column(heading, overflow="fold")
     for column in ("AUROC", "difference", *["seeds"] * differ):
         table.add_column(column, justify="right")
     for name, arm in rows:
         macro = arm["auroc"]
         around = "" if macro["ci95"] is None else f" ({interval(macro['ci95'])})"
         table.add_row(
-            name.removeprefix(shared),
+            name.removesuffix(f"/{one_model}") if one_model else name.removeprefix(f"{one_arm}/"),
             number(macro["macro"]) + around,
             _gap(arm["difference"] and arm["difference"]["auroc"]),
             *[str(len(arm["seeds"]))] * differ,
