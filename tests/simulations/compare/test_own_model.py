@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.fine_tuning.fine_tuning import fitted_at_home
+from client.fine_tuning.fine_tuning import fitted_alone, fitted_at_home
 from client.records.dataset import SiteDataset, open_dataset
 from client.site.site import Site
 from client.training.exact import score_tests
@@ -54,7 +54,7 @@ def test_the_own_model_and_the_federations_are_judged_on_the_hospitals_patients(
         assert not list(site.folder.glob(".irene/ledger*"))  # nothing was charged
         if each.own is not None and exact is not None:
             assert each.gain.mean == pytest.approx(exact - each.own)
-        alone = fitted_at_home(first, site, own_dataset, _ALONE).best
+        alone = fitted_alone(first, site, own_dataset, _ALONE).best
         assert each.own == judged(alone, site, own_dataset)
         scored = {
             other.site: score_tests(alone, other, there)[1]
