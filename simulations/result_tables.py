@@ -88,7 +88,7 @@ def own_table(beside: Sequence[OwnModel]) -> Table:
 
 
 def ranking_table(results: Json) -> Table:
-    """A comparison's rows, best first; what all share is said once, so that 80 columns hold it."""
+    """A comparison's rows, best first; what all share is said once, to leave room for names."""
     rows = best_first(results)
     counts = {len(arm["seeds"]) for _, arm in rows}
     many = "seeds" if results["over"] == "seeds" else "folds"

@@ -2,9 +2,8 @@
 
 Pooled at one place with the noise of secure sums (one mechanism over all sites' patients, of which
 `colluding` of the sites know their own part), which is what the federation computes up to the
-rounding of its sums, at a third of the price. Levers that the product does not have are here, and
-only here: averaged weights, Adam that subtracts the noise from its second moment, and a patient's
-gradient averaged over two shifts of the image.
+rounding of its sums. Levers that the product does not have are here, and only here: averaged
+weights, and Adam that subtracts the noise from its second moment.
 """
 
 import json

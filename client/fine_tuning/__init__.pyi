@@ -1,6 +1,7 @@
 from .epochs import Recipe, train_in_epochs
 from .fine_tuning import AT_HOME, fine_tune, fitted_alone, fitted_at_home
 from .gain_view import EpochProgress, show_gain
+from .teaching import without_linear_path
 from .unfinished import Unfinished, begin, finish
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "fitted_at_home",
     "show_gain",
     "train_in_epochs",
+    "without_linear_path",
 ]

@@ -14,9 +14,10 @@ import torch
 from client.records import SiteDataset
 from client.training import probabilities
 from irene_model.exchange import Arrays
+from irene_model.study import Study
 from irene_model.weights import new_model, to_arrays, trained_names
 
-_SHARE = 0.5  # of the teacher; 0.3 and 0.7 did as well
+_SHARE = 0.5  # of the teacher; 0.3 and 0.7 differed by 0.003 at most (three hospitals, a seed each)
 
 
 def taught(dataset: SiteDataset, teacher: Arrays, device: torch.device) -> SiteDataset:
@@ -32,15 +33,20 @@ def taught(dataset: SiteDataset, teacher: Arrays, device: torch.device) -> SiteD
     return replace(dataset, tensors={**dataset.tensors, "labels": labels}, stored=None)
 
 
+def without_linear_path(study: Study) -> Study:
+    """The same study of a model that begins without a linear path."""
+    shape = study.model.model_copy(update={"linear_path": False})
+    return study.model_copy(update={"model": shape})
+
+
 def fresh_weights(dataset: SiteDataset, start: Arrays, *, seed: int) -> Arrays:
     """New weights of the study's model; what the study does not train is as in `start`.
 
     A linear path is there and says nothing: it helps under noise, and costs AUROC without.
     """
     study = dataset.study
-    shape = study.model.model_copy(update={"linear_path": False})
     model = new_model(study, seed=seed)
-    plain = to_arrays(new_model(study.model_copy(update={"model": shape}), seed=seed))
+    plain = to_arrays(new_model(without_linear_path(study), seed=seed))
     trained = set(trained_names(model))
     frozen = {name: array for name, array in start.items() if name not in trained}
     return {**to_arrays(model), **plain, **frozen}

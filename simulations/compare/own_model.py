@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from client.fine_tuning import AT_HOME, fitted_alone, fitted_at_home
+from client.fine_tuning import AT_HOME, fitted_alone, fitted_at_home, without_linear_path
 from client.records import open_dataset
 from client.site import Site
 from client.training import score_tests
@@ -123,8 +123,7 @@ def _member(folder: RunFolder, path: Path, *, alone: bool = False) -> Member:
     """alone: with the model that the hospital would train alone. A start has the study's path."""
     study = without_sums(folder.study, len(folder.info["site_files"]))
     if alone and not folder.info["start"]:
-        shape = study.model.model_copy(update={"linear_path": False})
-        study = study.model_copy(update={"model": shape})
+        study = without_linear_path(study)
     site = Site.read(path)
     return Member(site=site, dataset=open_dataset(site, study))
 

@@ -23,6 +23,7 @@ _PARTS: tuple[Mapping[str, Any], ...] = (
     {"kind": "head"},
 )
 _AMPLE = 2 * LITTLE
+_MUCH = 4 * LITTLE  # a linear path helped at a ratio of 29, and costs where there is no noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ def recipe(study: Study, public: Public, *, started: bool) -> tuple[Choice, ...]
     """
     text = _text(study, public)
     study = with_settings(study, text.settings)
-    path = _linear_path(study, started=started)
+    path = _linear_path(study, public, started=started)
     study = with_settings(study, path.settings)
     found = [text, path, *([_part(study, public)] if started else []), *_hidden(study, public)]
     return tuple(choice for choice in found if choice.settings)
@@ -64,12 +65,13 @@ def _text(study: Study, public: Public) -> Choice:
     )
 
 
-def _linear_path(study: Study, *, started: bool) -> Choice:
+def _linear_path(study: Study, public: Public, *, started: bool) -> Choice:
     """What much noise or few patients leave to be taught is a line through what is frozen."""
     on = {"model.linear_path": True}
     # A start has a path or has none, and first weights must fit.
     ours = study.model.method in ("irene", "irene_unidirectional") and not started
-    if not (study.has_frozen_features and ours) or study.model.linear_path:
+    little = prospect_of(study, public).ratio < _MUCH
+    if not (study.has_frozen_features and ours and little) or study.model.linear_path:
         return Choice(name="linear path", settings={}, why="")
     more = footprint(with_settings(study, on)).trained - footprint(study).trained
     return Choice(
